@@ -1,0 +1,52 @@
+/*
+ * A growable byte buffer with a cap.
+ *
+ * The cap is given at the start and is never exceeded: an append that would pass it, or
+ * that meets a failed allocation, leaves the buffer as it was and marks it `failed`, so
+ * that a writer may append many pieces and ask once at the end. The bytes are always
+ * followed by a zero that is not counted, so a buffer of text is also a C string.
+ */
+#ifndef SLUICE_BASE_BUF_H
+#define SLUICE_BASE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct buf {
+    char *at;   /* NULL until the first append */
+    size_t len; /* bytes in use, without the final zero */
+    size_t size;
+    size_t cap; /* len never exceeds this */
+    bool failed;
+};
+
+/* Starts empty; allocates nothing. */
+void buf_init(struct buf *b, size_t cap);
+
+/* Frees the bytes; the buffer is empty and may be used again. */
+void buf_release(struct buf *b);
+
+/* Forgets the content and the failure, keeps the memory. */
+void buf_clear(struct buf *b);
+
+/* Makes room for `more` bytes beyond len, and returns where they begin; NULL at the cap. */
+char *buf_reserve(struct buf *b, size_t more);
+
+void buf_add(struct buf *b, const void *bytes, size_t len);
+void buf_add_text(struct buf *b, struct text t);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_add_i64(struct buf *b, int64_t n);
+void buf_add_u64(struct buf *b, uint64_t n);
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Drops the first n bytes (n <= len). */
+void buf_shift(struct buf *b, size_t n);
+
+/* The content, valid until the next change. */
+struct text buf_text(const struct buf *b);
+
+#endif

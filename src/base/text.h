@@ -1,0 +1,44 @@
+/*
+ * A borrowed piece of text: a pointer and a length, not terminated.
+ *
+ * A struct text owns nothing; whoever hands one out says until when it may be read.
+ * The empty text has len 0 and may have a NULL pointer.
+ */
+#ifndef SLUICE_BASE_TEXT_H
+#define SLUICE_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct text {
+    const char *at; /* may be NULL when len is 0 */
+    size_t len;
+};
+
+#define TEXT_NONE ((struct text){NULL, 0})
+/* The text of a string literal, without its final zero. */
+#define TEXT(literal) ((struct text){"" literal, sizeof(literal) - 1})
+
+static inline struct text text_of(const char *s)
+{
+    return (struct text){s, s ? strlen(s) : 0};
+}
+
+static inline bool text_equal(struct text a, struct text b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* The key of a hash. Where names come from outside, it is random, so that nobody can choose
+ * names that collide. */
+struct hash_key {
+    uint64_t k0;
+    uint64_t k1;
+};
+
+/* SipHash-1-3 (Aumasson and Bernstein, 2012): the same on every machine for the same key. */
+uint64_t text_hash(struct text t, const struct hash_key *key);
+
+#endif

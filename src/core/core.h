@@ -1,0 +1,308 @@
+/*
+ * The core: the judgement of quotas, pure.
+ *
+ * One event goes in, effects come out, and a query tells when time itself is the next
+ * event. The core knows no clock, does no I/O, reads no globals, and the same events in the
+ * same order give the same effects, byte for byte (P10). The driver in src/server is the
+ * caller in production; the simulator in tests/sim is the other.
+ *
+ *     core_step(core, &event, &effects);     judge one event
+ *     core_next_deadline(core)               when to send EVENT_TICK at the latest
+ *
+ * What a caller of the core promises:
+ *   - `now_us` never runs backwards (a smaller one counts as the last one seen);
+ *   - the records of a step's effects are made durable before the other effects of that
+ *     step, or of any later one, are told to anyone (P8);
+ *   - the texts of an event stay put during the step; those of effects are valid until the
+ *     next step.
+ *
+ * What the core promises is P1–P7, P9 and P10 of ARCHITECTURE.md. No step grants, refuses
+ * or expires more than CORE_STEP_MAX requests: where more is due, core_next_deadline says
+ * `now` and the next tick goes on in order.
+ *
+ * May depend on src/base only.
+ */
+#ifndef SLUICE_CORE_CORE_H
+#define SLUICE_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "core/policy.h"
+#include "core/record.h"
+
+#define CORE_STEP_MAX       64                         /* requests decided in one step */
+#define TICKET_KEPT_US      INT64_C(10000000)          /* a place is kept this long unattended */
+#define LEASE_REMEMBERED_US INT64_C(900000000)         /* an ended lease answers repeats this long */
+#define LEASE_US_MAX        INT64_C(86400000000)       /* a lease is renewed at least daily */
+#define WAIT_US_MAX         INT64_C(86400000000)
+#define HELD_BY_MAX         8                          /* limits named in an explanation */
+
+struct core;
+
+/* Whoever waits for an answer; chosen by the caller of the core, 0 is nobody. */
+typedef uint64_t caller_id;
+
+enum event_kind {
+    EVENT_TICK,     /* time has passed */
+    EVENT_ACQUIRE,  /* a request for a lease */
+    EVENT_RESUME,   /* the holder of a ticket asks again */
+    EVENT_HANGUP,   /* a caller is gone: what it waits for leaves the line */
+    EVENT_CANCEL,   /* a request is withdrawn by ticket or id */
+    EVENT_RELEASE,  /* a lease is settled */
+    EVENT_RENEW,    /* a lease lives on */
+    EVENT_CLOCK,    /* the wall clock has moved against `now_us` */
+    EVENT_CONFIGURE, /* a new policy */
+    EVENT_DRAIN,    /* grant nothing more; refuse all that wait */
+};
+
+struct acquire {
+    struct text resource; /* name */
+    struct load load;     /* complete: load_complete fills in what was not given */
+    int priority;         /* PRIORITY_MIN..PRIORITY_MAX */
+    struct text tenant;   /* may be empty: the nameless tenant */
+    struct text session;  /* may be empty: counted together by session limits */
+    struct text labels;   /* "key=value" lines, at most LABELS_MAX */
+    struct text id;       /* the caller's own id for this request, may be empty */
+    uint64_t parent;      /* lease of the agent that asks, or 0 */
+    int64_t wait_us;      /* 0..WAIT_US_MAX; 0: do not wait */
+    int64_t hold_us;      /* > 0: answer with a ticket after this long */
+    int64_t lease_us;     /* 1..LEASE_US_MAX */
+};
+
+struct event {
+    enum event_kind kind;
+    int64_t now_us; /* since 1970-01-01 UTC */
+    caller_id caller; /* ACQUIRE, RESUME: answered later; others: answered in this step */
+    struct text tenant; /* RESUME, CANCEL, RELEASE, RENEW: only what is this tenant's; "": any */
+    bool any_tenant;    /* … unless this is set */
+    union {
+        struct acquire acquire;
+        struct {
+            uint64_t ticket;
+            int64_t hold_us; /* as in acquire */
+        } resume;
+        struct {
+            uint64_t ticket; /* 0: by id */
+            struct text id;
+        } cancel;
+        struct {
+            uint64_t lease;
+            struct load usage;
+            bool has_usage; /* false: the load that was held counts as used */
+        } release;
+        struct {
+            uint64_t lease;
+            int64_t lease_us; /* 1..LEASE_US_MAX, from now */
+        } renew;
+        int64_t skew_us;             /* CLOCK: wall clock minus now_us */
+        const struct policy *policy; /* CONFIGURE: checked; must outlive its use by the core */
+    };
+};
+
+enum effect_kind {
+    EFFECT_PERSIST,  /* make this record durable */
+    EFFECT_GRANT,    /* answers ACQUIRE, RESUME */
+    EFFECT_WAIT,     /* answers ACQUIRE, RESUME: a ticket */
+    EFFECT_REFUSE,   /* answers any request */
+    EFFECT_SETTLED,  /* answers RELEASE */
+    EFFECT_RENEWED,  /* answers RENEW */
+    EFFECT_CANCELLED, /* answers CANCEL */
+    EFFECT_EXPIRED,  /* a lease ended without a word; nobody is answered */
+    EFFECT_ALERT,    /* something an operator should know */
+};
+
+enum alert_kind { ALERT_BUDGET_WARN, ALERT_WAIT_TIMEOUT, ALERT_OVERRUN };
+
+/* Why a request waits, or could not be served: P9. Names live as long as the policy. */
+struct held_by {
+    const char *limits[HELD_BY_MAX];
+    size_t limits_n;
+};
+
+struct effect {
+    enum effect_kind kind;
+    caller_id caller; /* whom it answers; 0: nobody */
+    union {
+        struct record record; /* PERSIST */
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct text model;
+            struct text tenant;
+            struct text id;
+            struct load held;
+            int64_t waited_us;
+            int64_t expires_us;
+            int32_t attempt;
+            bool repeated; /* the same acquire had been granted before */
+        } grant;
+        struct {
+            uint64_t ticket;
+            struct text id;
+            int64_t position; /* 1: next among its priority and the more urgent, by arrival */
+            int64_t eta_us;   /* estimate of the time left */
+            struct held_by held_by;
+        } wait;
+        struct {
+            enum error_code code;
+            struct text id;
+            struct text resource;
+            const char *limit;      /* the limit that refused, or NULL */
+            int64_t limit_amount;   /* what that limit allows in all, after headroom … */
+            int64_t limit_free;     /* … what it had left … */
+            int64_t limit_asked;    /* … and what the request asked of it */
+            int64_t retry_after_us; /* 0 where it makes no sense */
+            int64_t waited_us;
+            int64_t position;
+            struct held_by held_by;
+        } refuse;
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct load settled;
+            int64_t held_for_us; /* from grant to settle */
+            bool late;     /* the lease had expired */
+            bool repeated; /* it had been settled before */
+        } settled;
+        struct {
+            uint64_t lease;
+            int64_t expires_us;
+        } renewed;
+        struct {
+            uint64_t ticket; /* the request, or 0 */
+            uint64_t lease;  /* the lease that was cancelled, or 0 */
+        } cancelled;
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct text tenant;
+        } expired;
+        struct {
+            enum alert_kind kind;
+            struct text resource;
+            const char *limit;
+            struct text scope_key;
+            int64_t used;
+            int64_t amount;
+        } alert;
+    };
+};
+
+/* The effects of one step, in order. Init once, pass to every step, release once. */
+struct effects {
+    struct effect *at;
+    size_t len;
+    size_t size;
+};
+
+void effects_init(struct effects *e);
+void effects_release(struct effects *e);
+
+struct core_options {
+    uint64_t seed[2]; /* keys the hashes of names from outside; random in production */
+};
+
+/* A core without a policy refuses everything as unknown. `core` is NULL on failure. */
+int core_new(const struct core_options *options, struct core **core);
+void core_free(struct core *core);
+
+/* Judges one event. 0, or ERR_NO_MEMORY, after which nothing has changed and there are no
+ * effects; every other trouble is a REFUSE effect. */
+int core_step(struct core *core, const struct event *event, struct effects *effects);
+
+/* When EVENT_TICK is due at the latest; INT64_MAX: never; in the past: at once. */
+int64_t core_next_deadline(const struct core *core);
+
+/* Before the first event, and after EVENT_CONFIGURE: takes back one record. Records of
+ * unknown resources or limits are counted as skipped. 0 or ERR_NO_MEMORY, or
+ * ERR_STORE_DAMAGED for a record that no core can have emitted. */
+int core_restore(struct core *core, const struct record *record, bool *skipped);
+
+/* Counters of idle scopes are forgotten; those that matter for ever (lifetime) live on in the
+ * journal alone. Before an acquire, asks for the keys of counters that the core would need
+ * and may have forgotten; the caller looks them up and gives what it finds to core_restore.
+ * Fills up to `max` records (kind, limit, resource, scope_key) and returns how many. */
+size_t core_missing(const struct core *core, const struct acquire *acquire, struct record *keys,
+                    size_t max);
+
+/* No record older than this is needed at a start; counters' records always are. */
+int64_t core_horizon_us(const struct core *core);
+
+/* Fills in what a load leaves open: requests 1, slots 1, tokens = input + output; where only
+ * the total is known, input and output may each be all of it. `given` has a bit 1 << unit
+ * for each unit that was given. */
+void load_complete(struct load *load, unsigned given);
+
+/* --- What stands where: for status, metrics and tests. Nothing here changes the core. --- */
+
+struct limit_view {
+    const struct limit *limit;
+    int64_t amount;  /* after headroom */
+    int64_t used;    /* in the window; settled or charged at the grant */
+    int64_t held;    /* by open leases, beside the window or as part of `used` */
+    int64_t remaining; /* what a request could take now; may be negative after an overrun */
+    int64_t reset_us; /* when the next of it comes back; 0: nothing is used; INT64_MAX: unknown */
+    int64_t guard_us;
+    size_t counters; /* counters of this limit in memory; used … reset_us are 0 if scoped */
+};
+
+struct resource_view {
+    const struct resource *resource;
+    size_t waiting;
+    size_t away;   /* of those waiting: tickets whose holder has not yet come back */
+    size_t leases; /* open */
+    int64_t oldest_wait_us; /* how long the head of the line has waited */
+    uint64_t granted;
+    uint64_t settled;
+    uint64_t late;
+    uint64_t expired;
+    uint64_t cancelled;
+    uint64_t refused[ERR_COUNT];
+    int64_t waited_us;   /* sum over grants */
+    int64_t held_for_us; /* sum over settled leases */
+    struct load held;    /* sum of the loads of open leases */
+    struct load used;    /* sum of the usage of settled leases, since the start */
+    struct held_by head_held_by;
+};
+
+size_t core_resources(const struct core *core);
+void core_resource_view(const struct core *core, size_t i, struct resource_view *view);
+size_t core_limits(const struct core *core, size_t i);
+void core_limit_view(const struct core *core, size_t i, size_t j, struct limit_view *view);
+
+/* One counter of a scoped limit, by key; false where none is in memory. */
+bool core_scope_view(const struct core *core, size_t i, size_t j, struct text scope_key,
+                     struct limit_view *view);
+
+struct lease_view {
+    uint64_t lease;
+    uint64_t parent;
+    struct text resource, tenant, session, labels, id;
+    struct load held;
+    int64_t granted_us;
+    int64_t expires_us;
+    bool open; /* false: ended, and still remembered */
+};
+
+/* Open leases in order of expiry: the first whose id is greater than `after`… by id order. */
+bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view);
+bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view *view);
+
+struct core_totals {
+    size_t leases_open;
+    size_t leases_remembered;
+    size_t waiting;
+    size_t counters; /* of scopes other than the resource */
+    int64_t now_us;  /* of the last event */
+};
+
+void core_totals(const struct core *core, struct core_totals *totals);
+
+/* Checks every invariant of the core's own structures; aborts where one is broken. Slow. */
+void core_check(const struct core *core);
+
+#endif

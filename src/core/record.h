@@ -1,0 +1,64 @@
+/*
+ * A record: one durable fact, as the core hands it to the journal and takes it back.
+ *
+ * The core emits records as effects; the journal keeps them in order; at the next start
+ * they are given back in that order to core_restore, which rebuilds windows, leases and
+ * counters. A record says all that is needed to do so under another configuration: names,
+ * loads and times, never indexes.
+ *
+ *   RECORD_GRANT    a lease began at at_us
+ *   RECORD_RENEW    the same facts again, with a later expires_us: the newest GRANT or
+ *                   RENEW of a lease is enough to rebuild it
+ *   RECORD_SETTLE   a lease ended at at_us with this usage (`late`: it had expired before)
+ *   RECORD_EXPIRE   a lease ended at at_us without a word
+ *   RECORD_COUNTER  a calendar, lifetime or bucket counter now stands at this value; the
+ *                   newest for a (limit, scope) replaces those before
+ *
+ * Texts are lent by whoever made the record. May depend on src/base and policy.h only.
+ */
+#ifndef SLUICE_CORE_RECORD_H
+#define SLUICE_CORE_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "core/policy.h"
+
+enum record_kind {
+    RECORD_GRANT = 1,
+    RECORD_RENEW = 2,
+    RECORD_SETTLE = 3,
+    RECORD_EXPIRE = 4,
+    RECORD_COUNTER = 5,
+};
+
+struct record {
+    enum record_kind kind;
+    int64_t at_us; /* GRANT, RENEW: when the lease was granted; else when it happened */
+
+    /* GRANT and RENEW: all; SETTLE and EXPIRE: lease, load (the usage), late. */
+    uint64_t lease;
+    uint64_t parent; /* 0: none */
+    int64_t expires_us;
+    struct load load;
+    int32_t priority;
+    int32_t attempt; /* 1 for a first attempt */
+    int64_t waited_us;
+    bool late;
+    struct text resource;
+    struct text tenant;
+    struct text session;
+    struct text labels; /* "key=value" lines */
+    struct text id;     /* the caller's own id, or empty */
+
+    /* COUNTER. `limit` is the pool's name for shared limits (resource empty), else the
+     * limit's name in its resource. */
+    struct text limit;
+    struct text scope_key;  /* tenant, session, model or label value; empty for the resource */
+    int64_t period_us;      /* calendar: when the period began; bucket: when `level` held */
+    int64_t used;           /* calendar, lifetime: used in the period */
+    int64_t level;          /* bucket: whole units left, rounded down */
+};
+
+#endif

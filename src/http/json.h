@@ -1,0 +1,80 @@
+/*
+ * JSON: strict reading on json-c, writing into a buffer.
+ *
+ * Reading is for requests from outside: strict syntax, UTF-8 checked, a cap on depth, one value
+ * and nothing behind it, duplicate keys refused, integers exact. Readers take what they expect
+ * field by field and refuse unknown fields by name.
+ *
+ * Writing needs no tree: json_* functions append to a struct buf and keep track of commas.
+ *
+ * json-c lives here alone. May depend on src/base.
+ */
+#ifndef SLUICE_HTTP_JSON_H
+#define SLUICE_HTTP_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+
+#define JSON_DEPTH_MAX 32
+
+/* A value inside a document; opaque, borrowed, valid until json_free of the document. */
+typedef struct json_object json_value;
+
+/* Parses one document. 0, ERR_INVALID_REQUEST with a clause in `why` ("… at byte N"), or
+ * ERR_NO_MEMORY. On success the caller owns the document. */
+int json_parse(struct text bytes, json_value **document, struct buf *why);
+void json_free(json_value *document); /* NULL is allowed */
+
+bool json_is_object(const json_value *v);
+bool json_is_array(const json_value *v);
+bool json_is_string(const json_value *v);
+bool json_is_null(const json_value *v);
+bool json_is_number(const json_value *v);
+
+size_t json_array_len(const json_value *v);
+json_value *json_array_at(const json_value *v, size_t i);
+
+/* The member of an object, or NULL where it is missing; JSON null is a value. */
+json_value *json_get(const json_value *object, const char *key);
+
+/* Calls fn for each member in the order they were written, until it returns non-zero, and returns that. */
+int json_each(const json_value *object, int (*fn)(void *ctx, struct text key, json_value *v),
+              void *ctx);
+
+/* Exact readers: false where the value is of another type or out of range. A number like 5.0 is
+ * an integer; 5.5 is not. */
+bool json_read_i64(const json_value *v, int64_t *out);
+bool json_read_double(const json_value *v, double *out);
+bool json_read_bool(const json_value *v, bool *out);
+bool json_read_text(const json_value *v, struct text *out);
+/* A decimal number times 10^12, rounded up to the next whole: US dollars as picodollars. */
+bool json_read_picousd(const json_value *v, int64_t *out);
+
+/* --- Writing. --- */
+
+struct json_writer {
+    struct buf *out;
+    bool comma; /* the next value or key needs a comma before it */
+};
+
+void json_writer_init(struct json_writer *w, struct buf *out);
+void json_object_begin(struct json_writer *w);
+void json_object_end(struct json_writer *w);
+void json_array_begin(struct json_writer *w);
+void json_array_end(struct json_writer *w);
+void json_key(struct json_writer *w, const char *key);
+void json_text(struct json_writer *w, struct text t); /* escapes; invalid UTF-8 becomes U+FFFD */
+void json_str(struct json_writer *w, const char *s);  /* NULL writes null */
+void json_i64(struct json_writer *w, int64_t n);
+void json_u64(struct json_writer *w, uint64_t n);
+void json_double(struct json_writer *w, double d);
+void json_bool(struct json_writer *w, bool b);
+void json_null(struct json_writer *w);
+/* Picodollars as a decimal number of dollars, exact: 1500000000000 → 1.5 */
+void json_picousd(struct json_writer *w, int64_t picousd);
+
+#endif
