@@ -1,14 +1,15 @@
 /*
  * The configuration: YAML in, a checked configuration out.
  *
- * Reads the file with libcyaml (which lives here alone), gives every error a file, a line, the key
- * and, for a misspelt key, the nearest known one; applies the defaults of the provider profiles
+ * Reads the file with libyaml (which lives in yaml.c alone), gives every error a file, a line, the
+ * key and, for a misspelt key, the nearest known one; applies the defaults of the provider profiles
  * (profile.h); resolves time zones into tables; and builds the core's policy.
  *
  * A configuration is immutable once loaded. It owns everything it points to, the policy included,
  * and must outlive the core's use of that policy.
  *
- * May depend on src/base, core/policy.h, and GLib (time zones, in zone.c alone).
+ * May depend on src/base, core/policy.h, libyaml, GLib (time zones, in zone.c alone) and libsodium
+ * (keys, in key.c alone).
  */
 #ifndef SLUICE_CONFIG_CONFIG_H
 #define SLUICE_CONFIG_CONFIG_H
@@ -26,17 +27,19 @@
 enum right { RIGHT_ACQUIRE = 1, RIGHT_READ = 2, RIGHT_ADMIN = 4 };
 
 struct api_key {
-    char name[NAME_LEN_MAX + 1];   /* for logs and metrics */
-    char tenant[NAME_LEN_MAX + 1]; /* every request with this key is this tenant's; "": may name any */
+    char name[NAME_LEN_MAX + 1]; /* for logs and metrics */
+    char tenant[NAME_LEN_MAX +
+                1]; /* every request with this key is this tenant's; "": may name any */
     unsigned char hash[KEY_HASH_LEN];
     unsigned rights; /* enum right, or-ed */
 };
 
 struct config {
-    char *path;   /* the file, or NULL for the built-in example */
-    char *listen; /* "127.0.0.1:7411" */
-    char *store;  /* path of the SQLite file, relative to the working directory */
-    int durability; /* enum durability of journal.h, as a number */
+    char *path;       /* the file, or NULL for the built-in example */
+    char **listens;   /* each "127.0.0.1:7411" or "[::1]:7411": numeric, with a port */
+    size_t listens_n; /* at least 1 */
+    char *store;      /* path of the SQLite file, relative to the working directory */
+    int durability;   /* enum durability of journal.h, as a number */
     struct api_key *keys;
     size_t keys_n;
     struct policy policy;
@@ -54,14 +57,18 @@ struct config {
     void *owned; /* what the pointers above point into */
 };
 
-/* Loads a file. 0, or ERR_INVALID_REQUEST / ERR_NO_MEMORY / ERR_NOT_FOUND with all problems found in
- * `why`, one a line: "FILE:LINE: message". `config` is NULL then. */
+/* Loads a file. 0, or ERR_INVALID_REQUEST / ERR_NO_MEMORY / ERR_NOT_FOUND with all problems found
+ * in `why`, one a line: "FILE:LINE: message". `config` is NULL then. */
 int config_load(const char *path, struct config **config, struct buf *why);
 
 /* The same from memory; `name` stands for the file in errors. */
 int config_parse(struct text yaml, const char *name, struct config **config, struct buf *why);
 
 void config_free(struct config *config); /* NULL is allowed */
+
+/* The key a bearer token belongs to, or NULL. Takes the same time for every token of a length,
+ * whichever key it is and whether there is one. Lent until config_free. */
+const struct api_key *config_find_key(const struct config *config, struct text token);
 
 /* "200k", "2M", "1.5k", "50" → a whole number. False where it is none or out of 0..max. */
 bool config_read_amount(struct text t, int64_t max, int64_t *out);
