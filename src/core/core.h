@@ -86,7 +86,8 @@ struct event {
             int64_t hold_us; /* as in acquire */
         } resume;
         struct {
-            uint64_t ticket; /* 0: by id */
+            uint64_t ticket; /* 0: by lease or id */
+            uint64_t lease;  /* a lease that never reached its asker; 0: by id */
             struct text id;
         } cancel;
         struct {
