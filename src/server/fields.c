@@ -1,0 +1,179 @@
+#include "server/fields.h"
+
+#include <assert.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "server/names.h"
+
+#define NEAREST_LEN_MAX  32 /* longer names are nobody's misspelling */
+#define NEAREST_DISTANCE 2
+
+/* How many letters must be added, dropped or changed to get from a to b (Levenshtein). */
+static size_t edit_distance(struct text a, struct text b)
+{
+    size_t row[NEAREST_LEN_MAX + 1];
+    for (size_t j = 0; j <= b.len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            size_t change = diagonal + (a.at[i - 1] != b.at[j - 1]);
+            size_t step = (above < row[j - 1] ? above : row[j - 1]) + 1;
+            row[j] = change < step ? change : step;
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}
+
+static const struct field *nearest(const struct fields *fields, struct text name)
+{
+    const struct field *best = NULL;
+    size_t best_distance = NEAREST_DISTANCE + 1;
+    if (name.len > NEAREST_LEN_MAX) {
+        return NULL;
+    }
+    for (size_t i = 0; i < fields->n; i++) {
+        struct text known = fields->at[i].name;
+        size_t distance = edit_distance(name, known);
+        if (distance < best_distance && distance < known.len) {
+            best = &fields->at[i];
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+static int refuse_unknown(const struct fields *fields, struct text name, struct buf *why)
+{
+    const struct field *near = nearest(fields, name);
+    buf_addf(why, "unknown field `%.*s`", (int)min_i64((int64_t)name.len, 64), name.at);
+    if (near) {
+        buf_addf(why, "; did you mean `%s`?", near->name.at);
+    }
+    return ERR_INVALID_REQUEST;
+}
+
+struct reading {
+    const struct fields *fields;
+    void *into;
+    uint32_t given;
+    struct buf *why;
+};
+
+static int read_member(void *ctx, struct text key, json_value *v)
+{
+    struct reading *r = ctx;
+    for (size_t i = 0; i < r->fields->n; i++) {
+        const struct field *field = &r->fields->at[i];
+        if (text_equal(field->name, key)) {
+            r->given |= UINT32_C(1) << i;
+            return field->read(field, v, r->into, r->why);
+        }
+    }
+    return refuse_unknown(r->fields, key, r->why);
+}
+
+int fields_read(const struct fields *fields, const json_value *object, void *into, uint32_t *given,
+                struct buf *why)
+{
+    assert(fields->n <= FIELDS_MAX);
+    if (!json_is_object(object)) {
+        buf_add_str(why, "a JSON object is expected");
+        return ERR_INVALID_REQUEST;
+    }
+    struct reading r = {fields, into, 0, why};
+    int err = json_each(object, read_member, &r);
+    if (err == 0) {
+        *given = r.given;
+    }
+    return err;
+}
+
+int field_i64(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    int64_t n;
+    if (!json_is_number(v) || !json_read_i64(v, &n) || n < field->min || n > field->max) {
+        buf_addf(why, "`%s` must be a whole number from %lld to %lld", field->name.at,
+                 (long long)field->min, (long long)field->max);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &n, sizeof(n));
+    return 0;
+}
+
+bool text_has_controls(struct text t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        if ((unsigned char)t.at[i] < ' ' || t.at[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int field_text(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct text t;
+    if (!json_read_text(v, &t) || (int64_t)t.len < field->min || (int64_t)t.len > field->max ||
+        text_has_controls(t)) {
+        buf_addf(why, "`%s` must be text of %lld to %lld bytes without control characters",
+                 field->name.at, (long long)field->min, (long long)field->max);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &t, sizeof(t));
+    return 0;
+}
+
+int field_picousd(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    int64_t n;
+    if (!json_is_number(v) || !json_read_picousd(v, &n) || n < field->min || n > field->max) {
+        buf_addf(why, "`%s` must be a number of US dollars from %lld to %lld", field->name.at,
+                 (long long)(field->min / PICOUSD_PER_USD),
+                 (long long)(field->max / PICOUSD_PER_USD));
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &n, sizeof(n));
+    return 0;
+}
+
+int field_lease(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct text t;
+    uint64_t lease;
+    if (!json_read_text(v, &t) || !lease_name_read(t, &lease)) {
+        buf_addf(why, "`%s` must be a lease as acquire gave it, \"ls_\" and 16 hexadecimal digits",
+                 field->name.at);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &lease, sizeof(lease));
+    return 0;
+}
+
+int field_ticket(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct text t;
+    uint64_t ticket;
+    if (!json_read_text(v, &t) || !ticket_name_read(t, &ticket)) {
+        buf_addf(why, "`%s` must be a ticket as acquire gave it, \"tk_\" and 16 hexadecimal digits",
+                 field->name.at);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &ticket, sizeof(ticket));
+    return 0;
+}
+
+int field_object(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    if (!json_is_object(v)) {
+        buf_addf(why, "`%s` must be an object", field->name.at);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &v, sizeof(v));
+    return 0;
+}

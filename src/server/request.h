@@ -1,0 +1,65 @@
+/*
+ * The requests of the API: JSON objects read into what the core takes.
+ *
+ * Each reader checks everything that can be checked without knowing the state: fields, types,
+ * ranges, what goes together. 0, or ERR_INVALID_REQUEST with a clause in `why`. The texts of a
+ * request are lent by its JSON document.
+ *
+ * Pure. May depend on src/base, core/core.h, http/json.h, fields.h and usage.h.
+ */
+#ifndef SLUICE_SERVER_REQUEST_H
+#define SLUICE_SERVER_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "core/core.h"
+#include "http/json.h"
+#include "server/usage.h"
+
+#define ARRAY_LEN_MAX 1024 /* requests in one array, leases in one renewal */
+
+#define WAIT_MS_DEFAULT  60000
+#define HOLD_MS_DEFAULT  25000
+#define LEASE_MS_DEFAULT 60000
+
+struct acquire_request {
+    struct acquire acquire; /* complete, but for the rights of a key */
+    uint64_t ticket;        /* 0: a new request; else only hold_us matters */
+    /* What the fields hold before they become an acquire. */
+    int64_t priority;
+    int64_t wait_ms;
+    int64_t hold_ms;
+    int64_t lease_ms;
+    unsigned load_given;
+    size_t labels_len;
+    char labels[LABELS_LEN_MAX];
+};
+
+int request_read_acquire(const json_value *object, struct acquire_request *out, struct buf *why);
+
+struct release_request {
+    uint64_t lease;
+    bool has_usage;
+    struct usage usage;
+};
+
+int request_read_release(const json_value *object, struct release_request *out, struct buf *why);
+
+struct renew_request {
+    uint64_t lease;           /* 0 where there are several */
+    const json_value *leases; /* an array of 1..ARRAY_LEN_MAX leases, or NULL */
+    int64_t lease_ms;
+};
+
+int request_read_renew(const json_value *object, struct renew_request *out, struct buf *why);
+
+struct cancel_request {
+    uint64_t ticket; /* 0: by id */
+    struct text id;
+};
+
+int request_read_cancel(const json_value *object, struct cancel_request *out, struct buf *why);
+
+#endif
