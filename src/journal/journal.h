@@ -70,7 +70,8 @@ uint64_t journal_commit(struct journal *journal);
 /* The number of the newest durable batch. */
 uint64_t journal_durable(const struct journal *journal);
 
-/* ERR_NONE, or ERR_STORE_FAILED with the store's own words in `why` while the journal is failing. */
+/* ERR_NONE, or ERR_STORE_FAILED with the store's own words in `why` while the journal is failing.
+ */
 int journal_trouble(struct journal *journal, struct buf *why);
 
 /* Lets records older than this go; done piecemeal, with later batches or when idle. */

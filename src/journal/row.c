@@ -1,0 +1,299 @@
+#include "journal/row.h"
+
+#include "base/num.h"
+
+/* --- The check --- */
+
+static bool within(int64_t n, int64_t least, int64_t most)
+{
+    return n >= least && n <= most;
+}
+
+static const char *load_problem(const struct load *load)
+{
+    for (int unit = 0; unit < UNIT_COUNT; unit++) {
+        if (!within(load->of[unit], 0, unit == UNIT_USD ? USD_AMOUNT_MAX : AMOUNT_MAX)) {
+            return "an amount is out of range";
+        }
+    }
+    return NULL;
+}
+
+static const char *texts_problem(const struct record *r)
+{
+    if (r->resource.len > NAME_LEN_MAX || r->tenant.len > NAME_LEN_MAX ||
+        r->session.len > NAME_LEN_MAX || r->id.len > NAME_LEN_MAX || r->limit.len > NAME_LEN_MAX) {
+        return "a name is too long";
+    }
+    /* A label's value is a scope key as well. */
+    if (r->labels.len > LABELS_LEN_MAX || r->scope_key.len > LABELS_LEN_MAX) {
+        return "a label is too long";
+    }
+    return NULL;
+}
+
+static const char *lease_problem(const struct record *r)
+{
+    if (!within(r->expires_us, 0, ROW_TIME_US_MAX) || !within(r->waited_us, 0, ROW_TIME_US_MAX)) {
+        return "a time is out of range";
+    }
+    bool began = r->kind == RECORD_GRANT || r->kind == RECORD_RENEW;
+    if (!within(r->priority, began ? PRIORITY_MIN : 0, PRIORITY_MAX)) {
+        return "the priority is out of range";
+    }
+    if (!within(r->attempt, 0, INT32_MAX)) {
+        return "the attempt is out of range";
+    }
+    if (began && r->resource.len == 0) {
+        return "the resource is missing";
+    }
+    return load_problem(&r->load);
+}
+
+static const char *counter_problem(const struct record *r)
+{
+    /* A period may begin before 1970 in local time. */
+    if (!within(r->period_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
+        return "a time is out of range";
+    }
+    return r->limit.len == 0 ? "the limit is missing" : NULL;
+}
+
+const char *row_problem(const struct record *r)
+{
+    if (!within(r->at_us, 0, ROW_TIME_US_MAX)) {
+        return "a time is out of range";
+    }
+    const char *problem = texts_problem(r);
+    if (problem) {
+        return problem;
+    }
+    switch (r->kind) {
+    case RECORD_GRANT:
+    case RECORD_RENEW:
+    case RECORD_SETTLE:
+    case RECORD_EXPIRE: return lease_problem(r);
+    case RECORD_COUNTER: return counter_problem(r);
+    }
+    return "the kind is unknown";
+}
+
+/* --- Writing --- */
+
+/* Binds parameters one after the other and remembers the first failure. */
+struct binder {
+    sqlite3_stmt *stmt;
+    int at;
+    int rc;
+};
+
+static void bind_i64(struct binder *b, int64_t n)
+{
+    int rc = sqlite3_bind_int64(b->stmt, ++b->at, n);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
+/* The bytes stay where they are until the statement was stepped, so SQLite need not copy them. */
+static void bind_text(struct binder *b, struct text t)
+{
+    int rc = sqlite3_bind_text(b->stmt, ++b->at, t.len ? t.at : "", (int)t.len, SQLITE_STATIC);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
+static void bind_text_or_null(struct binder *b, struct text t)
+{
+    if (t.len) {
+        bind_text(b, t);
+        return;
+    }
+    int rc = sqlite3_bind_null(b->stmt, ++b->at);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
+static void bind_i64_or_null(struct binder *b, int64_t n)
+{
+    if (n) {
+        bind_i64(b, n);
+        return;
+    }
+    int rc = sqlite3_bind_null(b->stmt, ++b->at);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
+int row_bind_record(sqlite3_stmt *stmt, const struct record *r)
+{
+    struct binder b = {.stmt = stmt};
+    bind_i64(&b, r->kind);
+    bind_i64(&b, r->at_us);
+    bind_i64(&b, (int64_t)r->lease);
+    for (int unit = 0; unit < UNIT_COUNT; unit++) {
+        bind_i64(&b, r->load.of[unit]);
+    }
+    bind_i64(&b, r->expires_us);
+    bind_i64(&b, r->priority);
+    bind_i64(&b, r->attempt);
+    bind_i64(&b, r->waited_us);
+    bind_i64(&b, r->late);
+    bind_i64_or_null(&b, (int64_t)r->parent);
+    bind_text_or_null(&b, r->resource);
+    bind_text_or_null(&b, r->tenant);
+    bind_text_or_null(&b, r->session);
+    bind_text_or_null(&b, r->labels);
+    bind_text_or_null(&b, r->id);
+    return b.rc;
+}
+
+static void bind_key(struct binder *b, const struct record *r)
+{
+    bind_text(b, r->resource);
+    bind_text(b, r->limit);
+    bind_text(b, r->scope_key);
+}
+
+int row_bind_counter(sqlite3_stmt *stmt, const struct record *r)
+{
+    struct binder b = {.stmt = stmt};
+    bind_key(&b, r);
+    bind_i64(&b, r->at_us);
+    bind_i64(&b, r->period_us);
+    bind_i64(&b, r->used);
+    bind_i64(&b, r->level);
+    return b.rc;
+}
+
+int row_bind_counter_key(sqlite3_stmt *stmt, const struct record *r)
+{
+    struct binder b = {.stmt = stmt};
+    bind_key(&b, r);
+    return b.rc;
+}
+
+/* --- Reading --- */
+
+/* Reads columns one after the other and remembers the first that is of the wrong type. */
+struct reader {
+    sqlite3_stmt *stmt;
+    int at;
+    const char *problem;
+};
+
+static int64_t read_i64(struct reader *r)
+{
+    int at = r->at++;
+    if (sqlite3_column_type(r->stmt, at) != SQLITE_INTEGER) {
+        r->problem = "a column that should be an integer is not";
+        return 0;
+    }
+    return sqlite3_column_int64(r->stmt, at);
+}
+
+/* NULL counts as 0, for columns that a kind of record does not have. */
+static int64_t read_i64_or_null(struct reader *r)
+{
+    if (sqlite3_column_type(r->stmt, r->at) == SQLITE_NULL) {
+        r->at++;
+        return 0;
+    }
+    return read_i64(r);
+}
+
+static int32_t read_i32(struct reader *r)
+{
+    int64_t n = read_i64(r);
+    if (!within(n, INT32_MIN, INT32_MAX)) {
+        r->problem = "a number is out of range";
+        return 0;
+    }
+    return (int32_t)n;
+}
+
+static struct text read_text_or_null(struct reader *r)
+{
+    int at = r->at++;
+    int type = sqlite3_column_type(r->stmt, at);
+    if (type == SQLITE_NULL) {
+        return TEXT_NONE;
+    }
+    if (type != SQLITE_TEXT) {
+        r->problem = "a column that should be text is not";
+        return TEXT_NONE;
+    }
+    const unsigned char *bytes = sqlite3_column_text(r->stmt, at);
+    int len = sqlite3_column_bytes(r->stmt, at);
+    if (!bytes) {
+        r->problem = "a text could not be read";
+        return TEXT_NONE;
+    }
+    return (struct text){(const char *)bytes, (size_t)len};
+}
+
+/* Nothing is taken over from a row that has a problem. */
+static const char *read_end(const struct reader *r, const struct record *read,
+                            struct record *record)
+{
+    const char *problem = r->problem ? r->problem : row_problem(read);
+    if (!problem) {
+        *record = *read;
+    }
+    return problem;
+}
+
+const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
+{
+    struct reader r = {.stmt = stmt};
+    struct record read = {0};
+    int64_t kind = read_i64(&r);
+    if (!within(kind, RECORD_GRANT, RECORD_EXPIRE)) {
+        return "the kind is unknown";
+    }
+    read.kind = (enum record_kind)kind;
+    read.at_us = read_i64(&r);
+    read.lease = (uint64_t)read_i64(&r);
+    for (int unit = 0; unit < UNIT_COUNT; unit++) {
+        read.load.of[unit] = read_i64(&r);
+    }
+    read.expires_us = read_i64(&r);
+    read.priority = read_i32(&r);
+    read.attempt = read_i32(&r);
+    read.waited_us = read_i64(&r);
+    int64_t late = read_i64(&r);
+    if (!within(late, 0, 1)) {
+        return "`late` is neither 0 nor 1";
+    }
+    read.late = late != 0;
+    read.parent = (uint64_t)read_i64_or_null(&r);
+    read.resource = read_text_or_null(&r);
+    read.tenant = read_text_or_null(&r);
+    read.session = read_text_or_null(&r);
+    read.labels = read_text_or_null(&r);
+    read.id = read_text_or_null(&r);
+    return read_end(&r, &read, record);
+}
+
+static void read_value(struct reader *r, struct record *read)
+{
+    read->at_us = read_i64(r);
+    read->period_us = read_i64(r);
+    read->used = read_i64(r);
+    read->level = read_i64(r);
+}
+
+const char *row_read_counter(sqlite3_stmt *stmt, struct record *record)
+{
+    struct reader r = {.stmt = stmt};
+    struct record read = {.kind = RECORD_COUNTER};
+    read_value(&r, &read);
+    read.resource = read_text_or_null(&r);
+    read.limit = read_text_or_null(&r);
+    read.scope_key = read_text_or_null(&r);
+    return read_end(&r, &read, record);
+}
+
+const char *row_read_counter_value(sqlite3_stmt *stmt, struct record *record)
+{
+    struct reader r = {.stmt = stmt};
+    struct record read = *record;
+    read.kind = RECORD_COUNTER;
+    read_value(&r, &read);
+    return read_end(&r, &read, record);
+}

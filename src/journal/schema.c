@@ -1,0 +1,163 @@
+#include "journal/schema.h"
+
+#include "base/error.h"
+#include "journal/journal.h"
+
+/* What a record does not have is NULL: no parent, an empty text. Numbers of leases are 64 bits
+ * without a sign, kept as SQLite's signed ones. */
+static const char schema_1[] =
+    "CREATE TABLE record (\n"
+    "  seq INTEGER PRIMARY KEY,       -- the order in which things happened\n"
+    "  kind INTEGER NOT NULL,         -- 1 grant, 2 renew, 3 settle, 4 expire\n"
+    "  at_us INTEGER NOT NULL,        -- grant, renew: when the lease was granted\n"
+    "  lease INTEGER NOT NULL,\n"
+    "  requests INTEGER NOT NULL,     -- grant, renew: what is held; else what was used\n"
+    "  tokens INTEGER NOT NULL,\n"
+    "  input_tokens INTEGER NOT NULL,\n"
+    "  output_tokens INTEGER NOT NULL,\n"
+    "  slots INTEGER NOT NULL,\n"
+    "  usd_pico INTEGER NOT NULL,     -- 10^-12 USD\n"
+    "  expires_us INTEGER NOT NULL,\n"
+    "  priority INTEGER NOT NULL,\n"
+    "  attempt INTEGER NOT NULL,\n"
+    "  waited_us INTEGER NOT NULL,\n"
+    "  late INTEGER NOT NULL,         -- settle: 1 where the lease had expired before\n"
+    "  parent INTEGER,                -- the lease of the agent that asked\n"
+    "  resource TEXT,\n"
+    "  tenant TEXT,\n"
+    "  session TEXT,\n"
+    "  labels TEXT,                   -- lines of key=value\n"
+    "  id TEXT                        -- the caller's own\n"
+    ") STRICT;\n"
+    "CREATE TABLE counter (\n"
+    "  resource TEXT NOT NULL,        -- '' where the limit is shared by several\n"
+    "  limit_name TEXT NOT NULL,\n"
+    "  scope_key TEXT NOT NULL,       -- '' for the whole resource\n"
+    "  at_us INTEGER NOT NULL,\n"
+    "  period_us INTEGER NOT NULL,    -- when the period began, or when `level` held\n"
+    "  used INTEGER NOT NULL,\n"
+    "  level INTEGER NOT NULL,        -- of a bucket\n"
+    "  PRIMARY KEY (resource, limit_name, scope_key)\n"
+    ") STRICT, WITHOUT ROWID;\n"
+    "CREATE VIEW history AS\n"
+    "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"
+    "                        WHEN 4 THEN 'expire' END AS what,\n"
+    "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"
+    "    printf('%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
+    "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"
+    "  FROM record;\n";
+
+const char *const schema_steps[] = {schema_1};
+const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
+
+_Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,
+               "one step for each version");
+
+int schema_number(sqlite3 *db, const char *sql, sqlite3_int64 *number)
+{
+    sqlite3_stmt *stmt;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        *number = sqlite3_column_int64(stmt, 0);
+    }
+    int end = sqlite3_finalize(stmt);
+    return rc == SQLITE_ROW ? SQLITE_OK : end != SQLITE_OK ? end : SQLITE_ERROR;
+}
+
+int schema_damaged(const char *path, const char *words, struct buf *why)
+{
+    buf_addf(
+        why,
+        "%s is damaged (%s) and was left as it is; to keep what can still be read, move it and "
+        "its -wal file aside and recover: mv %s %s.damaged; mv %s-wal %s.damaged-wal; sqlite3 "
+        "%s.damaged .recover | sqlite3 %s; or start without it: what is then held or used "
+        "counts as not granted",
+        path, words, path, path, path, path, path, path);
+    return ERR_STORE_DAMAGED;
+}
+
+int schema_trouble(sqlite3 *db, int sqlite_rc, const char *path, struct buf *why)
+{
+    const char *words = db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_rc);
+    switch (sqlite_rc & 0xff) {
+    case SQLITE_NOMEM: buf_addf(why, "out of memory while reading %s", path); return ERR_NO_MEMORY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return schema_damaged(path, words, why);
+    default: buf_addf(why, "%s: %s", path, words); return ERR_STORE_FAILED;
+    }
+}
+
+static int read_identity(sqlite3 *db, sqlite3_int64 *application, sqlite3_int64 *tables,
+                         sqlite3_int64 *version)
+{
+    int rc = schema_number(db, "PRAGMA application_id", application);
+    if (rc == SQLITE_OK) {
+        rc = schema_number(db, "SELECT count(*) FROM sqlite_schema", tables);
+    }
+    return rc == SQLITE_OK ? schema_number(db, "PRAGMA user_version", version) : rc;
+}
+
+int schema_version(sqlite3 *db, const char *path, size_t newest, size_t *version, struct buf *why)
+{
+    sqlite3_int64 application = 0;
+    sqlite3_int64 tables = 0;
+    sqlite3_int64 found = 0;
+    int rc = read_identity(db, &application, &tables, &found);
+    if (rc != SQLITE_OK) {
+        return schema_trouble(db, rc, path, why);
+    }
+    if (application != SCHEMA_APPLICATION_ID && (application != 0 || tables != 0)) {
+        buf_addf(why, "%s is a database of another program; give `store` another path", path);
+        return ERR_STORE_FAILED;
+    }
+    if (found < 0 || (found == 0) != (tables == 0)) {
+        return schema_damaged(path, "its version and its tables do not agree", why);
+    }
+    if (found > (sqlite3_int64)newest) {
+        buf_addf(why,
+                 "%s has version %lld and this sluice knows up to %zu; start the newer sluice that "
+                 "wrote it, or give `store` another path",
+                 path, (long long)found, newest);
+        return ERR_STORE_NEWER;
+    }
+    *version = (size_t)found;
+    return 0;
+}
+
+static int set_version(sqlite3 *db, size_t version)
+{
+    char sql[96];
+    sqlite3_snprintf(sizeof(sql), sql, "PRAGMA user_version=%u; PRAGMA application_id=%d",
+                     (unsigned)version, SCHEMA_APPLICATION_ID);
+    return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+int schema_migrate(sqlite3 *db, const char *path, size_t version, const char *const *steps,
+                   size_t steps_n, struct buf *why)
+{
+    if (version == steps_n) {
+        return 0;
+    }
+    int rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    for (size_t v = version; rc == SQLITE_OK && v < steps_n; v++) {
+        rc = sqlite3_exec(db, steps[v], NULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK) {
+        rc = set_version(db, steps_n);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    }
+    if (rc == SQLITE_OK) {
+        return 0;
+    }
+    int code = schema_trouble(db, rc, path, why);
+    if (!sqlite3_get_autocommit(db)) {
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return code;
+}

@@ -1,0 +1,499 @@
+#include "journal/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "journal/lock.h"
+#include "journal/row.h"
+#include "journal/schema.h"
+
+#define WORDS_LEN_MAX   256
+#define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
+
+enum statement {
+    STMT_BEGIN,
+    STMT_COMMIT,
+    STMT_ROLLBACK,
+    STMT_RECORD,
+    STMT_COUNTER,
+    STMT_PRUNE_LOOK,
+    STMT_PRUNE,
+    STMT_COUNT
+};
+
+static const char *const statement_sql[STMT_COUNT] = {
+    [STMT_BEGIN] = "BEGIN IMMEDIATE",
+    [STMT_COMMIT] = "COMMIT",
+    [STMT_ROLLBACK] = "ROLLBACK",
+    [STMT_RECORD] = ROW_INSERT_RECORD,
+    [STMT_COUNTER] = ROW_UPSERT_COUNTER,
+    [STMT_PRUNE_LOOK] = "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? "
+                        "ORDER BY seq LIMIT ?",
+    [STMT_PRUNE] = "DELETE FROM record WHERE seq <= ?",
+};
+
+struct store {
+    char *path;
+    int lock; /* -1 while none is held */
+    sqlite3 *db;
+    sqlite3_stmt *statements[STMT_COUNT];
+    sqlite3 *reader;
+    sqlite3_stmt *read_counter;
+    int wal_pages;
+    int64_t rows;
+    int64_t prune_seq; /* rows up to here were looked at in this pass of pruning, and stay */
+    char words[WORDS_LEN_MAX];
+};
+
+/* --- Opening --- */
+
+/* Creates the file for its owner alone, and finds out why it cannot be opened, in the system's own
+ * words: SQLite would only say that it could not. */
+static int touch_file(const char *path, struct buf *why)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        buf_addf(why, "the store %s cannot be opened for writing: %s", path, strerror(errno));
+        return ERR_STORE_FAILED;
+    }
+    close(fd);
+    return 0;
+}
+
+/* A store reached by two names must have one lock, so links are followed first. */
+static char *real_path(const char *path)
+{
+    char *real = realpath(path, NULL);
+    return real ? real : strdup(path);
+}
+
+static int connect_db(struct store *s, sqlite3 **db, struct buf *why)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = sqlite3_open_v2(s->path, db, flags, NULL);
+    if (rc != SQLITE_OK) {
+        return schema_trouble(*db, rc, s->path, why);
+    }
+    sqlite3_busy_timeout(*db, BUSY_TIMEOUT_MS);
+    return 0;
+}
+
+static int run(struct store *s, sqlite3 *db, const char *sql, struct buf *why)
+{
+    int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : schema_trouble(db, rc, s->path, why);
+}
+
+/* Reads through the whole structure of the file. Replay reads every row of a large file anyway and
+ * meets the same damage, so there only the counters are checked, which are looked up later. */
+static int check_integrity(struct store *s, struct buf *why)
+{
+    bool small = store_bytes(s) <= STORE_CHECK_BYTES_MAX;
+    const char *sql = small ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('counter')";
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+    }
+    int code = 0;
+    if (rc != SQLITE_ROW) {
+        code = schema_trouble(s->db, rc, s->path, why);
+    } else {
+        const char *found = (const char *)sqlite3_column_text(stmt, 0);
+        if (!found || strcmp(found, "ok") != 0) {
+            code = schema_damaged(s->path, found ? found : "out of memory", why);
+        }
+    }
+    sqlite3_finalize(stmt);
+    return code;
+}
+
+static int use_wal(struct store *s, struct buf *why)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+    }
+    int code = 0;
+    if (rc != SQLITE_ROW) {
+        code = schema_trouble(s->db, rc, s->path, why);
+    } else {
+        const char *mode = (const char *)sqlite3_column_text(stmt, 0);
+        if (!mode || strcmp(mode, "wal") != 0) {
+            buf_addf(why, "%s is on a file system without shared memory, which the store needs",
+                     s->path);
+            code = ERR_STORE_FAILED;
+        }
+    }
+    sqlite3_finalize(stmt);
+    return code;
+}
+
+static int note_wal_pages(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    ((struct store *)ctx)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static int prepare_all(struct store *s, struct buf *why)
+{
+    for (int i = 0; i < STMT_COUNT; i++) {
+        int rc = sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                    &s->statements[i], NULL);
+        if (rc != SQLITE_OK) {
+            return schema_trouble(s->db, rc, s->path, why);
+        }
+    }
+    int rc = sqlite3_prepare_v3(s->reader, ROW_SELECT_COUNTER, -1, SQLITE_PREPARE_PERSISTENT,
+                                &s->read_counter, NULL);
+    return rc == SQLITE_OK ? 0 : schema_trouble(s->reader, rc, s->path, why);
+}
+
+/* Looks before it touches: until the store is known to be ours and sound, nothing is written to
+ * it, not even the WAL that a crash may have left. */
+static int open_checked(struct store *s, struct buf *why)
+{
+    size_t version = 0;
+    int rc = connect_db(s, &s->db, why);
+    if (rc) {
+        return rc;
+    }
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    rc = schema_version(s->db, s->path, schema_steps_n, &version, why);
+    if (rc == 0 && version > 0) {
+        rc = check_integrity(s, why);
+    }
+    if (rc == 0) {
+        rc = run(s, s->db, "PRAGMA auto_vacuum=INCREMENTAL", why);
+    }
+    if (rc == 0) {
+        rc = schema_migrate(s->db, s->path, version, schema_steps, schema_steps_n, why);
+    }
+    if (rc == 0) {
+        rc = use_wal(s, why);
+    }
+    if (rc == 0) {
+        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    }
+    return rc;
+}
+
+static int set_up(struct store *s, enum durability durability, struct buf *why)
+{
+    const char *sync =
+        durability == DURABILITY_FULL ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL";
+    int rc = run(s, s->db, sync, why);
+    if (rc == 0) {
+        rc = run(s, s->db,
+                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216; "
+                 "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192",
+                 why);
+    }
+    if (rc == 0) {
+        rc = connect_db(s, &s->reader, why);
+    }
+    if (rc == 0) {
+        rc = run(s, s->reader, "PRAGMA query_only=ON", why);
+    }
+    if (rc == 0) {
+        rc = prepare_all(s, why);
+    }
+    sqlite3_wal_hook(s->db, note_wal_pages, s);
+    return rc;
+}
+
+int store_open(const char *path, enum durability durability, struct store **store, struct buf *why)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    if (s) {
+        s->lock = -1;
+        s->rows = -1;
+        s->path = real_path(path);
+    }
+    if (!s || !s->path) {
+        free(s);
+        return ERR_NO_MEMORY;
+    }
+    int rc = lock_take(s->path, &s->lock, why);
+    if (rc == 0) {
+        rc = touch_file(s->path, why);
+    }
+    if (rc == 0) {
+        rc = open_checked(s, why);
+    }
+    if (rc == 0) {
+        rc = set_up(s, durability, why);
+    }
+    if (rc) {
+        store_close(s);
+        return rc;
+    }
+    *store = s;
+    return 0;
+}
+
+void store_close(struct store *s)
+{
+    for (int i = 0; i < STMT_COUNT; i++) {
+        sqlite3_finalize(s->statements[i]);
+    }
+    sqlite3_finalize(s->read_counter);
+    sqlite3_close(s->reader);
+    sqlite3_close(s->db);
+    if (s->lock >= 0) {
+        lock_drop(s->lock);
+    }
+    free(s->path);
+    free(s);
+}
+
+/* --- Reading back --- */
+
+static int replay_trouble(struct store *s, const char *table, int64_t row, const char *problem,
+                          struct buf *why)
+{
+    char words[WORDS_LEN_MAX];
+    sqlite3_snprintf(sizeof(words), words, "row %lld of table %s: %s", row, table, problem);
+    return schema_damaged(s->path, words, why);
+}
+
+typedef const char *read_row_fn(sqlite3_stmt *stmt, struct record *record);
+
+/* Gives every row of a statement to `each`; rows that have no number are counted. */
+static int replay_rows(struct store *s, const char *sql, read_row_fn *read, const char *table,
+                       int (*each)(void *ctx, const struct record *record), void *ctx,
+                       struct buf *why)
+{
+    sqlite3_stmt *stmt;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+    if (rc != SQLITE_OK) {
+        return schema_trouble(s->db, rc, s->path, why);
+    }
+    int code = 0;
+    s->rows = 0;
+    while (code == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct record record;
+        s->rows++;
+        const char *problem = read(stmt, &record);
+        if (problem) {
+            bool numbered = sqlite3_column_count(stmt) > ROW_COLUMN_SEQ;
+            int64_t row = numbered ? sqlite3_column_int64(stmt, ROW_COLUMN_SEQ) : s->rows;
+            code = replay_trouble(s, table, row, problem, why);
+        } else {
+            code = each(ctx, &record);
+        }
+    }
+    if (code == 0 && rc != SQLITE_DONE) {
+        code = schema_trouble(s->db, rc, s->path, why);
+    }
+    sqlite3_finalize(stmt);
+    return code;
+}
+
+int store_replay(struct store *s, int (*each)(void *ctx, const struct record *record), void *ctx,
+                 struct buf *why)
+{
+    int rc = replay_rows(s, ROW_SELECT_COUNTERS, row_read_counter, "counter", each, ctx, why);
+    if (rc == 0) {
+        rc = replay_rows(s, ROW_SELECT_RECORDS, row_read_record, "record", each, ctx, why);
+    }
+    return rc;
+}
+
+int store_count(struct store *s)
+{
+    sqlite3_int64 rows;
+    int rc = schema_number(s->db, "SELECT count(*) FROM record", &rows);
+    if (rc != SQLITE_OK) {
+        return ERR_STORE_FAILED;
+    }
+    s->rows = rows;
+    return 0;
+}
+
+int64_t store_rows(const struct store *s)
+{
+    return s->rows;
+}
+
+int store_counter(struct store *s, struct record *record, bool *found)
+{
+    int rc = row_bind_counter_key(s->read_counter, record);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(s->read_counter);
+    }
+    int code = 0;
+    *found = false;
+    if (rc == SQLITE_ROW) {
+        *found = row_read_counter_value(s->read_counter, record) == NULL;
+        code = *found ? 0 : ERR_STORE_DAMAGED;
+    } else if (rc != SQLITE_DONE) {
+        code = ERR_STORE_FAILED;
+    }
+    sqlite3_reset(s->read_counter);
+    return code;
+}
+
+/* --- Writing --- */
+
+const char *store_words(const struct store *s)
+{
+    return s->words;
+}
+
+static int step(struct store *s, enum statement which)
+{
+    sqlite3_stmt *stmt = s->statements[which];
+    int rc = sqlite3_step(stmt);
+    int reset = sqlite3_reset(stmt);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? reset : rc;
+}
+
+/* Keeps SQLite's words, and ends the transaction if SQLite has not done so itself. */
+static int give_up(struct store *s)
+{
+    sqlite3_snprintf(sizeof(s->words), s->words, "%s: %s", s->path, sqlite3_errmsg(s->db));
+    if (!sqlite3_get_autocommit(s->db)) {
+        step(s, STMT_ROLLBACK);
+    }
+    return ERR_STORE_FAILED;
+}
+
+static int write_record(struct store *s, const struct record *record)
+{
+    bool counter = record->kind == RECORD_COUNTER;
+    enum statement which = counter ? STMT_COUNTER : STMT_RECORD;
+    sqlite3_stmt *stmt = s->statements[which];
+    int rc = counter ? row_bind_counter(stmt, record) : row_bind_record(stmt, record);
+    return rc == SQLITE_OK ? step(s, which) : rc;
+}
+
+int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
+{
+    struct backlog_cursor at = *cursor;
+    int64_t rows = 0;
+    int rc = step(s, STMT_BEGIN);
+    for (uint64_t i = 0; rc == SQLITE_OK && i < count; i++) {
+        const struct record *record = backlog_next(&at);
+        rows += record->kind != RECORD_COUNTER;
+        rc = write_record(s, record);
+    }
+    if (rc == SQLITE_OK) {
+        rc = step(s, STMT_COMMIT);
+    }
+    if (rc != SQLITE_OK) {
+        return give_up(s);
+    }
+    *cursor = at;
+    s->rows += rows;
+    return 0;
+}
+
+/* --- Keeping it small --- */
+
+/*
+ * Which rows may go. Every record that a start needs was emitted at or after the horizon, but a row
+ * does not carry the time of its emission: a RENEW repeats the time of the grant. What is known is
+ * that rows are in order of emission, that GRANT and SETTLE carry that very time, and that a RENEW
+ * was emitted before the lease it prolongs expires. So a GRANT or SETTLE older than the horizon, or
+ * a RENEW of a lease that expired before it, proves that itself and all rows before it are older;
+ * and a GRANT or SETTLE that is not older ends the search. Only whole beginnings of the table are
+ * deleted, so a lease's end is never forgotten before the lease. An EXPIRE proves nothing: its time
+ * may be long before the daemon noticed.
+ */
+enum row_age { AGE_OLD, AGE_UNKNOWN, AGE_NEW };
+
+static enum row_age row_age(sqlite3_stmt *stmt, int64_t horizon_us)
+{
+    switch (sqlite3_column_int64(stmt, 1)) {
+    case RECORD_GRANT:
+    case RECORD_SETTLE: return sqlite3_column_int64(stmt, 2) < horizon_us ? AGE_OLD : AGE_NEW;
+    case RECORD_RENEW: return sqlite3_column_int64(stmt, 3) < horizon_us ? AGE_OLD : AGE_UNKNOWN;
+    default: return AGE_UNKNOWN;
+    }
+}
+
+/* Looks at the next rows: `*old` becomes the last that is proved to be older, if any. */
+static int prune_look(struct store *s, int64_t horizon_us, int64_t *old, bool *more)
+{
+    sqlite3_stmt *stmt = s->statements[STMT_PRUNE_LOOK];
+    int seen = 0;
+    int rc = sqlite3_bind_int64(stmt, 1, s->prune_seq);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_ROWS_MAX);
+    }
+    enum row_age age = AGE_UNKNOWN;
+    while (rc == SQLITE_OK && age != AGE_NEW && sqlite3_step(stmt) == SQLITE_ROW) {
+        seen++;
+        age = row_age(stmt, horizon_us);
+        s->prune_seq = sqlite3_column_int64(stmt, 0);
+        *old = age == AGE_OLD ? s->prune_seq : *old;
+    }
+    int reset = sqlite3_reset(stmt);
+    *more = age != AGE_NEW && seen == STORE_PRUNE_ROWS_MAX;
+    return rc == SQLITE_OK ? reset : rc;
+}
+
+int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
+{
+    int64_t old = 0;
+    *pruned = 0;
+    *more = false;
+    int rc = prune_look(s, horizon_us, &old, more);
+    if (rc == SQLITE_OK && old > 0) {
+        rc = sqlite3_bind_int64(s->statements[STMT_PRUNE], 1, old);
+        if (rc == SQLITE_OK) {
+            rc = step(s, STMT_PRUNE);
+        }
+    }
+    if (rc != SQLITE_OK || !*more) {
+        s->prune_seq = 0;
+    }
+    if (rc != SQLITE_OK) {
+        *more = false;
+        return give_up(s);
+    }
+    if (old > 0) {
+        *pruned = (uint64_t)sqlite3_changes64(s->db);
+        s->rows -= (int64_t)*pruned;
+    }
+    return 0;
+}
+
+int store_wal_pages(const struct store *s)
+{
+    return s->wal_pages;
+}
+
+void store_checkpoint(struct store *s, bool shrink)
+{
+    int left = 0;
+    int copied = 0;
+    int mode = shrink ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &left, &copied);
+    /* After a whole copy the next transaction starts the WAL anew. */
+    s->wal_pages = rc == SQLITE_OK && left >= copied ? left - copied : 0;
+}
+
+static int64_t bytes_of(const char *path, const char *suffix)
+{
+    char name[PATH_MAX];
+    struct stat st;
+    sqlite3_snprintf(sizeof(name), name, "%s%s", path, suffix);
+    return stat(name, &st) == 0 ? st.st_size : 0;
+}
+
+int64_t store_bytes(const struct store *s)
+{
+    return bytes_of(s->path, "") + bytes_of(s->path, "-wal");
+}

@@ -1,0 +1,68 @@
+/*
+ * The store: the SQLite file, written by one transaction at a time.
+ *
+ * It has two connections: one that writes, used by one thread at a time (first the loop's for
+ * opening and replay, then the worker's), and one that looks up single counters, for the loop's
+ * thread. In WAL mode the second never waits for the first.
+ *
+ * The WAL is bounded: the store says how long it is, and the worker has it copied into the file
+ * (store_checkpoint) when it is long, or when there is nothing else to do. The file is bounded by
+ * pruning: freed pages are used again, and given back to the file system when most are free.
+ *
+ * May depend on src/base, core/record.h and the other headers here.
+ */
+#ifndef SLUICE_JOURNAL_STORE_H
+#define SLUICE_JOURNAL_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "core/record.h"
+#include "journal/backlog.h"
+#include "journal/journal.h"
+
+#define STORE_CHECK_BYTES_MAX INT64_C(268435456) /* a larger file is checked as it is replayed */
+#define STORE_WAL_PAGES_MAX   1000               /* then it is copied into the file */
+#define STORE_PRUNE_ROWS_MAX  2000               /* looked at in one step */
+
+struct store;
+
+/* As journal_open. */
+int store_open(const char *path, enum durability durability, struct store **store, struct buf *why);
+void store_close(struct store *store);
+
+/* As journal_replay. */
+int store_replay(struct store *store, int (*each)(void *ctx, const struct record *record),
+                 void *ctx, struct buf *why);
+
+/* Writes the next `count` records of the cursor as one transaction, durable on return. The cursor
+ * moves on only on success. 0 or ERR_STORE_FAILED, and store_words says why. */
+int store_write(struct store *store, struct backlog_cursor *cursor, uint64_t count);
+
+/* The store's own words for its last failure. */
+const char *store_words(const struct store *store);
+
+/* Looks up the counter that `record` names and fills in its value. For the loop's thread. 0 with
+ * `found`, or ERR_STORE_FAILED or ERR_STORE_DAMAGED. */
+int store_counter(struct store *store, struct record *record, bool *found);
+
+/* One step of letting rows older than the horizon go; `more` says whether another step may find
+ * some. 0 or ERR_STORE_FAILED. */
+int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
+
+/* How many pages the WAL has that are not yet in the file. */
+int store_wal_pages(const struct store *store);
+
+/* Copies the WAL into the file as far as readers allow; with `shrink` the WAL is emptied and free
+ * pages of the file are given back too. A failure is no harm: the WAL stays. */
+void store_checkpoint(struct store *store, bool shrink);
+
+/* Rows of leases' records in the store; -1 until store_replay or store_count has counted them. */
+int64_t store_rows(const struct store *store);
+int store_count(struct store *store);
+
+/* The bytes of the file and its WAL. */
+int64_t store_bytes(const struct store *store);
+
+#endif
