@@ -1,7 +1,7 @@
 /*
  * The configuration: YAML in, a checked configuration out.
  *
- * Reads the file with libyaml (which lives in yaml.c alone), gives every error a file, a line, the
+ * Reads the file with libyaml (which lives in tree.c alone), gives every error a file, a line, the
  * key and, for a misspelt key, the nearest known one; applies the defaults of the provider profiles
  * (profile.h); resolves time zones into tables; and builds the core's policy.
  *

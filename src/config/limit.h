@@ -1,0 +1,55 @@
+/*
+ * Limits as a configuration writes them, made into limits as the core judges them.
+ *
+ * A limit is read into a draft, and built once its resource's provider is known: what the draft
+ * leaves open comes from the provider's profile. Shorthand keys (rpm, tpm …) are drafts as well, so
+ * there is one way to build a limit. May depend on what config/ has below it.
+ */
+#ifndef SLUICE_CONFIG_LIMIT_H
+#define SLUICE_CONFIG_LIMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/profile.h"
+#include "config/schema.h"
+#include "core/policy.h"
+
+#define POOLS_MAX 256 /* pool names in a file */
+#define ZONES_MAX 64  /* zone names in a file */
+
+struct limit_draft {
+    int line;
+    size_t keys;    /* how many are given */
+    bool shorthand; /* of a key like rpm: the profile says what kind of window a day has */
+    struct word name, amount, burst, per, zone, shared, scope;
+    struct setting unit, window, guard, headroom, settle, on_expire, charge, exceed, warn_at, pace;
+};
+
+/* The first full definition of a pool; later ones must agree. */
+struct pool {
+    struct limit limit;
+    int line;
+};
+
+struct named_zone {
+    char name[NAME_LEN_MAX + 1];
+    struct zone *zone;
+};
+
+/* What the limits of one file share. */
+struct limit_context {
+    struct problems *problems;
+    struct pool pools[POOLS_MAX];
+    size_t pools_n;
+    struct named_zone *zones; /* room for ZONES_MAX; owned by the configuration */
+    size_t *zones_n;
+};
+
+extern const struct section limit_section;
+
+/* Builds a limit. False where that is not possible; the problems are reported. */
+bool limit_build(struct limit_context *c, const struct place *at, const struct limit_draft *draft,
+                 const struct profile *profile, struct limit *limit);
+
+#endif

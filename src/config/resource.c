@@ -1,0 +1,316 @@
+#include "config/resource.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+
+#define LINE_DEFAULT 100000
+#define LINE_LEN_MAX INT64_C(10000000)
+
+struct resource_draft {
+    struct word provider, model;
+    struct word rpm, tpm, itpm, otpm, rpd, tpd, concurrency;
+    struct setting ageing, line, tenant_line;
+    const struct node *limits, *reserve;
+};
+
+#define AT(member)   offsetof(struct resource_draft, member)
+#define AMOUNT_TAKES "an amount: a whole number above 0, as in 500, 1.5k, 2M"
+#define COUNT_TAKES  "a number from 1 to 10M"
+
+static const struct key_row resource_rows[] = {
+    {"provider", read_name, AT(provider), NULL, 0, 0, "a provider's name, see \"Providers\"",
+     "generic", "Whose rules the limits follow where they do not say otherwise."},
+    {"model", read_name, AT(model), NULL, 0, 0, "a name of 1 to 128 printable bytes",
+     "the resource's name", "What the model is called at the provider; a grant names it."},
+    {"rpm", read_word, AT(rpm), NULL, 0, 0, AMOUNT_TAKES, "no limit", "Requests per minute."},
+    {"tpm", read_word, AT(tpm), NULL, 0, 0, AMOUNT_TAKES, "no limit",
+     "Tokens per minute; for gemini input tokens."},
+    {"itpm", read_word, AT(itpm), NULL, 0, 0, AMOUNT_TAKES, "no limit", "Input tokens per minute."},
+    {"otpm", read_word, AT(otpm), NULL, 0, 0, AMOUNT_TAKES, "no limit",
+     "Output tokens per minute."},
+    {"rpd", read_word, AT(rpd), NULL, 0, 0, AMOUNT_TAKES, "no limit",
+     "Requests per day, as the provider counts days; any 24 hours where that is not published."},
+    {"tpd", read_word, AT(tpd), NULL, 0, 0, AMOUNT_TAKES, "no limit",
+     "Tokens per day, likewise; for gemini input tokens."},
+    {"concurrency", read_word, AT(concurrency), NULL, 0, 0, AMOUNT_TAKES, "no limit",
+     "Calls in flight at once."},
+    {"limits", read_node, AT(limits), NULL, 0, 0, "a list of limits, at most 16 with those above",
+     "none", "Further limits, see \"Limits\"."},
+    {"ageing", read_duration, AT(ageing), NULL, 0, PER_US_MAX,
+     "a duration, as in 30s; 0s for never", "0s",
+     "A waiting request becomes one priority more urgent each time this passes."},
+    {"line", read_amount, AT(line), NULL, 1, LINE_LEN_MAX, COUNT_TAKES, "100k",
+     "How many requests may wait."},
+    {"tenant_line", read_amount, AT(tenant_line), NULL, 1, LINE_LEN_MAX, COUNT_TAKES,
+     "the same as `line`", "How many requests of one tenant may wait."},
+    {"reserve", read_node, AT(reserve), NULL, 0, 0, "a list of shares, at most 8", "none",
+     "Shares of every limit of the whole resource that their holders get back first; lent to "
+     "others while they are idle."},
+};
+
+const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
+                                         sizeof(resource_rows) / sizeof(resource_rows[0])};
+
+struct reserve_draft {
+    struct word tenant;
+    struct setting priority, share;
+};
+
+static const struct key_row reserve_rows[] = {
+    {"tenant", read_name, offsetof(struct reserve_draft, tenant), NULL, 0, 0, "a tenant's name",
+     "either this or `priority`", "The tenant the share is for."},
+    {"priority", read_amount, offsetof(struct reserve_draft, priority), NULL, PRIORITY_MIN,
+     PRIORITY_MAX, "a priority from 1 to 10", "either this or `tenant`",
+     "The share is for this priority and all that are more urgent."},
+    {"share", read_share, offsetof(struct reserve_draft, share), NULL, 1, 1000000,
+     "a share above 0, as in 20% or 0.2", "required",
+     "How much; the shares of a resource add up to at most 100%."},
+};
+
+const struct section reserve_section = {"Reserved shares (`resources.NAME.reserve[]`)",
+                                        reserve_rows,
+                                        sizeof(reserve_rows) / sizeof(reserve_rows[0])};
+
+/* The keys that stand for a limit. */
+struct shorthand {
+    const char *key;
+    size_t offset;
+    enum unit unit;
+    const char *per; /* NULL: none */
+};
+
+static const struct shorthand shorthands[] = {
+    {"rpm", AT(rpm), UNIT_REQUESTS, "minute"},
+    {"tpm", AT(tpm), UNIT_TOKENS, "minute"},
+    {"itpm", AT(itpm), UNIT_INPUT_TOKENS, "minute"},
+    {"otpm", AT(otpm), UNIT_OUTPUT_TOKENS, "minute"},
+    {"rpd", AT(rpd), UNIT_REQUESTS, "day"},
+    {"tpd", AT(tpd), UNIT_TOKENS, "day"},
+    {"concurrency", AT(concurrency), UNIT_SLOTS, NULL},
+};
+
+/* One resource being built. */
+struct build {
+    struct limit_context *c;
+    const struct place *at;
+    const struct profile *profile;
+    struct resource *resource;
+};
+
+/* The next free limit, or NULL where there are too many; said once. */
+static struct limit *limit_slot(struct build *b, int line)
+{
+    struct resource *r = b->resource;
+    if (r->limits_n < RESOURCE_LIMITS_MAX) {
+        return &r->limits[r->limits_n];
+    }
+    char where[PLACE_LEN_MAX];
+    problem_add(b->c->problems, line, "%s: more than %d limits", place_text(b->at, where),
+                RESOURCE_LIMITS_MAX);
+    return NULL;
+}
+
+/* Keeps a limit that was built, unless its name is taken. */
+static void limit_keep(struct build *b, int line)
+{
+    struct resource *r = b->resource;
+    const struct limit *l = &r->limits[r->limits_n];
+    char where[PLACE_LEN_MAX];
+    for (size_t i = 0; i < r->limits_n; i++) {
+        if (strcmp(r->limits[i].name, l->name) == 0) {
+            problem_add(b->c->problems, line,
+                        "%s: two limits are called \"%s\"; give one of them another \"name\"",
+                        place_text(b->at, where), l->name);
+            return;
+        }
+        if (l->shared[0] && strcmp(r->limits[i].shared, l->shared) == 0) {
+            problem_add(b->c->problems, line, "%s: the pool \"%s\" is named twice",
+                        place_text(b->at, where), l->shared);
+            return;
+        }
+    }
+    r->limits_n++;
+}
+
+static void read_shorthands(struct build *b, const struct resource_draft *draft)
+{
+    for (size_t i = 0; i < sizeof(shorthands) / sizeof(shorthands[0]); i++) {
+        const struct shorthand *s = &shorthands[i];
+        const struct word *amount =
+            (const struct word *)(const void *)((const char *)draft + s->offset);
+        if (!amount->line) {
+            continue;
+        }
+        enum unit unit = s->unit == UNIT_TOKENS ? b->profile->tpm_unit : s->unit;
+        struct limit_draft limit = {.line = amount->line,
+                                    .shorthand = true,
+                                    .name = {text_of(s->key), amount->line},
+                                    .unit = {unit, amount->line},
+                                    .amount = *amount,
+                                    .per = {text_of(s->per), s->per ? amount->line : 0}};
+        struct place here = {.up = b->at, .name = limit.name.text};
+        struct limit *slot = limit_slot(b, amount->line);
+        if (!slot) {
+            return;
+        }
+        if (limit_build(b->c, &here, &limit, b->profile, slot)) {
+            limit_keep(b, amount->line);
+        }
+    }
+}
+
+static void read_limits(struct build *b, const struct node *list)
+{
+    struct place at = {.up = b->at, .name = TEXT("limits")};
+    if (list->kind == NODE_SCALAR && text_equal(list->text, TEXT("from_provider"))) {
+        char where[PLACE_LEN_MAX];
+        problem_add(b->c->problems, list->line,
+                    "%s: \"from_provider\" is not supported by this version; list the limits",
+                    place_text(&at, where));
+        return;
+    }
+    if (!list_wanted(b->c->problems, &at, list, "a list of limits")) {
+        return;
+    }
+    size_t index = 0;
+    for (const struct node *n = list->first; n; n = n->next) {
+        struct place here = {.up = &at, .index = ++index};
+        struct limit_draft draft = {.line = n->line, .keys = n->members};
+        size_t found = b->c->problems->found;
+        section_read(b->c->problems, &here, &limit_section, n, &draft);
+        struct limit *slot = limit_slot(b, n->line);
+        if (!slot) {
+            return;
+        }
+        if (n->kind == NODE_MAP && limit_build(b->c, &here, &draft, b->profile, slot) &&
+            found == b->c->problems->found) {
+            limit_keep(b, n->line);
+        }
+    }
+}
+
+static void read_reserve(struct build *b, const struct place *at, const struct node *n)
+{
+    struct problems *p = b->c->problems;
+    struct reserve_draft draft = {.share = {0}};
+    size_t found = p->found;
+    char where[PLACE_LEN_MAX];
+    section_read(p, at, &reserve_section, n, &draft);
+    if (found != p->found) {
+        return;
+    }
+    if (!draft.share.line || !draft.tenant.line == !draft.priority.line) {
+        problem_add(p, n->line,
+                    "%s: a reserve has a \"share\" and either a \"tenant\" or a "
+                    "\"priority\"",
+                    place_text(at, where));
+        return;
+    }
+    struct reserve *r = &b->resource->reserves[b->resource->reserves_n++];
+    if (draft.tenant.line) {
+        memcpy(r->tenant, draft.tenant.text.at, draft.tenant.text.len);
+    }
+    r->priority = (int)draft.priority.value;
+    r->share_ppm = (int32_t)draft.share.value;
+}
+
+static void read_reserves(struct build *b, const struct node *list)
+{
+    struct place at = {.up = b->at, .name = TEXT("reserve")};
+    struct problems *p = b->c->problems;
+    char where[PLACE_LEN_MAX];
+    if (!list_wanted(p, &at, list, "a list of shares, as in [{tenant: a, share: 20%}]")) {
+        return;
+    }
+    size_t index = 0;
+    int64_t sum_ppm = 0;
+    for (const struct node *n = list->first; n; n = n->next) {
+        struct place here = {.up = &at, .index = ++index};
+        if (index > RESERVES_MAX) {
+            problem_add(p, n->line, "%s: more than %d shares", place_text(&at, where),
+                        RESERVES_MAX);
+            return;
+        }
+        read_reserve(b, &here, n);
+    }
+    for (size_t i = 0; i < b->resource->reserves_n; i++) {
+        sum_ppm += b->resource->reserves[i].share_ppm;
+    }
+    if (sum_ppm > 1000000) {
+        problem_add(p, list->line, "%s: the shares add up to more than 100%%",
+                    place_text(&at, where));
+    }
+}
+
+static const char *profile_name(const void *names, size_t i)
+{
+    (void)names;
+    return profile_at(i)->name;
+}
+
+static const struct profile *read_provider(struct build *b, const struct word *w)
+{
+    const struct profile *profile = profile_find(w->line ? w->text : TEXT("generic"));
+    if (profile) {
+        return profile;
+    }
+    size_t n = 0;
+    while (profile_at(n)) {
+        n++;
+    }
+    char where[PLACE_LEN_MAX];
+    const char *nearest = nearest_name(w->text, profile_name, NULL, n);
+    problem_add(b->c->problems, w->line,
+                "%s.provider: \"%.*s\" is not a known provider (generic, openai, anthropic, azure, "
+                "gemini, bedrock, mistral, groq, openrouter)%s%s%s",
+                place_text(b->at, where), shown_len(w->text), w->text.at,
+                nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    return profile_at(0);
+}
+
+static void read_resource(struct build *b, const struct node *n)
+{
+    struct resource_draft d = {.limits = NULL};
+    struct resource *r = b->resource;
+    section_read(b->c->problems, b->at, &resource_section, n, &d);
+    b->profile = read_provider(b, &d.provider);
+    name_copy(r->name, n->key->text);
+    name_copy(r->model, d.model.line ? d.model.text : n->key->text);
+    name_copy(r->provider, text_of(b->profile->name));
+    r->ageing_us = d.ageing.value;
+    r->line_len_max = d.line.line ? d.line.value : LINE_DEFAULT;
+    r->tenant_line_len_max = d.tenant_line.line ? d.tenant_line.value : r->line_len_max;
+    read_shorthands(b, &d);
+    if (d.limits) {
+        read_limits(b, d.limits);
+    }
+    if (d.reserve) {
+        read_reserves(b, d.reserve);
+    }
+}
+
+void resources_read(struct limit_context *c, const struct node *map, struct policy *policy)
+{
+    struct place at = {.name = TEXT("resources")};
+    void *array;
+    if (!map_wanted(c->problems, &at, map, RESOURCES_MAX, sizeof(struct resource), &array)) {
+        return;
+    }
+    policy->resources = array;
+    for (const struct node *n = map->first; n; n = n->next) {
+        struct place here = {.up = &at, .name = n->key->text};
+        if (!name_allowed(n->key->text)) {
+            problem_add(c->problems, n->key->line,
+                        "resources: a resource's name has 1 to %d printable bytes", NAME_LEN_MAX);
+            continue;
+        }
+        struct build b = {.c = c, .at = &here, .resource = &policy->resources[policy->resources_n]};
+        read_resource(&b, n);
+        policy->resources_n++;
+    }
+    if (policy->resources_n == 0) {
+        problem_add(c->problems, map->line, "resources: none is given; at least one is needed");
+    }
+}

@@ -1,0 +1,308 @@
+#include "config/schema.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "config/config.h"
+
+#define SHOWN_MAX   80 /* of a wrong value, in a message */
+#define NEAREST_MAX 32 /* longer names are not compared */
+
+int shown_len(struct text t)
+{
+    return (int)(t.len < SHOWN_MAX ? t.len : SHOWN_MAX);
+}
+
+static void place_append(const struct place *at, struct buf *b)
+{
+    if (at->up) {
+        place_append(at->up, b);
+    }
+    if (at->name.len) {
+        buf_addf(b, "%s%.*s", b->len ? "." : "", shown_len(at->name), at->name.at);
+    } else if (at->index) {
+        buf_addf(b, "[%zu]", at->index);
+    }
+}
+
+const char *place_text(const struct place *at, char *text)
+{
+    struct buf b;
+    buf_init(&b, PLACE_LEN_MAX - 1);
+    place_append(at, &b);
+    memcpy(text, b.at ? b.at : "", b.len + 1);
+    buf_release(&b);
+    return text;
+}
+
+/* The number of letters to change, add, drop or swap with a neighbour, ignoring case. */
+static size_t edit_distance(struct text a, struct text b)
+{
+    size_t rows[3][NEAREST_MAX + 1];
+    for (size_t j = 0; j <= b.len; j++) {
+        rows[0][j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t *row = rows[i % 3], *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            int x = tolower((unsigned char)a.at[i - 1]), y = tolower((unsigned char)b.at[j - 1]);
+            size_t best = up[j - 1] + (x != y);
+            best = up[j] + 1 < best ? up[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b.at[j - 2]) &&
+                y == tolower((unsigned char)a.at[i - 2]) && up2[j - 2] + 1 < best) {
+                best = up2[j - 2] + 1;
+            }
+            row[j] = best;
+        }
+    }
+    return rows[a.len % 3][b.len];
+}
+
+const char *nearest_name(struct text wrong, const char *(*name_of)(const void *names, size_t i),
+                         const void *names, size_t n)
+{
+    const char *nearest = NULL;
+    size_t least = wrong.len / 3 + 2; /* a word that differs in more was hardly meant */
+    for (size_t i = 0; i < n && wrong.len <= NEAREST_MAX; i++) {
+        struct text name = text_of(name_of(names, i));
+        if (name.len > NEAREST_MAX) {
+            continue;
+        }
+        size_t distance = edit_distance(wrong, name);
+        if (distance < least && distance < name.len) {
+            least = distance;
+            nearest = name.at;
+        }
+    }
+    return nearest;
+}
+
+static const char *row_name(const void *names, size_t i)
+{
+    return ((const struct key_row *)names)[i].name;
+}
+
+static const char *choice_name(const void *names, size_t i)
+{
+    return ((const char *const *)names)[i];
+}
+
+static void report_unknown(struct problems *p, const struct place *up,
+                           const struct section *section, const struct node *key)
+{
+    char where[PLACE_LEN_MAX];
+    place_text(up, where);
+    const char *nearest = nearest_name(key->text, row_name, section->rows, section->rows_n);
+    problem_add(p, key->line, "%s%s\"%.*s\" is not a key here%s%s%s", where, *where ? ": " : "",
+                shown_len(key->text), key->text.at, nearest ? "; did you mean \"" : "",
+                nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+static const struct key_row *row_find(const struct section *section, struct text name)
+{
+    for (size_t i = 0; i < section->rows_n; i++) {
+        if (text_equal(name, text_of(section->rows[i].name))) {
+            return &section->rows[i];
+        }
+    }
+    return NULL;
+}
+
+void section_read(struct problems *p, const struct place *at, const struct section *section,
+                  const struct node *map, void *draft)
+{
+    if (map->kind != NODE_MAP) {
+        char where[PLACE_LEN_MAX];
+        place_text(at, where);
+        problem_add(p, map->line, "%s%sa map of keys is wanted here", where, *where ? ": " : "");
+        return;
+    }
+    for (const struct node *n = map->first; n; n = n->next) {
+        const struct key_row *row = row_find(section, n->key->text);
+        if (!row) {
+            report_unknown(p, at, section, n->key);
+            continue;
+        }
+        struct place here = {.up = at, .name = n->key->text};
+        row->read(p, &here, row, n, (char *)draft + row->offset);
+    }
+}
+
+bool node_says(struct problems *p, const struct place *at, const struct node *value,
+               const char *takes)
+{
+    char where[PLACE_LEN_MAX];
+    if (value->kind != NODE_SCALAR) {
+        problem_add(p, value->line, "%s: a %s stands here, but what is wanted is %s",
+                    place_text(at, where), value->kind == NODE_MAP ? "map" : "list", takes);
+        return false;
+    }
+    if (node_empty(value)) {
+        problem_add(p, value->line, "%s: nothing is given; what is wanted is %s",
+                    place_text(at, where), takes);
+        return false;
+    }
+    return true;
+}
+
+static void report_value(struct problems *p, const struct place *at, const struct key_row *row,
+                         const struct node *value)
+{
+    char where[PLACE_LEN_MAX];
+    problem_add(p, value->line, "%s: \"%.*s\" is not %s", place_text(at, where),
+                shown_len(value->text), value->text.at, row->takes);
+}
+
+void read_amount(struct problems *p, const struct place *at, const struct key_row *row,
+                 const struct node *value, void *into)
+{
+    struct setting *s = into;
+    if (!node_says(p, at, value, row->takes)) {
+        return;
+    }
+    int64_t n;
+    if (!config_read_amount(value->text, row->max, &n) || n < row->min) {
+        report_value(p, at, row, value);
+        return;
+    }
+    *s = (struct setting){n, value->line};
+}
+
+void read_duration(struct problems *p, const struct place *at, const struct key_row *row,
+                   const struct node *value, void *into)
+{
+    struct setting *s = into;
+    if (!node_says(p, at, value, row->takes)) {
+        return;
+    }
+    int64_t us;
+    if (!config_read_duration(value->text, &us) || us < row->min || us > row->max) {
+        report_value(p, at, row, value);
+        return;
+    }
+    *s = (struct setting){us, value->line};
+}
+
+void read_share(struct problems *p, const struct place *at, const struct key_row *row,
+                const struct node *value, void *into)
+{
+    struct setting *s = into;
+    if (!node_says(p, at, value, row->takes)) {
+        return;
+    }
+    int32_t ppm;
+    if (!config_read_share(value->text, &ppm) || ppm < row->min || ppm > row->max) {
+        report_value(p, at, row, value);
+        return;
+    }
+    *s = (struct setting){ppm, value->line};
+}
+
+void read_choice(struct problems *p, const struct place *at, const struct key_row *row,
+                 const struct node *value, void *into)
+{
+    struct setting *s = into;
+    if (!node_says(p, at, value, row->takes)) {
+        return;
+    }
+    size_t n = 0;
+    for (; row->choices[n]; n++) {
+        if (text_equal(value->text, text_of(row->choices[n]))) {
+            *s = (struct setting){(int64_t)n, value->line};
+            return;
+        }
+    }
+    char where[PLACE_LEN_MAX];
+    const char *nearest = nearest_name(value->text, choice_name, row->choices, n);
+    problem_add(p, value->line, "%s: \"%.*s\" is not %s%s%s%s", place_text(at, where),
+                shown_len(value->text), value->text.at, row->takes,
+                nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+/* Names go into logs, headers and journals, where control characters could pretend to be more. */
+bool name_allowed(struct text t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        if ((unsigned char)t.at[i] < 0x20 || t.at[i] == 0x7f) {
+            return false;
+        }
+    }
+    return t.len > 0 && t.len <= NAME_LEN_MAX;
+}
+
+void read_name(struct problems *p, const struct place *at, const struct key_row *row,
+               const struct node *value, void *into)
+{
+    struct word *w = into;
+    if (!node_says(p, at, value, row->takes)) {
+        return;
+    }
+    if (!name_allowed(value->text)) {
+        report_value(p, at, row, value);
+        return;
+    }
+    *w = (struct word){value->text, value->line};
+}
+
+void read_word(struct problems *p, const struct place *at, const struct key_row *row,
+               const struct node *value, void *into)
+{
+    struct word *w = into;
+    if (node_says(p, at, value, row->takes)) {
+        *w = (struct word){value->text, value->line};
+    }
+}
+
+void read_node(struct problems *p, const struct place *at, const struct key_row *row,
+               const struct node *value, void *into)
+{
+    (void)p, (void)at, (void)row;
+    const struct node **n = into;
+    *n = value;
+}
+
+void read_absent(struct problems *p, const struct place *at, const struct key_row *row,
+                 const struct node *value, void *into)
+{
+    (void)into;
+    char where[PLACE_LEN_MAX];
+    problem_add(p, value->line, "%s: %s", place_text(at, where), row->help);
+}
+
+void name_copy(char to[NAME_LEN_MAX + 1], struct text name)
+{
+    memcpy(to, name.at, name.len);
+    to[name.len] = '\0';
+}
+
+bool list_wanted(struct problems *p, const struct place *at, const struct node *n,
+                 const char *takes)
+{
+    if (n->kind == NODE_LIST) {
+        return true;
+    }
+    char where[PLACE_LEN_MAX];
+    problem_add(p, n->line, "%s: what is wanted is %s", place_text(at, where), takes);
+    return false;
+}
+
+bool map_wanted(struct problems *p, const struct place *at, const struct node *map, size_t max,
+                size_t size, void **array)
+{
+    if (map->kind != NODE_MAP) {
+        problem_add(p, map->line, "%.*s: what is wanted is a map, NAME: {…}", shown_len(at->name),
+                    at->name.at);
+        return false;
+    }
+    if (map->members > max) {
+        problem_add(p, map->line, "%.*s: more than %zu", shown_len(at->name), at->name.at, max);
+        return false;
+    }
+    *array = calloc(map->members + 1, size);
+    p->no_memory |= !*array;
+    return *array != NULL;
+}

@@ -1,0 +1,255 @@
+#include "core/policy.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/num.h"
+
+const char *unit_name(enum unit unit)
+{
+    static const char *const names[UNIT_COUNT] = {
+        [UNIT_REQUESTS] = "requests",
+        [UNIT_TOKENS] = "tokens",
+        [UNIT_INPUT_TOKENS] = "input_tokens",
+        [UNIT_OUTPUT_TOKENS] = "output_tokens",
+        [UNIT_SLOTS] = "slots",
+        [UNIT_USD] = "usd",
+    };
+    return names[unit];
+}
+
+/* A name fills its array at most up to the final zero. */
+static bool is_name(const char name[NAME_LEN_MAX + 1])
+{
+    return name[0] != '\0' && memchr(name, '\0', NAME_LEN_MAX + 1) != NULL;
+}
+
+static bool ends(const char name[NAME_LEN_MAX + 1])
+{
+    return memchr(name, '\0', NAME_LEN_MAX + 1) != NULL;
+}
+
+static const char *zone_problem(const struct zone *z)
+{
+    if (!z) {
+        return NULL;
+    }
+    if (z->changes_n == 0) {
+        return "a zone has no offset";
+    }
+    for (size_t i = 1; i < z->changes_n; i++) {
+        if (z->changes[i].at_us <= z->changes[i - 1].at_us) {
+            return "a zone's changes are not in order of time";
+        }
+    }
+    return NULL;
+}
+
+static const char *window_problem(const struct limit *l)
+{
+    switch (l->window) {
+    case WINDOW_ROLLING:
+    case WINDOW_BUCKET:
+        if (l->per_us < 1 || l->per_us > PER_US_MAX) {
+            return "the window's length is out of range";
+        }
+        if (l->guard_us < 0 || l->guard_us > l->per_us) {
+            return "the guard is longer than the window";
+        }
+        if (l->window == WINDOW_BUCKET && l->burst < 1) {
+            return "a bucket has no burst";
+        }
+        return NULL;
+    case WINDOW_CALENDAR:
+        if (l->step < STEP_SECOND || l->step > STEP_MONTH) {
+            return "the step of the calendar is unknown";
+        }
+        return zone_problem(l->zone);
+    case WINDOW_NONE:
+    case WINDOW_LIFETIME: return NULL;
+    }
+    return "the window's kind is unknown";
+}
+
+static const char *rule_problem(const struct limit *l)
+{
+    if (l->unit < 0 || l->unit >= UNIT_COUNT) {
+        return "the unit is unknown";
+    }
+    if (l->unit == UNIT_SLOTS && l->window != WINDOW_NONE) {
+        return "slots have no window";
+    }
+    if (l->scope < SCOPE_RESOURCE || l->scope > SCOPE_LABEL) {
+        return "the scope is unknown";
+    }
+    if ((l->scope == SCOPE_LABEL) != (l->label[0] != '\0') || !ends(l->label)) {
+        return "a label's key belongs to a label's scope";
+    }
+    if (l->exceed < EXCEED_WAIT || l->exceed > EXCEED_REFUSE || l->charge < CHARGE_AT_GRANT ||
+        l->charge > CHARGE_AT_SETTLE || l->settle < SETTLE_TRUE_UP || l->settle > SETTLE_KEEP ||
+        l->on_expire < EXPIRE_FULL || l->on_expire > EXPIRE_NOTHING) {
+        return "a rule is unknown";
+    }
+    return NULL;
+}
+
+static const char *amount_problem(const struct limit *l)
+{
+    int64_t max = l->unit == UNIT_USD ? USD_AMOUNT_MAX : AMOUNT_MAX;
+    if (l->amount < 1 || l->amount > max) {
+        return "the amount is out of range";
+    }
+    if (l->burst < 0 || l->burst > max) {
+        return "the burst is out of range";
+    }
+    if (l->headroom_ppm < 0 || l->headroom_ppm > 999999) {
+        return "the headroom is out of range";
+    }
+    if ((int128)l->amount * (1000000 - l->headroom_ppm) < 1000000) {
+        return "the headroom leaves nothing";
+    }
+    if (l->warn_ppm < 0 || l->warn_ppm > 1000000) {
+        return "the warning's share is out of range";
+    }
+    if (l->slice_us < 0 ||
+        (l->slice_us > 0 && (l->window != WINDOW_ROLLING || l->slice_us > l->per_us))) {
+        return "only a rolling window is paced, in slices shorter than itself";
+    }
+    return NULL;
+}
+
+static const char *limit_problem(const struct limit *l)
+{
+    if (!is_name(l->name) || !ends(l->shared)) {
+        return "a limit has no name";
+    }
+    const char *problem = rule_problem(l);
+    problem = problem ? problem : amount_problem(l);
+    return problem ? problem : window_problem(l);
+}
+
+static const char *reserve_problem(const struct resource *r)
+{
+    int64_t sum = 0;
+    if (r->reserves_n > RESERVES_MAX) {
+        return "too many reserves";
+    }
+    for (size_t i = 0; i < r->reserves_n; i++) {
+        const struct reserve *v = &r->reserves[i];
+        bool for_tenant = v->tenant[0] != '\0';
+        if (!ends(v->tenant) || for_tenant == (v->priority != 0) || v->priority < 0 ||
+            v->priority > PRIORITY_MAX) {
+            return "a reserve is for a tenant or for a priority";
+        }
+        if (v->share_ppm < 1 || v->share_ppm > 1000000) {
+            return "a reserve's share is out of range";
+        }
+        sum += v->share_ppm;
+    }
+    return sum > 1000000 ? "the reserves add up to more than all" : NULL;
+}
+
+static const char *resource_problem(const struct resource *r)
+{
+    if (!is_name(r->name) || !is_name(r->model) || !ends(r->provider)) {
+        return "a resource has no name or no model";
+    }
+    if (r->limits_n > RESOURCE_LIMITS_MAX) {
+        return "too many limits";
+    }
+    if (r->ageing_us < 0 || r->line_len_max < 1 || r->tenant_line_len_max < 1) {
+        return "a line's length or its ageing is out of range";
+    }
+    return reserve_problem(r);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* Whether two limits count the same in the same way: what a pool asks of its members. */
+static bool limits_agree(const struct limit *a, const struct limit *b)
+{
+    return a->unit == b->unit && a->window == b->window && a->step == b->step &&
+           a->scope == b->scope && a->exceed == b->exceed && a->charge == b->charge &&
+           a->settle == b->settle && a->on_expire == b->on_expire && a->amount == b->amount &&
+           a->per_us == b->per_us && a->burst == b->burst && a->guard_us == b->guard_us &&
+           a->slice_us == b->slice_us && a->headroom_ppm == b->headroom_ppm &&
+           a->warn_ppm == b->warn_ppm && same_text(a->label, b->label) && a->zone == b->zone;
+}
+
+/* The first limit of the pool in the policy. */
+static const struct limit *pool_first(const struct policy *p, const char *pool)
+{
+    for (size_t i = 0; i < p->resources_n; i++) {
+        for (size_t j = 0; j < p->resources[i].limits_n; j++) {
+            if (same_text(p->resources[i].limits[j].shared, pool)) {
+                return &p->resources[i].limits[j];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* A limit against those before it in its resource, and against the rest of its pool. */
+static const char *clash(const struct policy *p, const struct resource *r, size_t j)
+{
+    const struct limit *l = &r->limits[j];
+    for (size_t k = 0; k < j; k++) {
+        if (same_text(r->limits[k].name, l->name)) {
+            return "two limits of a resource have the same name";
+        }
+        if (l->shared[0] && same_text(r->limits[k].shared, l->shared)) {
+            return "a resource names a pool twice";
+        }
+    }
+    if (l->shared[0] && !limits_agree(pool_first(p, l->shared), l)) {
+        return "the limits of a pool do not agree";
+    }
+    return NULL;
+}
+
+static int report(struct policy_error *error, const char *resource, const char *limit,
+                  const char *problem)
+{
+    if (!problem) {
+        return 0;
+    }
+    *error = (struct policy_error){resource, limit, problem};
+    return ERR_INVALID_REQUEST;
+}
+
+static int check_resource(const struct policy *p, size_t i, struct policy_error *error)
+{
+    const struct resource *r = &p->resources[i];
+    int bad = report(error, r->name, NULL, resource_problem(r));
+    for (size_t k = 0; !bad && k < i; k++) {
+        bad = report(error, r->name, NULL,
+                     same_text(p->resources[k].name, r->name) ? "two resources have the same name"
+                                                              : NULL);
+    }
+    for (size_t j = 0; !bad && j < r->limits_n; j++) {
+        const char *problem = limit_problem(&r->limits[j]);
+        bad = report(error, r->name, r->limits[j].name, problem ? problem : clash(p, r, j));
+    }
+    return bad;
+}
+
+int policy_check(const struct policy *p, struct policy_error *error)
+{
+    if (p->leases_max < 1 || p->counters_max < 1) {
+        return report(error, NULL, NULL, "the caps on leases and counters must be above 0");
+    }
+    for (size_t i = 0; i < p->weights_n; i++) {
+        const struct tenant_weight *w = &p->weights[i];
+        if (!ends(w->tenant) || w->weight < 1 || w->weight > WEIGHT_MAX) {
+            return report(error, NULL, NULL, "a tenant's weight is out of range");
+        }
+    }
+    int bad = 0;
+    for (size_t i = 0; !bad && i < p->resources_n; i++) {
+        bad = check_resource(p, i, error);
+    }
+    return bad;
+}
