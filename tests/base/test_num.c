@@ -1,0 +1,76 @@
+#include "base/num.h"
+
+#include "check.h"
+#include "random.h"
+
+static int64_t held(int128 n)
+{
+    if (n > INT64_MAX) {
+        return INT64_MAX;
+    }
+    return n < INT64_MIN ? INT64_MIN : (int64_t)n;
+}
+
+/* Where arithmetic breaks: near zero and near the ends, and anywhere. */
+static int64_t random_number(struct random *r)
+{
+    static const int64_t edges[] = {0, INT64_MAX, INT64_MIN, INT64_C(1) << 32, -(INT64_C(1) << 31)};
+    int64_t n = (int64_t)random_u64(r);
+    switch (random_below(r, 3)) {
+    case 0: return n;
+    case 1: return n >> random_below(r, 64);
+    default: {
+        int64_t near = (int64_t)random_below(r, 5) - 2;
+        return held((int128)edges[random_below(r, 5)] + near);
+    }
+    }
+}
+
+static void test_sums_and_products_saturate_at_the_ends(void **state)
+{
+    (void)state;
+    assert_true(add_sat(INT64_MAX, 1) == INT64_MAX);
+    assert_true(add_sat(INT64_MIN, -1) == INT64_MIN);
+    assert_true(sub_sat(INT64_MIN, 1) == INT64_MIN);
+    assert_true(sub_sat(0, INT64_MIN) == INT64_MAX);
+    assert_true(mul_sat(INT64_MAX, 2) == INT64_MAX);
+    assert_true(mul_sat(INT64_MIN, -1) == INT64_MAX);
+    assert_true(mul_sat(INT64_MIN, 2) == INT64_MIN);
+}
+
+static void test_everything_agrees_with_wider_arithmetic(void **state)
+{
+    (void)state;
+    struct random r = {20261104};
+    for (int i = 0; i < 200000; i++) {
+        int64_t a = random_number(&r);
+        int64_t b = random_number(&r);
+        int64_t c = random_number(&r);
+        assert_true(add_sat(a, b) == held((int128)a + b));
+        assert_true(sub_sat(a, b) == held((int128)a - b));
+        assert_true(mul_sat(a, b) == held((int128)a * b));
+        if (c > 0) {
+            assert_true(mul_div_sat(a, b, c) == held((int128)a * b / c));
+        }
+        assert_true(min_i64(a, b) == (a < b ? a : b));
+        assert_true(max_i64(a, b) == (a < b ? b : a));
+    }
+}
+
+static void test_a_quotient_is_rounded_towards_zero(void **state)
+{
+    (void)state;
+    assert_true(mul_div_sat(7, 1, 2) == 3);
+    assert_true(mul_div_sat(-7, 1, 2) == -3);
+    assert_true(mul_div_sat(INT64_MAX, INT64_MAX, INT64_MAX) == INT64_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sums_and_products_saturate_at_the_ends),
+        cmocka_unit_test(test_everything_agrees_with_wider_arithmetic),
+        cmocka_unit_test(test_a_quotient_is_rounded_towards_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
