@@ -1,0 +1,34 @@
+#include "mock/answer.h"
+
+static const char words[][BYTES_PER_TOKEN + 1] = {"all ", "the ", "low ", "sun ", "set ", "far ",
+                                                  "old ", "sea ", "and ", "red ", "oak ", "leaf"};
+
+#define WORDS_N ((int64_t)(sizeof(words) / sizeof(words[0])))
+
+void answer_text(int64_t from, int64_t n, struct buf *out)
+{
+    for (int64_t i = from; i < from + n; i++) {
+        buf_add(out, words[i % WORDS_N], BYTES_PER_TOKEN);
+    }
+}
+
+void answer_json_text(struct json_writer *w, int64_t from, int64_t n)
+{
+    struct buf text;
+    buf_init(&text, ANSWER_BYTES_MAX);
+    answer_text(from, n, &text);
+    json_text(w, buf_text(&text));
+    buf_release(&text);
+}
+
+void member_str(struct json_writer *w, const char *key, const char *s)
+{
+    json_key(w, key);
+    json_str(w, s);
+}
+
+void member_i64(struct json_writer *w, const char *key, int64_t n)
+{
+    json_key(w, key);
+    json_i64(w, n);
+}
