@@ -1,0 +1,156 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cmd/cmd.h"
+#include "config/config.h"
+#include "config/show.h"
+
+#define OUTPUT_MAX (16u << 20)
+
+static const char help[] =
+    "Usage: sluice check FILE\n"
+    "\n"
+    "Reads a configuration without starting anything, and prints what it means: every limit with\n"
+    "the defaults of its provider filled in. Where something is wrong, prints all of it instead,\n"
+    "as FILE:LINE: message.\n"
+    "\n"
+    "Exit code: 0 the configuration is good, 1 it is not, 2 it cannot be read or was not named.\n"
+    "\n"
+    "Examples:\n"
+    "  sluice check sluice.yaml\n"
+    "  sluice check sluice.yaml && systemctl reload sluice\n";
+
+#define COLUMNS  9
+#define CELL_MAX 48 /* bytes; longer names are cut */
+
+/* The table as cells, row by row; columns are as wide as their widest cell. */
+struct table {
+    struct buf cells; /* each cell ended by a zero */
+    size_t width[COLUMNS];
+    size_t next; /* column */
+};
+
+static void cell_add(struct table *t, struct buf *text)
+{
+    size_t len = text->len < CELL_MAX ? text->len : CELL_MAX;
+    buf_add(&t->cells, text->at, len);
+    buf_add_char(&t->cells, '\0');
+    if (len > t->width[t->next]) {
+        t->width[t->next] = len;
+    }
+    t->next = (t->next + 1) % COLUMNS;
+    buf_clear(text);
+}
+
+static void cell_add_str(struct table *t, const char *s)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    buf_add_str(&text, s);
+    cell_add(t, &text);
+    buf_release(&text);
+}
+
+static void row_add(struct table *t, const struct resource *r, const struct limit *l)
+{
+    struct buf cell;
+    buf_init(&cell, 4096);
+    cell_add_str(t, r->name);
+    cell_add_str(t, l->name);
+    show_amount(&cell, l->unit, l->amount);
+    buf_addf(&cell, " %s", unit_name(l->unit));
+    cell_add(t, &cell);
+    if (l->window == WINDOW_NONE) {
+        buf_add_char(&cell, '-');
+    }
+    show_per(&cell, l);
+    cell_add(t, &cell);
+    cell_add_str(t, l->window == WINDOW_NONE ? "in flight" : window_name(l->window));
+    show_scope(&cell, l);
+    cell_add(t, &cell);
+    cell_add_str(t, exceed_name(l->exceed));
+    cell_add_str(t, l->window == WINDOW_NONE ? "-" : charge_name(l->charge));
+    cell_add_str(t, l->window == WINDOW_NONE ? "-" : settle_name(l->settle));
+    buf_release(&cell);
+}
+
+static void table_print(const struct table *t)
+{
+    size_t column = 0;
+    for (size_t at = 0; at < t->cells.len;) {
+        const char *cell = t->cells.at + at;
+        bool last = column == COLUMNS - 1;
+        printf("%-*s%s", last ? 0 : (int)t->width[column], cell, last ? "\n" : "  ");
+        at += strlen(cell) + 1;
+        column = (column + 1) % COLUMNS;
+    }
+}
+
+static int print_limits(const struct policy *p)
+{
+    static const char *const heads[COLUMNS] = {
+        "RESOURCE", "LIMIT", "AMOUNT", "PER", "WINDOW", "SCOPE", "WHEN FULL", "CHARGED", "SETTLED"};
+    struct table t = {.next = 0};
+    buf_init(&t.cells, OUTPUT_MAX);
+    for (size_t i = 0; i < COLUMNS; i++) {
+        cell_add_str(&t, heads[i]);
+    }
+    for (size_t i = 0; i < p->resources_n; i++) {
+        for (size_t j = 0; j < p->resources[i].limits_n; j++) {
+            row_add(&t, &p->resources[i], &p->resources[i].limits[j]);
+        }
+    }
+    int code = t.cells.failed;
+    if (!code) {
+        table_print(&t);
+    }
+    buf_release(&t.cells);
+    return code;
+}
+
+static int print_summary(const char *path, const struct config *config)
+{
+    static const char *const durabilities[] = {"full", "process", "none"};
+    printf("%s: good\n\nlisten      ", path);
+    for (size_t i = 0; i < config->listens_n; i++) {
+        printf("%s%s", i ? ", " : "", config->listens[i]);
+    }
+    printf("\nstore       %s, durability %s\nkeys        %zu\nresources   %zu\n\n", config->store,
+           durabilities[config->durability], config->keys_n, config->policy.resources_n);
+    return print_limits(&config->policy);
+}
+
+static int check(const char *path)
+{
+    struct config *config;
+    struct buf why;
+    buf_init(&why, OUTPUT_MAX);
+    int error = config_load(path, &config, &why);
+    int code = 0;
+    if (error == ERR_NO_MEMORY) {
+        fprintf(stderr, "%s: %s\n", path, error_sentence(ERR_NO_MEMORY));
+        code = 1;
+    } else if (error) {
+        fputs(why.at ? why.at : "", stderr);
+        code = error == ERR_NOT_FOUND ? EXIT_USAGE : 1;
+    } else {
+        code = print_summary(path, config);
+    }
+    config_free(config);
+    buf_release(&why);
+    return code;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(help, stdout);
+        return 0;
+    }
+    if (argc != 2 || argv[1][0] == '-') {
+        fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    return check(argv[1]);
+}

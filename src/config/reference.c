@@ -1,0 +1,56 @@
+#include "config/reference.h"
+
+#include "config/access.h"
+#include "config/file.h"
+#include "config/profile.h"
+#include "config/resource.h"
+#include "config/show.h"
+
+static void write_section(struct buf *b, const struct section *s)
+{
+    buf_addf(b, "### %s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", s->title);
+    for (size_t i = 0; i < s->rows_n; i++) {
+        const struct key_row *row = &s->rows[i];
+        buf_addf(b, "| `%s` | %s | %s | %s |\n", row->name, row->takes, row->fallback, row->help);
+    }
+    buf_add_char(b, '\n');
+}
+
+static void write_rule(struct buf *b, const struct profile *profile,
+                       const struct profile_rule *rule)
+{
+    buf_addf(b, "| %s | %s%s | %s", profile->name, unit_name(rule->unit),
+             rule->span == SPAN_DAY ? " per day" : "", window_name(rule->window));
+    if (rule->window == WINDOW_CALENDAR) {
+        buf_addf(b, ", %s", rule->zone ? rule->zone : "UTC");
+    }
+    if (rule->slice_us) {
+        buf_add_str(b, ", paced in ");
+        show_duration(b, rule->slice_us);
+    }
+    buf_addf(b, " | %s | %s | %s |\n", charge_name(rule->charge), settle_name(rule->settle),
+             rule->source);
+}
+
+static void write_profiles(struct buf *b)
+{
+    buf_add_str(b, "### Providers\n\n| provider | unit | window | charge | settle | source |\n"
+                   "|---|---|---|---|---|---|\n");
+    const struct profile *profile;
+    for (size_t i = 0; (profile = profile_at(i)); i++) {
+        for (size_t j = 0; j < profile->rules_n; j++) {
+            write_rule(b, profile, &profile->rules[j]);
+        }
+    }
+}
+
+void reference_write(struct buf *b)
+{
+    const struct section *const sections[] = {&file_section,   &server_section,   &key_section,
+                                              &tenant_section, &resource_section, &limit_section,
+                                              &reserve_section};
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        write_section(b, sections[i]);
+    }
+    write_profiles(b);
+}

@@ -1,0 +1,169 @@
+#include "config/show.h"
+
+#include <inttypes.h>
+
+#include "base/num.h"
+
+static void show_decimal(struct buf *b, int64_t n, int64_t scale)
+{
+    buf_add_i64(b, n / scale);
+    int64_t rest = n % scale;
+    if (rest) {
+        buf_add_char(b, '.');
+    }
+    while (rest) {
+        scale /= 10;
+        buf_add_char(b, (char)('0' + rest / scale));
+        rest %= scale;
+    }
+}
+
+void show_amount(struct buf *b, enum unit unit, int64_t amount)
+{
+    if (unit == UNIT_USD) {
+        show_decimal(b, amount, PICOUSD_PER_USD);
+    } else if (amount && amount % 1000000 == 0) {
+        buf_addf(b, "%" PRId64 "M", amount / 1000000);
+    } else if (amount && amount % 1000 == 0) {
+        buf_addf(b, "%" PRId64 "k", amount / 1000);
+    } else {
+        buf_add_i64(b, amount);
+    }
+}
+
+void show_duration(struct buf *b, int64_t us)
+{
+    static const struct {
+        const char *name;
+        int64_t us;
+    } units[] = {{"d", US_PER_DAY}, {"h", US_PER_H}, {"m", US_PER_MIN}, {"s", US_PER_S}};
+    if (us == 0) {
+        buf_add_str(b, "0s");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (us >= units[i].us) {
+            buf_addf(b, "%" PRId64 "%s", us / units[i].us, units[i].name);
+            us %= units[i].us;
+        }
+    }
+    if (us) {
+        show_decimal(b, us, US_PER_MS);
+        buf_add_str(b, "ms");
+    }
+}
+
+void show_share(struct buf *b, int32_t ppm)
+{
+    show_decimal(b, ppm, 10000);
+    buf_add_char(b, '%');
+}
+
+void show_per(struct buf *b, const struct limit *l)
+{
+    static const char *const steps[] = {"second", "minute", "hour", "day", "month"};
+    switch (l->window) {
+    case WINDOW_NONE: return;
+    case WINDOW_ROLLING:
+    case WINDOW_BUCKET: show_duration(b, l->per_us); return;
+    case WINDOW_CALENDAR: buf_add_str(b, steps[l->step]); return;
+    case WINDOW_LIFETIME: buf_add_str(b, "lifetime"); return;
+    }
+}
+
+void show_scope(struct buf *b, const struct limit *l)
+{
+    static const char *const scopes[] = {"resource", "tenant", "session", "model", "label:"};
+    buf_add_str(b, scopes[l->scope]);
+    if (l->scope == SCOPE_LABEL) {
+        buf_add_str(b, l->label);
+    }
+}
+
+const char *window_name(enum window_kind window)
+{
+    static const char *const names[] = {"none", "rolling", "bucket", "calendar", "lifetime"};
+    return names[window];
+}
+
+const char *charge_name(enum charge_rule charge)
+{
+    return charge == CHARGE_AT_GRANT ? "grant" : "settle";
+}
+
+const char *settle_name(enum settle_rule settle)
+{
+    static const char *const names[] = {"true_up", "refund_only", "keep"};
+    return names[settle];
+}
+
+const char *expire_name(enum expire_rule rule)
+{
+    static const char *const names[] = {"full", "input_only", "nothing"};
+    return names[rule];
+}
+
+const char *exceed_name(enum exceed exceed)
+{
+    return exceed == EXCEED_WAIT ? "wait" : "refuse";
+}
+
+static void show_window(struct buf *b, const struct limit *l)
+{
+    buf_addf(b, ", window %s", window_name(l->window));
+    if (l->window == WINDOW_BUCKET) {
+        buf_add_str(b, ", burst ");
+        show_amount(b, l->unit, l->burst);
+    }
+    if (l->guard_us) {
+        buf_add_str(b, ", guard ");
+        show_duration(b, l->guard_us);
+    }
+    if (l->slice_us) {
+        buf_add_str(b, ", pace ");
+        show_duration(b, l->slice_us);
+    }
+    if (l->zone) {
+        int64_t minutes = l->zone->changes[0].offset_us / US_PER_MIN;
+        int64_t ahead = minutes < 0 ? -minutes : minutes;
+        buf_addf(b, ", zone UTC%c%02" PRId64 ":%02" PRId64, minutes < 0 ? '-' : '+', ahead / 60,
+                 ahead % 60);
+    }
+}
+
+static void show_rules(struct buf *b, const struct limit *l)
+{
+    if (l->window != WINDOW_NONE) {
+        buf_addf(b, ", charge %s, settle %s, on_expire %s", charge_name(l->charge),
+                 settle_name(l->settle), expire_name(l->on_expire));
+    }
+    buf_addf(b, ", exceed %s", exceed_name(l->exceed));
+    if (l->headroom_ppm) {
+        buf_add_str(b, ", headroom ");
+        show_share(b, l->headroom_ppm);
+    }
+    if (l->warn_ppm) {
+        buf_add_str(b, ", warn_at ");
+        show_share(b, l->warn_ppm);
+    }
+    if (l->shared[0]) {
+        buf_addf(b, ", shared %s", l->shared);
+    }
+}
+
+void show_limit(struct buf *b, const struct limit *l)
+{
+    buf_addf(b, "%s: ", l->name);
+    show_amount(b, l->unit, l->amount);
+    buf_addf(b, " %s", unit_name(l->unit));
+    if (l->window != WINDOW_NONE) {
+        buf_add_str(b, " per ");
+        show_per(b, l);
+    }
+    if (l->scope != SCOPE_RESOURCE) {
+        buf_add_str(b, ", scope ");
+        show_scope(b, l);
+    }
+    show_window(b, l);
+    show_rules(b, l);
+}

@@ -1,0 +1,39 @@
+/*
+ * Numbers and limits as people write them: the inverse of what the configuration reads.
+ *
+ * What is shown can be read back and means the same. May depend on src/base and core/policy.h.
+ */
+#ifndef SLUICE_CONFIG_SHOW_H
+#define SLUICE_CONFIG_SHOW_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "core/policy.h"
+
+/* "1k", "2M", "1234"; picodollars as USD: "0.25". */
+void show_amount(struct buf *b, enum unit unit, int64_t amount);
+
+/* "1m30s", "250ms". */
+void show_duration(struct buf *b, int64_t us);
+
+/* "80%", "0.5%". */
+void show_share(struct buf *b, int32_t ppm);
+
+/* "1m", "day", "lifetime"; nothing for what is only held while in flight. */
+void show_per(struct buf *b, const struct limit *l);
+
+/* "resource", "tenant", "label:KEY". */
+void show_scope(struct buf *b, const struct limit *l);
+
+/* "rolling", "grant", "true_up" …: the choices of the configuration's keys. */
+const char *window_name(enum window_kind window);
+const char *charge_name(enum charge_rule charge);
+const char *settle_name(enum settle_rule settle);
+const char *expire_name(enum expire_rule rule);
+const char *exceed_name(enum exceed exceed);
+
+/* A limit in full, on one line: "rpm: 1k requests per 1m, window rolling, …". */
+void show_limit(struct buf *b, const struct limit *l);
+
+#endif
