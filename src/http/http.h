@@ -29,7 +29,9 @@
 struct http_server;
 struct http_request;
 
-/* Called once for each complete request, which the handler must answer now or later. */
+/* Called once for each complete request. Before it returns, it has answered the request, begun a
+ * stream, or parked it to answer later. A HEAD request is for the handler to answer like GET; the
+ * body is left out here. */
 typedef void http_handler(void *ctx, struct http_request *req);
 
 /* Answers a request that never reached the handler (malformed, over a cap, unknown method): writes
@@ -40,12 +42,12 @@ struct http_options {
     http_handler *handler;
     http_error_body *error_body; /* NULL: an empty body */
     void *ctx;
-    size_t connections_max; /* further ones are answered 503 and closed */
-    size_t header_bytes_max; /* request line and headers, in all: 431 */
-    size_t headers_max;      /* their number: 431 */
-    size_t target_bytes_max; /* 414 */
-    size_t body_bytes_max;   /* 413 */
-    size_t stream_bytes_max; /* unsent bytes of one stream; a slower reader is cut off */
+    size_t connections_max;    /* further ones are answered 503 and closed */
+    size_t header_bytes_max;   /* request line and headers, in all: 431 */
+    size_t headers_max;        /* their number: 431 */
+    size_t target_bytes_max;   /* 414 */
+    size_t body_bytes_max;     /* 413 */
+    size_t stream_bytes_max;   /* unsent bytes of one stream; a slower reader is cut off */
     int64_t header_timeout_us; /* from the first byte of a request to the end of its headers: 408 */
     int64_t body_timeout_us;   /* from the end of the headers to the end of the body: 408 */
     int64_t idle_timeout_us;   /* keep-alive without a request */
@@ -70,8 +72,8 @@ int http_server_port(const struct http_server *server, size_t n);
 /* Stops accepting and closes idle connections; those with a request are closed after its reply. */
 void http_server_drain(struct http_server *server);
 
-/* Closes everything that is left, then calls `done` from a later loop turn, after which the server
- * no longer exists. */
+/* Closes everything that is left (each parked request's `gone` is called), then calls `done` from a
+ * later loop turn, when the server no longer exists. */
 void http_server_close(struct http_server *server, void (*done)(void *ctx), void *ctx);
 
 struct http_stats {
@@ -89,10 +91,10 @@ void http_server_stats(const struct http_server *server, struct http_stats *stat
 /* Whether an address reaches only this machine: 127.0.0.0/8, ::1, localhost, unix sockets. */
 bool http_address_is_loopback(const char *address);
 
-/* --- A request. Texts are valid until http_request_park or the reply, whichever is first. --- */
+/* --- A request. Texts are valid until the handler returns, parks the request, or replies. --- */
 
 struct text http_method(const struct http_request *req);
-struct text http_path(const struct http_request *req);  /* decoded? no: as sent, before '?' */
+struct text http_path(const struct http_request *req);  /* as sent, not decoded, before '?' */
 struct text http_query(const struct http_request *req); /* after '?', may be empty */
 struct text http_body(const struct http_request *req);
 /* The value of a header, by its lower-case name; empty where there is none. */
@@ -101,8 +103,10 @@ struct text http_header(const struct http_request *req, const char *name);
  * malformed. */
 bool http_query_get(const struct http_request *req, const char *name, struct buf *out);
 
-/* Keeps the request for later and frees its texts. `gone` is called at most once, if the peer hangs
- * up before the reply; the request does not exist after it returns. */
+/* Keeps the request for later and frees its texts. `gone` (not NULL) is called at most once, if the
+ * connection ends before the reply: the peer hung up, a stream passed its cap, or the server
+ * closes. The request must not be touched in it nor after it. Never called from within the
+ * handler's own calls on this request. */
 void http_request_park(struct http_request *req, void (*gone)(void *ctx), void *ctx);
 
 /* --- The reply. --- */

@@ -41,7 +41,8 @@ json_value *json_array_at(const json_value *v, size_t i);
 /* The member of an object, or NULL where it is missing; JSON null is a value. */
 json_value *json_get(const json_value *object, const char *key);
 
-/* Calls fn for each member in the order they were written, until it returns non-zero, and returns that. */
+/* Calls fn for each member in the order they were written, until it returns non-zero, and returns
+ * that. */
 int json_each(const json_value *object, int (*fn)(void *ctx, struct text key, json_value *v),
               void *ctx);
 

@@ -1,0 +1,170 @@
+/*
+ * The insides of the HTTP server: what server.c, connection.c, request.c and reply.c share.
+ *
+ * A connection is in one state, which is the list it stands in; connection_move is the only way
+ * from one to another (the essay and the table are in connection.c). A request is a part of its
+ * connection: there is one at a time.
+ *
+ * Not for use outside src/http; http.h is the interface.
+ */
+#ifndef SLUICE_HTTP_CONNECTION_H
+#define SLUICE_HTTP_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "http/chunk.h"
+#include "http/head.h"
+#include "http/http.h"
+
+#define HTTP_READ_BYTES          65536        /* one shared buffer a server */
+#define HTTP_PIPELINED_BYTES_MAX 65536        /* kept while a request is with the handler */
+#define HTTP_UNSENT_BYTES_MAX    262144       /* no further request is taken above this */
+#define HTTP_REPLY_BYTES_MAX     (256u << 20) /* head and body of one reply, and what is unsent */
+#define HTTP_FIELDS_BYTES_MAX    8192         /* the handler's own headers of one reply */
+#define HTTP_LINGER_US           INT64_C(2000000)
+#define HTTP_STALL_CHECK_US      INT64_C(250000)
+#define HTTP_ACCEPT_RETRY_US     INT64_C(100000)
+#define HTTP_REFUSING_MAX        64 /* connections over the cap that are being told so */
+
+enum connection_state {
+    CONN_IDLE,      /* nothing of a request has come */
+    CONN_HEAD,      /* a part of a head */
+    CONN_BODY,      /* a whole head and a part of the body */
+    CONN_HANDLED,   /* the request is with the handler */
+    CONN_STALLED,   /* the same, and so much is pipelined behind it that reading stopped */
+    CONN_STREAMING, /* the handler has begun a chunked reply */
+    CONN_LAST,      /* the last reply is being sent; nothing is taken any more */
+    CONN_LINGER,    /* it is sent; what still comes is dropped until the peer has left */
+    CONN_CLOSED,    /* the socket is being closed */
+    CONN_STATES
+};
+
+struct http_request {
+    void (*gone)(void *ctx); /* NULL unless parked */
+    void *ctx;
+    struct buf fields; /* the handler's own headers for the reply */
+    bool keep_alive;
+    bool is_head;
+    bool is_http10;
+};
+
+/* What uv_write still has in hand; there is none while uv_try_write suffices. */
+struct sending {
+    uv_write_t write;
+    struct buf bytes;
+    size_t unsent;
+};
+
+struct connection {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    struct http_server *server;
+    struct list by_state;
+    struct list by_write;    /* held while something is unsent */
+    struct list dirty;       /* held while the end of the turn has something to do */
+    int64_t since_us;        /* when the state was entered */
+    int64_t write_us;        /* when the peer last took something, while held by by_write */
+    struct buf in;           /* received and not used yet; no memory while there is nothing */
+    struct buf out;          /* replies of this turn; no memory while there is nothing */
+    struct sending *sending; /* NULL while uv_write has nothing */
+    struct body *body;       /* NULL unless a body is arriving */
+    struct http_request request;
+    size_t searched; /* how far the head at hand was searched for its end */
+    uint8_t state;
+    bool reading;
+    bool ended;    /* the peer has ended its side */
+    bool doomed;   /* a stream's cap was reached, or memory failed: cut at the end of the turn */
+    bool refusing; /* counted among those over the cap */
+};
+
+/* The body that is arriving: the connection's `in` holds the head, then the payload so far. */
+struct body {
+    size_t head_bytes;
+    uint64_t length; /* unless chunked */
+    bool chunked;
+    struct chunk_decoder decoder;
+    size_t payload;
+};
+
+struct listener {
+    struct list node;
+    struct http_server *server;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    bool is_pipe;
+    bool pending; /* a connection could not be taken for want of memory; tried again later */
+};
+
+struct http_server {
+    uv_loop_t *loop;
+    struct http_options options;
+    uv_timer_t timer;
+    uv_prepare_t before_poll;
+    uv_idle_t awake; /* active while `dirty` is not empty: the loop must not sleep */
+    struct list listeners;
+    size_t listeners_n;
+    struct list by_state[CONN_STATES];
+    struct list by_write;
+    struct list dirty;
+    int64_t timer_due_us; /* INT64_MAX while the timer is stopped */
+    struct head head;     /* of the request that the handler is looking at */
+    struct text body;
+    const struct http_request *shown; /* whose texts those are; NULL while none may be read */
+    struct http_stats stats;
+    size_t refusing;
+    size_t handles_open;
+    bool draining;
+    bool closing;
+    void (*done)(void *ctx);
+    void *done_ctx;
+    char read_bytes[HTTP_READ_BYTES];
+};
+
+/* server.c */
+int64_t server_now_us(const struct http_server *s);
+/* Sees to it that the timer fires at that time or before. */
+void server_wake_at(struct http_server *s, int64_t at_us);
+void server_mark_dirty(struct connection *c);
+void server_forget(struct http_server *s); /* one of its handles has been closed */
+
+/* connection.c */
+struct connection *connection_new(struct http_server *s, bool is_pipe);
+void connection_start(struct connection *c);
+void connection_move(struct connection *c, enum connection_state to);
+/* Takes what has arrived; the request's handler may be called, several times. */
+void connection_take(struct connection *c, struct text bytes);
+/* The end of a turn: takes what is pipelined, sends what is to be sent. */
+void connection_settle(struct connection *c);
+void connection_refuse(struct connection *c, int status, const char *reason);
+void connection_close(struct connection *c);
+/* Handles the passing of its state's deadline. */
+void connection_expire(struct connection *c);
+void connection_expire_write(struct connection *c);
+/* How long a connection may be in a state; 0 is for ever. */
+int64_t connection_state_timeout_us(const struct http_server *s, enum connection_state state);
+bool connection_with_handler(const struct connection *c);
+size_t connection_unsent(const struct connection *c);
+
+static inline struct connection *connection_of(struct http_request *req)
+{
+    return CONTAINER_OF(req, struct connection, request);
+}
+
+/* reply.c */
+void reply_write(struct connection *c, int status, const char *content_type, struct text body);
+
+#endif

@@ -1,0 +1,199 @@
+#include "http/json.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/num.h"
+#include "http/utf8.h"
+
+#define PICOUSD_DIGITS 12
+
+void json_writer_init(struct json_writer *w, struct buf *out)
+{
+    *w = (struct json_writer){.out = out};
+}
+
+/* The comma before a value, where one is due. */
+static void begin_value(struct json_writer *w)
+{
+    if (w->comma) {
+        buf_add_char(w->out, ',');
+    }
+    w->comma = true;
+}
+
+static void begin_nest(struct json_writer *w, char bracket)
+{
+    begin_value(w);
+    buf_add_char(w->out, bracket);
+    w->comma = false;
+}
+
+static void end_nest(struct json_writer *w, char bracket)
+{
+    buf_add_char(w->out, bracket);
+    w->comma = true;
+}
+
+void json_object_begin(struct json_writer *w)
+{
+    begin_nest(w, '{');
+}
+
+void json_object_end(struct json_writer *w)
+{
+    end_nest(w, '}');
+}
+
+void json_array_begin(struct json_writer *w)
+{
+    begin_nest(w, '[');
+}
+
+void json_array_end(struct json_writer *w)
+{
+    end_nest(w, ']');
+}
+
+/* How many bytes from the front need no escape. */
+static size_t plain_length(struct text t)
+{
+    size_t n = 0;
+    while (n < t.len) {
+        unsigned char c = (unsigned char)t.at[n];
+        if (c < ' ' || c == '"' || c == '\\' || c >= 0x7f) {
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
+static void add_escape(struct buf *out, char c)
+{
+    switch (c) {
+    case '"': buf_add_str(out, "\\\""); break;
+    case '\\': buf_add_str(out, "\\\\"); break;
+    case '\n': buf_add_str(out, "\\n"); break;
+    case '\r': buf_add_str(out, "\\r"); break;
+    case '\t': buf_add_str(out, "\\t"); break;
+    default: buf_addf(out, "\\u%04x", (unsigned)(unsigned char)c);
+    }
+}
+
+/* Adds the one character at the front that is not plain, and returns its length. */
+static size_t add_special(struct buf *out, struct text t)
+{
+    if ((unsigned char)t.at[0] < 0x80) {
+        add_escape(out, t.at[0]);
+        return 1;
+    }
+    size_t n = utf8_length(t.at, t.len);
+    if (n == 0) {
+        buf_add_str(out, "\xef\xbf\xbd");
+        return 1;
+    }
+    buf_add(out, t.at, n);
+    return n;
+}
+
+static void add_quoted(struct buf *out, struct text t)
+{
+    buf_add_char(out, '"');
+    while (t.len) {
+        size_t n = plain_length(t);
+        buf_add(out, t.at, n);
+        if (n < t.len) {
+            n += add_special(out, (struct text){t.at + n, t.len - n});
+        }
+        t = (struct text){t.at + n, t.len - n};
+    }
+    buf_add_char(out, '"');
+}
+
+void json_key(struct json_writer *w, const char *key)
+{
+    begin_value(w);
+    add_quoted(w->out, text_of(key));
+    buf_add_char(w->out, ':');
+    w->comma = false;
+}
+
+void json_text(struct json_writer *w, struct text t)
+{
+    begin_value(w);
+    add_quoted(w->out, t);
+}
+
+void json_str(struct json_writer *w, const char *s)
+{
+    if (s) {
+        json_text(w, text_of(s));
+    } else {
+        json_null(w);
+    }
+}
+
+void json_i64(struct json_writer *w, int64_t n)
+{
+    begin_value(w);
+    buf_add_i64(w->out, n);
+}
+
+void json_u64(struct json_writer *w, uint64_t n)
+{
+    begin_value(w);
+    buf_add_u64(w->out, n);
+}
+
+void json_double(struct json_writer *w, double d)
+{
+    char text[32];
+    if (!isfinite(d)) {
+        json_null(w); /* JSON has no name for it */
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, d);
+        if (strtod(text, NULL) == d) {
+            break;
+        }
+    }
+    begin_value(w);
+    buf_add_str(w->out, text);
+}
+
+void json_bool(struct json_writer *w, bool b)
+{
+    begin_value(w);
+    buf_add_str(w->out, b ? "true" : "false");
+}
+
+void json_null(struct json_writer *w)
+{
+    begin_value(w);
+    buf_add_str(w->out, "null");
+}
+
+void json_picousd(struct json_writer *w, int64_t picousd)
+{
+    uint64_t amount = picousd < 0 ? -(uint64_t)picousd : (uint64_t)picousd;
+    uint64_t fraction = amount % (uint64_t)PICOUSD_PER_USD;
+    begin_value(w);
+    if (picousd < 0) {
+        buf_add_char(w->out, '-');
+    }
+    buf_add_u64(w->out, amount / (uint64_t)PICOUSD_PER_USD);
+    if (fraction) {
+        char digits[PICOUSD_DIGITS + 1];
+        snprintf(digits, sizeof(digits), "%012llu", (unsigned long long)fraction);
+        size_t len = PICOUSD_DIGITS;
+        while (digits[len - 1] == '0') {
+            len--;
+        }
+        buf_add_char(w->out, '.');
+        buf_add(w->out, digits, len);
+    }
+}

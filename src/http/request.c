@@ -1,0 +1,101 @@
+/*
+ * What a handler may read of its request. The texts belong to the server and show one request at a
+ * time, the one its handler was just called with.
+ */
+#include "http/connection.h"
+
+#include <assert.h>
+
+/* The server of a request whose texts may still be read. */
+static const struct http_server *shown_by(const struct http_request *req)
+{
+    const struct connection *c = CONTAINER_OF(req, const struct connection, request);
+    assert(c->server->shown == req);
+    return c->server;
+}
+
+struct text http_method(const struct http_request *req)
+{
+    return shown_by(req)->head.method;
+}
+
+struct text http_path(const struct http_request *req)
+{
+    return shown_by(req)->head.path;
+}
+
+struct text http_query(const struct http_request *req)
+{
+    return shown_by(req)->head.query;
+}
+
+struct text http_body(const struct http_request *req)
+{
+    return shown_by(req)->body;
+}
+
+struct text http_header(const struct http_request *req, const char *name)
+{
+    return head_field(&shown_by(req)->head, name);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* Appends percent-decoded text. False where an escape is malformed or a NUL. */
+static bool add_decoded(struct buf *out, struct text t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        char c = t.at[i] == '+' ? ' ' : t.at[i];
+        if (c == '%') {
+            int high = i + 2 < t.len ? hex_value(t.at[i + 1]) : -1;
+            int low = i + 2 < t.len ? hex_value(t.at[i + 2]) : -1;
+            if (high < 0 || low < 0 || high + low == 0) {
+                return false;
+            }
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        buf_add_char(out, c);
+    }
+    return !out->failed;
+}
+
+bool http_query_get(const struct http_request *req, const char *name, struct buf *out)
+{
+    struct text rest = http_query(req);
+    struct text wanted = text_of(name);
+    while (rest.len) {
+        const char *end = memchr(rest.at, '&', rest.len);
+        struct text pair = {rest.at, end ? (size_t)(end - rest.at) : rest.len};
+        size_t step = pair.len + (end ? 1 : 0);
+        rest = (struct text){rest.at + step, rest.len - step};
+        const char *equals = memchr(pair.at, '=', pair.len);
+        struct text key = {pair.at, equals ? (size_t)(equals - pair.at) : pair.len};
+        if (text_equal(key, wanted)) {
+            size_t skip = key.len + (equals ? 1 : 0);
+            return add_decoded(out, (struct text){pair.at + skip, pair.len - skip});
+        }
+    }
+    return false;
+}
+
+void http_request_park(struct http_request *req, void (*gone)(void *ctx), void *ctx)
+{
+    struct connection *c = connection_of(req);
+    assert(gone);
+    assert(connection_with_handler(c) || c->state == CONN_CLOSED);
+    req->gone = gone;
+    req->ctx = ctx;
+    if (c->server->shown == req) {
+        c->server->shown = NULL;
+    }
+}
