@@ -30,6 +30,7 @@
 #define MOCK_KEYS_MAX      16
 #define MOCK_OVERRIDES_MAX 32
 #define MINUTE_US_MIN      INT64_C(60000) /* 1,000 times as fast */
+#define MINUTE_US_MAX      INT64_C(3600000000)
 
 /* A model with amounts of its own. */
 struct mock_override {
