@@ -1,0 +1,66 @@
+"""Client of the Sluice coordinator: ask before you call a language model, settle with what the call used."""
+
+from ._client import Acquiring, AsyncClient, Client
+from ._errors import (
+    BreakerOpen,
+    BudgetExceeded,
+    Cancelled,
+    ClientClosed,
+    Forbidden,
+    IdInUse,
+    InvalidRequest,
+    LineFull,
+    NeverFits,
+    OverCap,
+    ShuttingDown,
+    SluiceError,
+    StoreFailed,
+    Unauthorized,
+    UnknownLease,
+    UnknownResource,
+    UnknownTicket,
+    Unreachable,
+    UnsettledLeaseWarning,
+    WaitTimeout,
+    WouldDeadlock,
+    WouldWait,
+)
+from ._lease import Advice, AsyncLease, AsyncReceipt, Lease, Receipt, Settlement
+from ._local import LocalShare
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Acquiring",
+    "Advice",
+    "AsyncClient",
+    "AsyncLease",
+    "AsyncReceipt",
+    "BreakerOpen",
+    "BudgetExceeded",
+    "Cancelled",
+    "Client",
+    "ClientClosed",
+    "Forbidden",
+    "IdInUse",
+    "InvalidRequest",
+    "Lease",
+    "LineFull",
+    "LocalShare",
+    "NeverFits",
+    "OverCap",
+    "Receipt",
+    "Settlement",
+    "ShuttingDown",
+    "SluiceError",
+    "StoreFailed",
+    "Unauthorized",
+    "UnknownLease",
+    "UnknownResource",
+    "UnknownTicket",
+    "Unreachable",
+    "UnsettledLeaseWarning",
+    "WaitTimeout",
+    "WouldDeadlock",
+    "WouldWait",
+]

@@ -1,0 +1,138 @@
+"""One acquire on its way: what is asked, until when, and who waits for the answer."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
+
+WAIT_S_MAX = 86400.0
+HOLD_S = 25.0
+
+Load = Union[int, Mapping[str, Union[int, float]]]
+Place = Tuple[str, int]  # file and line of the acquire, for warnings
+
+UNITS = ("requests", "tokens", "input_tokens", "output_tokens", "usd")
+
+
+class State(enum.Enum):
+    """The life of an ask: WAITING, then one of the others for good."""
+
+    WAITING = 1
+    GRANTED = 2
+    FAILED = 3
+    ABANDONED = 4
+
+
+class Grant(NamedTuple):
+    """What the coordinator, or the local share, granted."""
+
+    lease: str
+    resource: str
+    model: str
+    held: Dict[str, Any]
+    waited_s: float
+    attempt: int
+    local: bool
+    place: Place
+
+
+class Answerable(Protocol):
+    """A future, of asyncio or of concurrent.futures."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any) -> None: ...
+
+    def set_exception(self, exception: Any) -> None: ...
+
+
+class Ask:
+    """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
+
+    __slots__ = ("deadline", "fields", "future", "id", "place", "sent", "state", "stream", "ticket", "tries")
+
+    def __init__(
+        self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place
+    ) -> None:
+        self.fields = fields
+        self.id: str = fields["id"]
+        self.future = future
+        self.deadline = deadline
+        self.place = place
+        self.state = State.WAITING
+        self.stream: Optional[object] = None  # the stream that will bring the answer
+        self.ticket: Optional[str] = None
+        self.sent = False  # the coordinator may know of it
+        self.tries = 0  # times a connection broke under it
+
+    def request(self, now: float) -> Dict[str, Any]:
+        """The object to send."""
+        left = WAIT_S_MAX if self.deadline is None else min(max(self.deadline - now, 0.0), WAIT_S_MAX)
+        self.fields["wait_ms"] = int(left * 1000)
+        if self.ticket is not None:
+            return {**self.fields, "ticket": self.ticket}
+        return self.fields
+
+    def late(self, now: float) -> bool:
+        return self.deadline is not None and now >= self.deadline
+
+    def fail(self, error: BaseException) -> None:
+        if self.state is State.WAITING:
+            self.state = State.FAILED
+            if not self.future.done():
+                self.future.set_exception(error)
+
+    def grant(self, grant: Grant) -> bool:
+        """Hands the grant over; False where nobody takes it any more."""
+        if self.state is not State.WAITING or self.future.done():
+            return False
+        self.state = State.GRANTED
+        self.future.set_result(grant)
+        return True
+
+
+def load_of(
+    load: Optional[Load],
+    tokens: Optional[int],
+    input_tokens: Optional[int],
+    max_output_tokens: Optional[int],
+) -> Optional[Union[int, Dict[str, Any]]]:
+    """The `load` field from the words a caller may use for it; None where nothing was said."""
+    given = {"tokens": tokens, "input_tokens": input_tokens, "output_tokens": max_output_tokens}
+    named = {unit: amount for unit, amount in given.items() if amount is not None}
+    if load is None:
+        return named or None
+    if isinstance(load, int):
+        if named:
+            raise TypeError("a load in tokens and amounts by name contradict each other; give one of them")
+        return load
+    both = {**load, **named}
+    if "max_output_tokens" in both:
+        both.setdefault("output_tokens", both.pop("max_output_tokens"))
+    unknown = set(both) - set(UNITS)
+    if unknown:
+        raise TypeError(f"not a unit of a load: {', '.join(sorted(unknown))} (known: {', '.join(UNITS)})")
+    return both
+
+
+def fields_of(
+    resource: str,
+    load: Optional[Union[int, Dict[str, Any]]],
+    optional: Mapping[str, Any],
+    lease_ms: int,
+    make_id: Callable[[], str],
+) -> Dict[str, Any]:
+    """The object of an acquire, without what changes between attempts."""
+    if not isinstance(resource, str) or not resource:
+        raise TypeError("the resource is a name")
+    fields: Dict[str, Any] = {"resource": resource}
+    if load is not None:
+        fields["load"] = load
+    for name, value in optional.items():
+        if value is not None:
+            fields[name] = value
+    if fields.get("id") is None:
+        fields["id"] = make_id()
+    fields["lease_ms"] = lease_ms
+    fields["hold_ms"] = int(HOLD_S * 1000)
+    return fields

@@ -1,0 +1,205 @@
+"""The refusals of the coordinator as exceptions, one class per code of its error table.
+
+Every exception carries the facts the coordinator gave: the limit that refused, what held the
+request, when to come back. Depends on nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Optional, Tuple, Type
+
+
+class SluiceError(Exception):
+    """Whatever keeps an acquire from becoming a lease.
+
+    `code` is the coordinator's own word, `status` the HTTP status that carries it, `limit` the limit
+    that refused, `retry_after` seconds after which asking again may help, `held_by` the limits
+    that kept the request waiting, and `facts` all that the coordinator said.
+    """
+
+    code = "error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Optional[str] = None,
+        status: Optional[int] = None,
+        facts: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        self.status = status
+        self.facts: Dict[str, Any] = dict(facts or {})
+        self.limit: Optional[str] = self.facts.get("limit")
+        self.retry_after: Optional[float] = _seconds(self.facts.get("retry_after_ms"))
+        self.held_by: Tuple[str, ...] = tuple(self.facts.get("held_by") or ())
+        self.resource: Optional[str] = self.facts.get("resource")
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidRequest(SluiceError, ValueError):
+    """The coordinator could not make sense of the request."""
+
+    code = "invalid_request"
+
+
+class Unauthorized(SluiceError):
+    """A valid API key is required."""
+
+    code = "unauthorized"
+
+
+class Forbidden(SluiceError):
+    """The API key lacks the right to do that."""
+
+    code = "forbidden"
+
+
+class UnknownResource(SluiceError):
+    """No resource of that name is configured."""
+
+    code = "unknown_resource"
+
+
+class UnknownLease(SluiceError):
+    """No lease of that name is held or was recently."""
+
+    code = "unknown_lease"
+
+
+class UnknownTicket(SluiceError):
+    """The place in line is gone."""
+
+    code = "unknown_ticket"
+
+
+class WaitTimeout(SluiceError, TimeoutError):
+    """The time given for waiting in line was up; `held_by` says what held the request."""
+
+    code = "wait_timeout"
+
+
+class WouldDeadlock(SluiceError):
+    """The request could only be served after its own parent lease has ended."""
+
+    code = "would_deadlock"
+
+
+class IdInUse(SluiceError):
+    """The id already names a request with another load or resource."""
+
+    code = "id_in_use"
+
+
+class NeverFits(SluiceError):
+    """The request is larger than `limit` allows at any time."""
+
+    code = "never_fits"
+
+
+class WouldWait(SluiceError):
+    """The request would have to wait, and asked not to."""
+
+    code = "would_wait"
+
+
+class BudgetExceeded(SluiceError):
+    """A budget does not cover the request."""
+
+    code = "budget_exceeded"
+
+
+class Cancelled(SluiceError):
+    """The request was withdrawn, by someone else than the caller."""
+
+    code = "cancelled"
+
+
+class LineFull(SluiceError):
+    """Too many requests are waiting."""
+
+    code = "line_full"
+
+
+class BreakerOpen(SluiceError):
+    """The provider is failing; the coordinator lets nothing through for a while."""
+
+    code = "breaker_open"
+
+
+class ShuttingDown(SluiceError):
+    """The coordinator is shutting down."""
+
+    code = "shutting_down"
+
+
+class StoreFailed(SluiceError):
+    """The coordinator cannot write its store, and so grants nothing."""
+
+    code = "store_failed"
+
+
+class OverCap(SluiceError):
+    """A cap of the coordinator was reached."""
+
+    code = "over_cap"
+
+
+class Unreachable(SluiceError, ConnectionError):
+    """The coordinator does not answer."""
+
+    code = "unreachable"
+
+
+class ClientClosed(SluiceError, RuntimeError):
+    """The client was closed."""
+
+    code = "client_closed"
+
+
+class UnsettledLeaseWarning(UserWarning):
+    """A lease ended without a word about what was used, and was charged in full."""
+
+
+_BY_CODE: Dict[str, Type[SluiceError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidRequest,
+        Unauthorized,
+        Forbidden,
+        UnknownResource,
+        UnknownLease,
+        UnknownTicket,
+        WaitTimeout,
+        WouldDeadlock,
+        IdInUse,
+        NeverFits,
+        WouldWait,
+        BudgetExceeded,
+        Cancelled,
+        LineFull,
+        BreakerOpen,
+        ShuttingDown,
+        StoreFailed,
+        OverCap,
+    )
+}
+
+
+def _seconds(ms: Any) -> Optional[float]:
+    return ms / 1000 if isinstance(ms, (int, float)) else None
+
+
+def error_from(answer: Any, status: Optional[int] = None) -> SluiceError:
+    """The exception for an answer of the shape {"error": {...}}; of any other shape, too."""
+    facts = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(facts, dict):
+        return SluiceError(f"the coordinator gave an unexpected answer: {answer!r:.200}", status=status)
+    code = str(facts.get("code", "error"))
+    message = str(facts.get("message") or code)
+    return _BY_CODE.get(code, SluiceError)(message, code=code, status=status, facts=facts)

@@ -1,0 +1,247 @@
+"""Plain HTTP straight on asyncio, as a transport of httpx.
+
+The transport that httpx brings costs some ten times the CPU of the bytes it moves, which is fine
+for a call to a model and too much for asking leave before each one. This one does what a
+coordinator on the same machine or network needs: HTTP/1.1, kept-alive connections, bodies that
+stream in both directions of time (a line may come a minute after the one before), and httpx's own
+errors. For https, proxies and the like give the client one of httpx's transports instead.
+
+A transport belongs to the event loop it is first used on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import AsyncIterator, Dict, List, Optional, Set
+
+import httpx
+
+from ._http1 import BadResponse, ResponseParser
+
+CONNECTIONS_MAX = 96
+CONNECT_TIMEOUT_S = 5.0
+BUFFERED_BYTES_MAX = 1 << 20
+KEEPALIVE_IDLE_S = 15
+KEEPALIVE_PROBES = 3
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: idle, or busy with one exchange."""
+
+    def __init__(self, owner: WireTransport) -> None:
+        self._owner = owner
+        self._parser = ResponseParser()
+        self._pipe: Optional[asyncio.Transport] = None
+        self._waiter: Optional[asyncio.Future[None]] = None
+        self._error: Optional[Exception] = None
+        self._paused = False
+        self.busy = False
+        self.home = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._pipe = transport
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            _keep_alive(sock)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.busy:
+            self.abort()
+            return
+        try:
+            self._parser.feed(data)
+        except BadResponse as e:
+            self._fail(httpx.RemoteProtocolError(str(e)))
+            return
+        if not self._paused and sum(map(len, self._parser.body)) > BUFFERED_BYTES_MAX:
+            self._paused = True
+            assert self._pipe is not None
+            self._pipe.pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self._owner.forget(self)
+        try:
+            self._parser.end()
+        except BadResponse as e:
+            self._error = self._error or httpx.ReadError(str(exc or e))
+        self._wake()
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or error
+        self.abort()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _news(self, timeout: Optional[float]) -> None:
+        """Waits until bytes or an error have come."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = None
+        if timeout is not None:
+            timer = loop.call_later(timeout, self._fail, httpx.ReadTimeout("no answer in time"))
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    async def send(self, data: bytes, timeout: Optional[float]) -> ResponseParser:
+        """Sends a request and waits for the head of its answer."""
+        assert self._pipe is not None and not self.busy
+        self.busy = True
+        self._parser.start()
+        self._pipe.write(data)
+        while not self._parser.has_head:
+            if self._error is not None:
+                raise self._error
+            await self._news(timeout)
+        return self._parser
+
+    async def read(self, timeout: Optional[float]) -> bytes:
+        """The next part of the body; empty at its end."""
+        parser = self._parser
+        while not parser.body:
+            if parser.done:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._news(timeout)
+        data = b"".join(parser.body)
+        parser.body.clear()
+        if self._paused and self._pipe is not None:
+            self._paused = False
+            self._pipe.resume_reading()
+        return data
+
+    def finish(self) -> None:
+        """The answer was read, or is no longer wanted: hanging up is how the peer learns the latter."""
+        parser = self._parser
+        if parser.done and parser.keep_alive and parser.clean and self._error is None:
+            self.busy = False
+            self._owner.keep(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        self._owner.forget(self)
+        if self._pipe is not None:
+            self._pipe.abort()
+
+    @property
+    def usable(self) -> bool:
+        return self._error is None and self._pipe is not None and not self._pipe.is_closing()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, connection: _Connection, timeout: Optional[float]) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._open = True
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            data = await self._connection.read(self._timeout)
+            if not data:
+                return
+            yield data
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._open = False
+            self._connection.finish()
+
+
+class WireTransport(httpx.AsyncBaseTransport):
+    """Connections to plain-HTTP hosts, kept alive between requests."""
+
+    def __init__(self, *, connections_max: int = CONNECTIONS_MAX) -> None:
+        self._connections_max = connections_max
+        self._idle: Dict[str, List[_Connection]] = {}
+        self._all: Set[_Connection] = set()
+        self._connecting = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        if url.scheme != "http":
+            raise httpx.UnsupportedProtocol("this transport speaks plain http only", request=request)
+        times = request.extensions.get("timeout") or {}
+        read = times.get("read")
+        connection = await self._connection(url, times.get("connect") or CONNECT_TIMEOUT_S)
+        try:
+            parser = await connection.send(_request_bytes(request), read)
+        except BaseException:
+            connection.abort()
+            raise
+        return httpx.Response(parser.status, headers=parser.headers, stream=_Body(connection, read))
+
+    async def _connection(self, url: httpx.URL, timeout: float) -> _Connection:
+        idle = self._idle.get(url.netloc.decode())
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
+        if len(self._all) + self._connecting >= self._connections_max:
+            raise httpx.PoolTimeout("too many connections to the coordinator")
+        self._connecting += 1
+        try:
+            return await self._connect(url, timeout)
+        finally:
+            self._connecting -= 1
+
+    async def _connect(self, url: httpx.URL, timeout: float) -> _Connection:
+        loop = asyncio.get_running_loop()
+        make = loop.create_connection(lambda: _Connection(self), url.host, url.port or 80)
+        try:
+            _, connection = await asyncio.wait_for(make, timeout)
+        except asyncio.TimeoutError:
+            raise httpx.ConnectTimeout("no connection in time") from None
+        except OSError as e:
+            raise httpx.ConnectError(str(e)) from e
+        connection.home = url.netloc.decode()
+        self._all.add(connection)
+        return connection
+
+    def keep(self, connection: _Connection) -> None:
+        if connection.usable:
+            self._idle.setdefault(connection.home, []).append(connection)
+
+    def forget(self, connection: _Connection) -> None:
+        self._all.discard(connection)
+        idle = self._idle.get(connection.home, [])
+        if connection in idle:
+            idle.remove(connection)
+
+    async def aclose(self) -> None:
+        for connection in list(self._all):
+            connection.abort()
+        self._idle.clear()
+
+
+def _request_bytes(request: httpx.Request) -> bytes:
+    lines = [request.method.encode(), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
+    for name, value in request.headers.raw:
+        lines += (name, b": ", value, b"\r\n")
+    lines += (b"\r\n", request.content)
+    return b"".join(lines)
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """A peer that vanished without a word is noticed in under half a minute."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+            ("TCP_KEEPINTVL", KEEPALIVE_IDLE_S // KEEPALIVE_PROBES),
+            ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        pass  # not a TCP socket: nothing to keep alive

@@ -1,0 +1,122 @@
+"""The coordinator's address: requests out, JSON answers in.
+
+Knows the URL, the key and the transport, and nothing of leases.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, AsyncIterator, Dict, NamedTuple, Optional
+
+import httpx
+
+from ._errors import SluiceError, error_from
+from ._transport import WireTransport
+
+ANSWER_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 5.0
+LINE_BYTES_MAX = 1 << 20
+
+# What says that the coordinator itself did not answer.
+AWAY_STATUSES = frozenset((502, 504))
+TROUBLE = (httpx.TransportError, OSError)
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: Any
+
+
+def _dump(payload: Any) -> bytes:
+    return json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Wire:
+    """Talks to one coordinator. Belongs to the event loop it is first used on."""
+
+    def __init__(self, url: str, api_key: Optional[str], transport: Optional[httpx.AsyncBaseTransport]) -> None:
+        base = httpx.URL(url)
+        if base.scheme not in ("http", "https") or not base.host:
+            raise ValueError(f"not the address of a coordinator: {url!r}")
+        self._base = base
+        self._urls: Dict[str, httpx.URL] = {}
+        self._headers = {"Host": base.netloc.decode(), "Content-Type": "application/json", "Accept": "*/*"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._transport = transport or _transport_for(base)
+
+    def _url(self, path: str) -> httpx.URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._base.copy_with(raw_path=(self._base.path.rstrip("/") + path).encode())
+            if len(self._urls) < 64:
+                self._urls[path] = url
+        return url
+
+    async def open(self, path: str, payload: Any = None, *, timeout: float = ANSWER_TIMEOUT_S) -> httpx.Response:
+        """Sends a request (a POST where there is a payload) and returns when the head of the answer is here.
+
+        `timeout` is how long the coordinator may stay silent. The caller closes the response.
+        """
+        request = httpx.Request(
+            "GET" if payload is None else "POST",
+            self._url(path),
+            headers=self._headers,
+            content=None if payload is None else _dump(payload),
+            extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "read": timeout, "write": timeout, "pool": timeout}},
+        )
+        return await self._transport.handle_async_request(request)
+
+    async def ask(self, path: str, payload: Any = None) -> Answer:
+        """One request, one JSON answer, whatever its status."""
+        response = await self.open(path, payload)
+        return Answer(response.status_code, await read_json(response))
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+def _transport_for(url: httpx.URL) -> httpx.AsyncBaseTransport:
+    if url.scheme == "http":
+        return WireTransport()
+    return httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=96, max_keepalive_connections=16))
+
+
+async def read_json(response: httpx.Response) -> Any:
+    """The whole body as JSON; None where it is none. Closes the response."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    try:
+        data = b"".join([part async for part in response.stream])
+    finally:
+        await response.aclose()
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+async def read_lines(response: httpx.Response) -> AsyncIterator[Any]:
+    """The JSON values of an NDJSON body, each as it comes. The caller closes the response."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    rest = b""
+    async for part in response.stream:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+        if len(rest) > LINE_BYTES_MAX:
+            raise httpx.RemoteProtocolError("a line of the answer is too long")
+
+
+def refusal(answer: Answer) -> SluiceError:
+    """The exception an answer that is not a success stands for."""
+    return error_from(answer.body, answer.status)
+
+
+def is_away(answer: Answer) -> bool:
+    """Whether nobody answered but a proxy in between, or a coordinator that is about to leave."""
+    if isinstance(answer.body, dict) and isinstance(answer.body.get("error"), dict):
+        return bool(answer.body["error"].get("code") == "shutting_down")
+    return answer.status in AWAY_STATUSES or answer.status == 503
