@@ -187,6 +187,9 @@ static int parse_target(struct head *head, struct text target, const char **reas
         head->path = target;
         head->query = TEXT_NONE;
     }
+    if (head->path.len == 0) {
+        head->path = TEXT("/"); /* "http://host?query" */
+    }
     return 0;
 }
 
