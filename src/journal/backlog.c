@@ -99,14 +99,6 @@ const struct record *backlog_counter(const struct backlog *b, const struct recor
     return entry ? &entry->record : NULL;
 }
 
-/* The texts of a record, each in turn, so that none is forgotten. */
-static struct text *record_text(struct record *r, size_t i)
-{
-    struct text *texts[] = {&r->resource, &r->tenant, &r->session,  &r->labels,
-                            &r->id,       &r->limit,  &r->scope_key};
-    return i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : NULL;
-}
-
 static size_t entry_size(const struct record *record)
 {
     const size_t align = _Alignof(struct entry);
@@ -138,6 +130,15 @@ static int make_room(struct backlog *b, size_t size)
     return 0;
 }
 
+static char *place_text(char *at, struct text *t)
+{
+    if (t->len) {
+        memcpy(at, t->at, t->len);
+    }
+    t->at = at;
+    return at + t->len;
+}
+
 static struct entry *place(struct backlog *b, const struct record *record, size_t size)
 {
     struct entry *entry = (void *)(b->last->bytes + b->last->used);
@@ -145,15 +146,16 @@ static struct entry *place(struct backlog *b, const struct record *record, size_
     entry->number = b->appended++;
     entry->indexed = false;
     entry->record = *record;
+    struct record *r = &entry->record;
     char *at = (char *)(entry + 1);
-    struct text *text;
-    for (size_t i = 0; (text = record_text(&entry->record, i)); i++) {
-        if (text->len) {
-            memcpy(at, text->at, text->len);
-        }
-        text->at = at;
-        at += text->len;
-    }
+    at = place_text(at, &r->resource);
+    at = place_text(at, &r->tenant);
+    at = place_text(at, &r->session);
+    at = place_text(at, &r->labels);
+    at = place_text(at, &r->id);
+    at = place_text(at, &r->limit);
+    at = place_text(at, &r->scope_key);
+    assert(at <= (char *)entry + size);
     b->last->used += size;
     return entry;
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -35,12 +36,13 @@ struct journal {
     uint64_t gathered; /* records appended since the last batch */
     uint64_t batch;    /* the newest that was handed over */
     uint64_t records;
+    int read_code; /* why a counter could not be looked up; 0: nothing is wrong */
 
     /* The worker. */
     struct backlog_cursor cursor;
     uint64_t written; /* records stored so far */
     int64_t retry_us; /* failing: when to try again */
-    bool tidy;        /* there is nothing to tidy until the next transaction */
+    bool tidy;        /* nothing was written since the store was tidied */
 
     /* Both. */
     pthread_mutex_t mutex;
@@ -53,7 +55,6 @@ struct journal {
     char words[WORDS_LEN_MAX];
     struct journal_stats stats;
     atomic_bool failing;
-    atomic_bool read_failing; /* a counter could not be looked up */
     _Atomic uint64_t durable;
     _Atomic uint64_t done_records;
 };
@@ -78,8 +79,8 @@ static void wait_until(struct journal *j, int64_t until_us)
     pthread_cond_timedwait(&j->wake, &j->mutex, &at);
 }
 
-/* What is to be done next, or DUTY_TIDY from `idle_until_us` on. The mutex is held; returns with
- * `*until_us` set where the answer is to wait. */
+/* What is to be done next; tidying not before `idle_until_us`. False where the answer is to wait,
+ * until `*until_us` or to be woken. The mutex is held. */
 static bool find_duty(struct journal *j, int64_t idle_until_us, enum duty *duty, int64_t *until_us)
 {
     int64_t now_us = clock_now_us(&j->clock);
@@ -132,6 +133,8 @@ static void write_batch(struct journal *j, uint64_t records, uint64_t batch)
     int64_t ended_us = clock_now_us(&j->clock);
     if (rc) {
         note_failure(j, store_words(j->store));
+        /* Where the disk is full, a WAL that was copied can be written from its start again. */
+        store_checkpoint(j->store);
         j->retry_us = ended_us + JOURNAL_RETRY_US;
         if (!atomic_exchange(&j->failing, true)) {
             j->progress(j->progress_ctx);
@@ -146,7 +149,7 @@ static void write_batch(struct journal *j, uint64_t records, uint64_t batch)
     atomic_store(&j->durable, batch);
     j->progress(j->progress_ctx);
     if (store_wal_pages(j->store) >= STORE_WAL_PAGES_MAX) {
-        store_checkpoint(j->store, false);
+        store_checkpoint(j->store);
     }
 }
 
@@ -166,16 +169,20 @@ static void prune_step(struct journal *j, int64_t horizon_us)
     pthread_mutex_unlock(&j->mutex);
 }
 
+static void tidy_step(struct journal *j)
+{
+    bool more;
+    store_tidy(j->store, &more);
+    j->tidy = !more;
+}
+
 static void do_duty(struct journal *j, enum duty duty, uint64_t records, uint64_t batch,
                     int64_t horizon_us)
 {
     switch (duty) {
     case DUTY_WRITE: write_batch(j, records, batch); break;
     case DUTY_PRUNE: prune_step(j, horizon_us); break;
-    case DUTY_TIDY:
-        store_checkpoint(j->store, true);
-        j->tidy = true;
-        break;
+    case DUTY_TIDY: tidy_step(j); break;
     case DUTY_STOP: break;
     }
 }
@@ -303,7 +310,13 @@ int journal_start(struct journal *j, void (*progress)(void *ctx), void *ctx)
         return ERR_INTERNAL;
     }
     j->stats.rows = (uint64_t)store_rows(j->store);
+    /* Signals are for the loop's thread. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&j->worker, NULL, work, j);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc) {
         return ERR_INTERNAL;
     }
@@ -372,12 +385,29 @@ uint64_t journal_durable(const struct journal *j)
     return atomic_load(&j->durable);
 }
 
+/* Whether counters can be read again. A damaged one stays so, and must not be taken for a new one.
+ */
+static bool reads_well(struct journal *j)
+{
+    struct record none = {.kind = RECORD_COUNTER};
+    bool found;
+    if (j->read_code == ERR_STORE_FAILED && store_counter(j->store, &none, &found) == 0) {
+        j->read_code = 0;
+    }
+    return j->read_code == 0;
+}
+
 int journal_trouble(struct journal *j, struct buf *why)
 {
     if (atomic_load(&j->failing)) {
         pthread_mutex_lock(&j->mutex);
         buf_add_str(why, j->words);
         pthread_mutex_unlock(&j->mutex);
+        return ERR_STORE_FAILED;
+    }
+    if (!reads_well(j)) {
+        buf_add_str(why, "a counter cannot be read from the store: ");
+        buf_add_str(why, error_sentence((enum error_code)j->read_code));
         return ERR_STORE_FAILED;
     }
     return ERR_NONE;
@@ -413,7 +443,7 @@ bool journal_counter(struct journal *j, struct record *record)
     }
     bool found;
     int rc = store_counter(j->store, record, &found);
-    atomic_store(&j->read_failing, rc != 0);
+    j->read_code = rc ? rc : j->read_code;
     return found;
 }
 

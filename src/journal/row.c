@@ -1,5 +1,7 @@
 #include "journal/row.h"
 
+#include <assert.h>
+
 #include "base/num.h"
 
 /* --- The check --- */
@@ -72,13 +74,16 @@ const char *row_problem(const struct record *r)
     case RECORD_GRANT:
     case RECORD_RENEW:
     case RECORD_SETTLE:
-    case RECORD_EXPIRE: return lease_problem(r);
+    case RECORD_EXPIRE:
+    case RECORD_CANCEL: return lease_problem(r);
     case RECORD_COUNTER: return counter_problem(r);
     }
     return "the kind is unknown";
 }
 
 /* --- Writing --- */
+
+#define TUPLE_COLUMNS 20 /* the parameters of a ROW_TUPLE */
 
 /* Binds parameters one after the other and remembers the first failure. */
 struct binder {
@@ -120,9 +125,9 @@ static void bind_i64_or_null(struct binder *b, int64_t n)
     b->rc = b->rc == SQLITE_OK ? rc : b->rc;
 }
 
-int row_bind_record(sqlite3_stmt *stmt, const struct record *r)
+int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *r)
 {
-    struct binder b = {.stmt = stmt};
+    struct binder b = {.stmt = stmt, .at = nth * TUPLE_COLUMNS};
     bind_i64(&b, r->kind);
     bind_i64(&b, r->at_us);
     bind_i64(&b, (int64_t)r->lease);
@@ -140,6 +145,7 @@ int row_bind_record(sqlite3_stmt *stmt, const struct record *r)
     bind_text_or_null(&b, r->session);
     bind_text_or_null(&b, r->labels);
     bind_text_or_null(&b, r->id);
+    assert(b.at == (nth + 1) * TUPLE_COLUMNS);
     return b.rc;
 }
 
@@ -243,7 +249,7 @@ const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
     struct reader r = {.stmt = stmt};
     struct record read = {0};
     int64_t kind = read_i64(&r);
-    if (!within(kind, RECORD_GRANT, RECORD_EXPIRE)) {
+    if (!within(kind, RECORD_GRANT, RECORD_CANCEL) || kind == RECORD_COUNTER) {
         return "the kind is unknown";
     }
     read.kind = (enum record_kind)kind;

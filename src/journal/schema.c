@@ -8,7 +8,7 @@
 static const char schema_1[] =
     "CREATE TABLE record (\n"
     "  seq INTEGER PRIMARY KEY,       -- the order in which things happened\n"
-    "  kind INTEGER NOT NULL,         -- 1 grant, 2 renew, 3 settle, 4 expire\n"
+    "  kind INTEGER NOT NULL,         -- 1 grant, 2 renew, 3 settle, 4 expire, 6 cancel\n"
     "  at_us INTEGER NOT NULL,        -- grant, renew: when the lease was granted\n"
     "  lease INTEGER NOT NULL,\n"
     "  requests INTEGER NOT NULL,     -- grant, renew: what is held; else what was used\n"
@@ -41,7 +41,7 @@ static const char schema_1[] =
     ") STRICT, WITHOUT ROWID;\n"
     "CREATE VIEW history AS\n"
     "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"
-    "                        WHEN 4 THEN 'expire' END AS what,\n"
+    "                        WHEN 4 THEN 'expire' WHEN 6 THEN 'cancel' END AS what,\n"
     "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"
     "    printf('%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
     "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"

@@ -20,7 +20,8 @@ enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
     STMT_ROLLBACK,
-    STMT_RECORD,
+    STMT_ONE,
+    STMT_MANY,
     STMT_COUNTER,
     STMT_PRUNE_LOOK,
     STMT_PRUNE,
@@ -31,7 +32,8 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_RECORD] = ROW_INSERT_RECORD,
+    [STMT_ONE] = ROW_INSERT_ONE,
+    [STMT_MANY] = ROW_INSERT_MANY,
     [STMT_COUNTER] = ROW_UPSERT_COUNTER,
     [STMT_PRUNE_LOOK] = "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? "
                         "ORDER BY seq LIMIT ?",
@@ -369,13 +371,53 @@ static int give_up(struct store *s)
     return ERR_STORE_FAILED;
 }
 
-static int write_record(struct store *s, const struct record *record)
+static int write_counter(struct store *s, const struct record *record)
 {
-    bool counter = record->kind == RECORD_COUNTER;
-    enum statement which = counter ? STMT_COUNTER : STMT_RECORD;
-    sqlite3_stmt *stmt = s->statements[which];
-    int rc = counter ? row_bind_counter(stmt, record) : row_bind_record(stmt, record);
-    return rc == SQLITE_OK ? step(s, which) : rc;
+    int rc = row_bind_counter(s->statements[STMT_COUNTER], record);
+    return rc == SQLITE_OK ? step(s, STMT_COUNTER) : rc;
+}
+
+static int write_many(struct store *s, const struct record *const *records)
+{
+    int rc = SQLITE_OK;
+    for (int i = 0; rc == SQLITE_OK && i < ROW_MANY; i++) {
+        rc = row_bind_record(s->statements[STMT_MANY], i, records[i]);
+    }
+    return rc == SQLITE_OK ? step(s, STMT_MANY) : rc;
+}
+
+static int write_each(struct store *s, const struct record *const *records, int n)
+{
+    int rc = SQLITE_OK;
+    for (int i = 0; rc == SQLITE_OK && i < n; i++) {
+        rc = row_bind_record(s->statements[STMT_ONE], 0, records[i]);
+        rc = rc == SQLITE_OK ? step(s, STMT_ONE) : rc;
+    }
+    return rc;
+}
+
+/* Writes the records in their order, ROW_MANY at once as long as there are so many. Counters are in
+ * a table of their own and need not keep their place among them. */
+static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t count, int64_t *rows)
+{
+    const struct record *many[ROW_MANY];
+    int n = 0;
+    int rc = SQLITE_OK;
+    *rows = 0;
+    for (uint64_t i = 0; rc == SQLITE_OK && i < count; i++) {
+        const struct record *record = backlog_next(cursor);
+        if (record->kind == RECORD_COUNTER) {
+            rc = write_counter(s, record);
+            continue;
+        }
+        ++*rows;
+        many[n++] = record;
+        if (n == ROW_MANY) {
+            rc = write_many(s, many);
+            n = 0;
+        }
+    }
+    return rc == SQLITE_OK ? write_each(s, many, n) : rc;
 }
 
 int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
@@ -383,10 +425,8 @@ int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
     struct backlog_cursor at = *cursor;
     int64_t rows = 0;
     int rc = step(s, STMT_BEGIN);
-    for (uint64_t i = 0; rc == SQLITE_OK && i < count; i++) {
-        const struct record *record = backlog_next(&at);
-        rows += record->kind != RECORD_COUNTER;
-        rc = write_record(s, record);
+    if (rc == SQLITE_OK) {
+        rc = write_all(s, &at, count, &rows);
     }
     if (rc == SQLITE_OK) {
         rc = step(s, STMT_COMMIT);
@@ -402,25 +442,22 @@ int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
 /* --- Keeping it small --- */
 
 /*
- * Which rows may go. Every record that a start needs was emitted at or after the horizon, but a row
- * does not carry the time of its emission: a RENEW repeats the time of the grant. What is known is
- * that rows are in order of emission, that GRANT and SETTLE carry that very time, and that a RENEW
- * was emitted before the lease it prolongs expires. So a GRANT or SETTLE older than the horizon, or
- * a RENEW of a lease that expired before it, proves that itself and all rows before it are older;
- * and a GRANT or SETTLE that is not older ends the search. Only whole beginnings of the table are
- * deleted, so a lease's end is never forgotten before the lease. An EXPIRE proves nothing: its time
- * may be long before the daemon noticed.
+ * Which rows may go. Every record that a start needs was emitted at or after the horizon. Rows are
+ * in order of emission, and each but a RENEW carries the time of its emission in at_us; a RENEW
+ * repeats the time of the grant, and all that is known of it is that it was emitted before the
+ * moment to which it prolongs the lease. So a row older than the horizon, by at_us or for a RENEW
+ * by expires_us, proves that it and all rows before it may go; another row that is not older ends
+ * the search; and a RENEW that is not older proves nothing. Only whole beginnings of the table are
+ * deleted, so that the end of a lease is never forgotten before the lease.
  */
 enum row_age { AGE_OLD, AGE_UNKNOWN, AGE_NEW };
 
 static enum row_age row_age(sqlite3_stmt *stmt, int64_t horizon_us)
 {
-    switch (sqlite3_column_int64(stmt, 1)) {
-    case RECORD_GRANT:
-    case RECORD_SETTLE: return sqlite3_column_int64(stmt, 2) < horizon_us ? AGE_OLD : AGE_NEW;
-    case RECORD_RENEW: return sqlite3_column_int64(stmt, 3) < horizon_us ? AGE_OLD : AGE_UNKNOWN;
-    default: return AGE_UNKNOWN;
+    if (sqlite3_column_int64(stmt, 1) == RECORD_RENEW) {
+        return sqlite3_column_int64(stmt, 3) < horizon_us ? AGE_OLD : AGE_UNKNOWN;
     }
+    return sqlite3_column_int64(stmt, 2) < horizon_us ? AGE_OLD : AGE_NEW;
 }
 
 /* Looks at the next rows: `*old` becomes the last that is proved to be older, if any. */
@@ -475,14 +512,40 @@ int store_wal_pages(const struct store *s)
     return s->wal_pages;
 }
 
-void store_checkpoint(struct store *s, bool shrink)
+static void checkpoint(struct store *s, int mode)
 {
-    int left = 0;
+    int frames = 0;
     int copied = 0;
-    int mode = shrink ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
-    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &left, &copied);
-    /* After a whole copy the next transaction starts the WAL anew. */
-    s->wal_pages = rc == SQLITE_OK && left >= copied ? left - copied : 0;
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &copied);
+    s->wal_pages = rc == SQLITE_OK && frames > copied ? frames - copied : 0;
+}
+
+void store_checkpoint(struct store *s)
+{
+    checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+}
+
+/* Whether so much of the file is free that some of it should be given back. */
+static bool mostly_free(struct store *s)
+{
+    sqlite3_int64 pages = 0;
+    sqlite3_int64 free_pages = 0;
+    return schema_number(s->db, "PRAGMA page_count", &pages) == SQLITE_OK &&
+           schema_number(s->db, "PRAGMA freelist_count", &free_pages) == SQLITE_OK &&
+           free_pages > STORE_FREE_PAGES_MAX && free_pages > pages / 2;
+}
+
+void store_tidy(struct store *s, bool *more)
+{
+    *more = mostly_free(s) &&
+            sqlite3_exec(s->db, "PRAGMA incremental_vacuum(500)", NULL, NULL, NULL) == SQLITE_OK;
+    if (*more) {
+        return;
+    }
+    /* Whoever reads the file at the moment is not waited for. */
+    sqlite3_busy_timeout(s->db, 0);
+    checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 }
 
 static int64_t bytes_of(const char *path, const char *suffix)

@@ -25,6 +25,7 @@
 #define STORE_CHECK_BYTES_MAX INT64_C(268435456) /* a larger file is checked as it is replayed */
 #define STORE_WAL_PAGES_MAX   1000               /* then it is copied into the file */
 #define STORE_PRUNE_ROWS_MAX  2000               /* looked at in one step */
+#define STORE_FREE_PAGES_MAX  1000               /* kept for reuse, and up to half of the file */
 
 struct store;
 
@@ -54,9 +55,14 @@ int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool 
 /* How many pages the WAL has that are not yet in the file. */
 int store_wal_pages(const struct store *store);
 
-/* Copies the WAL into the file as far as readers allow; with `shrink` the WAL is emptied and free
- * pages of the file are given back too. A failure is no harm: the WAL stays. */
-void store_checkpoint(struct store *store, bool shrink);
+/* Copies the WAL into the file, as far as others that read it allow. A failure is no harm: then the
+ * WAL stays. */
+void store_checkpoint(struct store *store);
+
+/* For when there is nothing else to do: gives free pages of the file back where they are most of
+ * it, a step at a time; `more` says whether there is more to give. At the end the WAL is emptied.
+ */
+void store_tidy(struct store *store, bool *more);
 
 /* Rows of leases' records in the store; -1 until store_replay or store_count has counted them. */
 int64_t store_rows(const struct store *store);
