@@ -1,0 +1,93 @@
+#include "record_log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct text *const *texts_of(struct record *r)
+{
+    static _Thread_local struct text *texts[8];
+    texts[0] = &r->resource;
+    texts[1] = &r->tenant;
+    texts[2] = &r->session;
+    texts[3] = &r->labels;
+    texts[4] = &r->id;
+    texts[5] = &r->limit;
+    texts[6] = &r->scope_key;
+    texts[7] = NULL;
+    return texts;
+}
+
+void record_log_init(struct record_log *log)
+{
+    memset(log, 0, sizeof(*log));
+}
+
+static void release_record(struct record *r)
+{
+    for (struct text *const *t = texts_of(r); *t; t++) {
+        free((void *)(uintptr_t)(*t)->at);
+    }
+}
+
+void record_log_cut(struct record_log *log, size_t len)
+{
+    while (log->len > len) {
+        release_record(&log->at[--log->len]);
+    }
+}
+
+void record_log_release(struct record_log *log)
+{
+    record_log_cut(log, 0);
+    free(log->at);
+    record_log_init(log);
+}
+
+void record_log_add(struct record_log *log, const struct record *record)
+{
+    if (log->len == log->size) {
+        log->size = log->size ? log->size * 2 : 64;
+        log->at = realloc(log->at, log->size * sizeof(log->at[0]));
+        if (!log->at) {
+            abort();
+        }
+    }
+    struct record *copy = &log->at[log->len++];
+    *copy = *record;
+    for (struct text *const *t = texts_of(copy); *t; t++) {
+        (*t)->at = (*t)->len ? strndup((*t)->at, (*t)->len) : NULL;
+    }
+}
+
+static bool same_counter(const struct record *a, const struct record *b)
+{
+    return text_equal(a->limit, b->limit) && text_equal(a->resource, b->resource) &&
+           text_equal(a->scope_key, b->scope_key);
+}
+
+bool record_log_replaced(const struct record_log *log, size_t i)
+{
+    for (size_t j = i + 1; j < log->len; j++) {
+        if (log->at[j].kind == RECORD_COUNTER && same_counter(&log->at[i], &log->at[j])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int record_log_replay(const struct record_log *log, struct core *core)
+{
+    for (int counters = 1; counters >= 0; counters--) {
+        for (size_t i = 0; i < log->len; i++) {
+            const struct record *r = &log->at[i];
+            bool skipped;
+            bool wanted = (r->kind == RECORD_COUNTER) == (counters == 1) &&
+                          !(counters && record_log_replaced(log, i));
+            int error = wanted ? core_restore(core, r, &skipped) : 0;
+            if (error) {
+                return error;
+            }
+        }
+    }
+    return 0;
+}

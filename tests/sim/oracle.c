@@ -1,0 +1,791 @@
+/* Follows the events and effects, and judges each effect as it comes. */
+#include "oracle.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle_state.h"
+
+void wrong(struct oracle *o, const char *format, ...)
+{
+    char text[600];
+    if (o->problem->len) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    buf_addf(o->problem, "at %lld: %s\n", (long long)o->now_us, text);
+}
+
+struct oracle *oracle_new(struct buf *problem)
+{
+    struct oracle *o = calloc(1, sizeof(*o));
+    if (!o) {
+        abort();
+    }
+    o->problem = problem;
+    return o;
+}
+
+void oracle_free(struct oracle *o)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        free(o->idents[i].charges);
+        free(o->idents[i].deeds);
+    }
+    free(o->facts);
+    free(o->renewals);
+    free(o->idents);
+    free(o->waiters);
+    free(o->tags);
+    free(o->vtimes);
+    free(o);
+}
+
+struct oracle_counts oracle_counts(const struct oracle *o)
+{
+    return o->counts;
+}
+
+/* --- The line as the events tell it --- */
+
+static struct waiter *waiter_of_caller(struct oracle *o, caller_id caller)
+{
+    for (size_t i = 0; caller && i < o->waiters_n; i++) {
+        if (o->waiters[i].caller == caller) {
+            return &o->waiters[i];
+        }
+    }
+    return NULL;
+}
+
+static struct waiter *waiter_of_ticket(struct oracle *o, uint64_t ticket)
+{
+    for (size_t i = 0; ticket && i < o->waiters_n; i++) {
+        if (o->waiters[i].ticket == ticket) {
+            return &o->waiters[i];
+        }
+    }
+    return NULL;
+}
+
+static struct waiter *waiter_of_id(struct oracle *o, const char *tenant, const char *id)
+{
+    for (size_t i = 0; id[0] && i < o->waiters_n; i++) {
+        if (strcmp(o->waiters[i].id, id) == 0 &&
+            (!tenant || strcmp(o->waiters[i].tenant, tenant) == 0)) {
+            return &o->waiters[i];
+        }
+    }
+    return NULL;
+}
+
+static void remove_waiter(struct oracle *o, struct waiter *w)
+{
+    struct waiter gone = *w;
+    memmove(w, w + 1, (size_t)(o->waiters + o->waiters_n - (w + 1)) * sizeof(*w));
+    o->waiters_n--;
+    tags_leave(o, &gone);
+}
+
+static void copy(char *out, size_t size, struct text t)
+{
+    snprintf(out, size, "%.*s", (int)t.len, t.len ? t.at : "");
+}
+
+static void add_waiter(struct oracle *o, const struct event *e)
+{
+    const struct acquire *a = &e->acquire;
+    ROOM(o, waiters);
+    struct waiter *w = &o->waiters[o->waiters_n++];
+    memset(w, 0, sizeof(*w));
+    w->caller = e->caller;
+    w->seq = ++o->next_seq;
+    w->arriving = true;
+    w->enqueued_us = o->now_us;
+    w->deadline_us = o->now_us + a->wait_us;
+    w->hold_at_us = a->hold_us ? o->now_us + a->hold_us : INT64_MAX;
+    w->load = a->load;
+    w->priority = a->priority;
+    w->parent = a->parent;
+    w->wait_us = a->wait_us;
+    w->lease_us = a->lease_us;
+    copy(w->resource, sizeof(w->resource), a->resource);
+    copy(w->tenant, sizeof(w->tenant), a->tenant);
+    copy(w->session, sizeof(w->session), a->session);
+    copy(w->labels, sizeof(w->labels), a->labels);
+    copy(w->id, sizeof(w->id), a->id);
+}
+
+/* --- What each event must be answered with --- */
+
+enum expected_kind {
+    EXPECT_NOTHING,
+    EXPECT_LINE,
+    EXPECT_REPEATED_GRANT,
+    EXPECT_REFUSAL,
+    EXPECT_SETTLED,
+    EXPECT_LATE,
+    EXPECT_REPEATED_SETTLE,
+    EXPECT_RENEWED,
+    EXPECT_CANCELLED,
+    EXPECT_ANY
+};
+
+struct expected {
+    enum expected_kind kind;
+    enum error_code code;
+    unsigned limits;
+    bool doubtful;      /* any other answer is as good */
+    caller_id replaced; /* a caller who must be told `cancelled` */
+    const struct fact *fact;
+    size_t answers; /* counted while the effects come */
+};
+
+static bool is_remembered(const struct oracle *o, const struct fact *f)
+{
+    return f->end == END_OPEN || o->now_us - f->end_us < LEASE_REMEMBERED_US;
+}
+
+static const struct fact *fact_of_id(const struct oracle *o, const char *tenant, const char *id)
+{
+    for (size_t i = o->facts_n; id[0] && i > 0; i--) {
+        const struct fact *f = &o->facts[i - 1];
+        if (strcmp(f->id, id) == 0 && (!tenant || strcmp(f->tenant, tenant) == 0)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static bool same_request(const struct waiter *a, const struct waiter *b)
+{
+    return strcmp(a->resource, b->resource) == 0 &&
+           memcmp(&a->load, &b->load, sizeof(a->load)) == 0;
+}
+
+static void take_place(struct oracle *o, struct waiter *old, const struct waiter *now,
+                       struct expected *x)
+{
+    x->kind = EXPECT_LINE;
+    x->replaced = old->caller;
+    old->caller = now->caller;
+    old->hold_at_us = now->hold_at_us;
+    old->away = false;
+    o->waiters_n--;
+}
+
+static void expect_acquire(struct oracle *o, const struct event *e, struct expected *x)
+{
+    add_waiter(o, e);
+    struct waiter *w = &o->waiters[o->waiters_n - 1];
+    o->waiters_n--;
+    struct waiter *same = waiter_of_id(o, w->tenant, w->id);
+    const struct fact *f = fact_of_id(o, w->tenant, w->id);
+    o->waiters_n++;
+    bool known = !o->draining && resource_index(o, w->resource) != NONE;
+    x->kind = EXPECT_REFUSAL;
+    if (known && f && is_remembered(o, f)) {
+        x->kind = EXPECT_REPEATED_GRANT;
+        x->fact = f;
+        o->waiters_n--;
+        return;
+    }
+    if (known && same && !same_request(same, w)) {
+        x->code = ERR_ID_IN_USE;
+        return;
+    }
+    if (known && same) {
+        take_place(o, same, w, x);
+        return;
+    }
+    x->code = expected_refusal(o, w, &x->limits, &x->doubtful);
+    if (x->code == ERR_NONE) {
+        x->kind = EXPECT_LINE;
+        tags_arrive(o, w);
+    }
+}
+
+static bool may_touch(const struct event *e, const char *tenant)
+{
+    return e->any_tenant || text_equal(e->tenant, text_of(tenant));
+}
+
+static void expect_resume(struct oracle *o, const struct event *e, struct expected *x)
+{
+    struct waiter *w = waiter_of_ticket(o, e->resume.ticket);
+    if (!w || !may_touch(e, w->tenant)) {
+        *x = (struct expected){.kind = EXPECT_REFUSAL, .code = ERR_UNKNOWN_TICKET};
+        return;
+    }
+    x->kind = EXPECT_LINE;
+    x->replaced = w->caller;
+    w->caller = e->caller;
+    w->away = false;
+    w->hold_at_us = e->resume.hold_us ? o->now_us + e->resume.hold_us : INT64_MAX;
+}
+
+static void expect_release(struct oracle *o, const struct event *e, struct expected *x)
+{
+    const struct fact *f = find_fact(o, e->release.lease);
+    x->fact = f;
+    if (!f || !may_touch(e, f->tenant)) {
+        *x = (struct expected){.kind = EXPECT_REFUSAL, .code = ERR_UNKNOWN_LEASE};
+        return;
+    }
+    x->doubtful = !is_remembered(o, f);
+    x->kind = f->end == END_OPEN                  ? EXPECT_SETTLED
+              : f->end == END_EXPIRED && !f->late ? EXPECT_LATE
+                                                  : EXPECT_REPEATED_SETTLE;
+}
+
+static void expect_renew(struct oracle *o, const struct event *e, struct expected *x)
+{
+    const struct fact *f = find_fact(o, e->renew.lease);
+    x->fact = f;
+    if (!f || f->end != END_OPEN || !may_touch(e, f->tenant)) {
+        *x = (struct expected){.kind = EXPECT_REFUSAL, .code = ERR_UNKNOWN_LEASE};
+        return;
+    }
+    x->kind = EXPECT_RENEWED;
+}
+
+static void expect_cancel(struct oracle *o, const struct event *e, struct expected *x)
+{
+    char id[KEY_MAX], tenant[KEY_MAX];
+    copy(id, sizeof(id), e->cancel.id);
+    copy(tenant, sizeof(tenant), e->tenant);
+    const char *of = e->any_tenant ? NULL : tenant;
+    struct waiter *w =
+        e->cancel.ticket ? waiter_of_ticket(o, e->cancel.ticket) : waiter_of_id(o, of, id);
+    if (w && may_touch(e, w->tenant)) {
+        x->kind = EXPECT_CANCELLED;
+        x->replaced = w->caller;
+        remove_waiter(o, w);
+        return;
+    }
+    const struct fact *f = e->cancel.ticket ? NULL : fact_of_id(o, of, id);
+    x->kind = f && f->end == END_OPEN ? EXPECT_CANCELLED : EXPECT_REFUSAL;
+    x->code = ERR_UNKNOWN_TICKET;
+    x->doubtful = x->kind == EXPECT_REFUSAL || e->any_tenant;
+    x->fact = f;
+}
+
+static void before_effects(struct oracle *o, const struct event *e, struct expected *x)
+{
+    struct waiter *w;
+    memset(x, 0, sizeof(*x));
+    o->now_us = max_i64(o->now_us, e->now_us);
+    forget_sums(o);
+    switch (e->kind) {
+    case EVENT_ACQUIRE: expect_acquire(o, e, x); break;
+    case EVENT_RESUME: expect_resume(o, e, x); break;
+    case EVENT_RELEASE: expect_release(o, e, x); break;
+    case EVENT_RENEW: expect_renew(o, e, x); break;
+    case EVENT_CANCEL: expect_cancel(o, e, x); break;
+    case EVENT_HANGUP:
+        w = waiter_of_caller(o, e->caller);
+        if (w) {
+            remove_waiter(o, w);
+        }
+        break;
+    case EVENT_CLOCK: o->skew_us = e->skew_us; break;
+    case EVENT_DRAIN: o->draining = true; break;
+    case EVENT_CONFIGURE: history_configure(o, e->policy); break;
+    default: break;
+    }
+}
+
+/* --- P9 --- */
+
+static bool is_held_by(struct oracle *o, const struct waiter *w, const char *limit)
+{
+    size_t r = resource_index(o, w->resource);
+    for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
+        const struct limit *x = &o->policy->resources[r].limits[l];
+        if (strcmp(x->name, limit) == 0) {
+            char key[KEY_MAX];
+            scope_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
+            struct sum s = sum_of(o, o->ident_of[r][l], key);
+            int64_t n = w->load.of[x->unit];
+            return n > 0 && (s.free < n || (x->slice_us && s.slice_used > 0 &&
+                                            s.slice_used + n > limit_slice(x)));
+        }
+    }
+    return false;
+}
+
+/* A named limit holds the request itself, or one that stands before it. */
+static void judge_held_by(struct oracle *o, const struct waiter *w, const struct held_by *h)
+{
+    if (h->limits_n > HELD_BY_MAX) {
+        wrong(o, "P9: too many limits named");
+        return;
+    }
+    for (size_t i = 0; i < h->limits_n; i++) {
+        bool holds = is_held_by(o, w, h->limits[i]);
+        for (size_t k = 0; k < o->waiters_n && !holds; k++) {
+            holds = is_held_by(o, &o->waiters[k], h->limits[i]);
+        }
+        if (!holds) {
+            wrong(o, "P9: caller %llu is said to be held by %s, which holds nobody",
+                  (unsigned long long)w->caller, h->limits[i]);
+        }
+    }
+}
+
+static void judge_position(struct oracle *o, const struct waiter *w, int64_t position)
+{
+    int64_t earlier = 0;
+    int mine = effective_priority(o, w, o->now_us);
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *x = &o->waiters[i];
+        earlier += strcmp(x->resource, w->resource) == 0 && x->seq < w->seq &&
+                   effective_priority(o, x, o->now_us) <= mine;
+    }
+    size_t r = resource_index(o, w->resource);
+    bool ageing = r != NONE && o->policy->resources[r].ageing_us;
+    if (position < 1 || (!ageing && position != earlier + 1)) {
+        wrong(o, "P9: caller %llu is said to be at position %lld, and is at %lld",
+              (unsigned long long)w->caller, (long long)position, (long long)earlier + 1);
+    }
+}
+
+/* --- Effects --- */
+
+static void see_record(struct oracle *o, const struct event *e, const struct effects *effects,
+                       size_t i)
+{
+    const struct record *r = &effects->at[i].record;
+    if (r->kind == RECORD_GRANT) {
+        for (size_t k = i + 1; k < effects->len; k++) {
+            const struct effect *g = &effects->at[k];
+            if (g->kind == EFFECT_GRANT && g->grant.lease == r->lease) {
+                const struct waiter *w = waiter_of_caller(o, g->caller);
+                if (w) {
+                    judge_grant(o, w);
+                }
+                history_record(o, r);
+                return;
+            }
+        }
+        wrong(o, "P8: a grant is recorded of which nobody is told");
+    }
+    if ((r->kind == RECORD_CANCEL && e->kind != EVENT_CANCEL) ||
+        (r->kind == RECORD_SETTLE && e->kind != EVENT_RELEASE)) {
+        wrong(o, "P6: a record says that a lease was cancelled, or that it was not");
+    }
+    history_record(o, r);
+}
+
+static void see_grant(struct oracle *o, const struct effect *f, struct expected *x,
+                      const struct event *e)
+{
+    const struct fact *fact = find_fact(o, f->grant.lease);
+    if (f->grant.repeated) {
+        x->answers++;
+        if (x->kind != EXPECT_REPEATED_GRANT || f->caller != e->caller || x->fact != fact) {
+            wrong(o, "P6: a repeated grant that was not asked for");
+        }
+        return;
+    }
+    struct waiter *w = waiter_of_caller(o, f->caller);
+    if (!w || !fact || fact->grant_record + 64 * 64 < o->records) {
+        wrong(o, "P6: granted to caller %llu, who does not wait, or without a record",
+              (unsigned long long)f->caller);
+        return;
+    }
+    x->answers += f->caller == e->caller;
+    if (f->grant.waited_us != o->now_us - w->enqueued_us ||
+        f->grant.expires_us != o->now_us + w->lease_us ||
+        memcmp(&f->grant.held, &w->load, sizeof(w->load)) != 0 ||
+        memcmp(&fact->load, &w->load, sizeof(w->load)) != 0 || fact->granted_us != o->now_us ||
+        fact->expires_us != f->grant.expires_us || fact->parent != w->parent ||
+        strcmp(fact->tenant, w->tenant) != 0 || strcmp(fact->session, w->session) != 0 ||
+        strcmp(fact->resource, w->resource) != 0 || strcmp(fact->id, w->id) != 0) {
+        wrong(o, "a grant or its record says something else than was asked");
+    }
+    tags_grant(o, w);
+    remove_waiter(o, w);
+}
+
+static void see_wait(struct oracle *o, const struct effect *f)
+{
+    struct waiter *w = waiter_of_caller(o, f->caller);
+    if (!w || o->now_us < w->hold_at_us || f->wait.eta_us < 0 || !f->wait.ticket ||
+        (w->ticket && w->ticket != f->wait.ticket)) {
+        wrong(o, "P9: a ticket for caller %llu that is not due, or not the same, or with no eta",
+              (unsigned long long)f->caller);
+        return;
+    }
+    judge_held_by(o, w, &f->wait.held_by);
+    judge_position(o, w, f->wait.position);
+    if (f->wait.held_by.limits_n == 0) {
+        wrong(o, "P9: a ticket names no limit");
+    }
+    w->ticket = f->wait.ticket;
+    w->away = true;
+    w->away_us = o->now_us;
+    w->caller = 0;
+    w->hold_at_us = INT64_MAX;
+    o->aways = true;
+}
+
+static bool names_one_of(struct oracle *o, const struct waiter *w, const char *limit, unsigned bits)
+{
+    size_t r = resource_index(o, w->resource);
+    for (size_t l = 0; r != NONE && limit && l < o->policy->resources[r].limits_n; l++) {
+        if ((bits & 1u << l) && strcmp(o->policy->resources[r].limits[l].name, limit) == 0) {
+            return true;
+        }
+    }
+    return bits == 0;
+}
+
+static size_t line_length(const struct oracle *o, const struct waiter *w, bool tenant)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        n += &o->waiters[i] != w && strcmp(o->waiters[i].resource, w->resource) == 0 &&
+             (!tenant || strcmp(o->waiters[i].tenant, w->tenant) == 0);
+    }
+    return n;
+}
+
+static bool line_is_full(const struct oracle *o, const struct waiter *w)
+{
+    size_t r = resource_index(o, w->resource);
+    return r != NONE &&
+           (line_length(o, w, false) >= (size_t)o->policy->resources[r].line_len_max ||
+            line_length(o, w, true) >= (size_t)o->policy->resources[r].tenant_line_len_max);
+}
+
+static bool leases_are_full(const struct oracle *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->facts_n; i++) {
+        n += is_remembered(o, &o->facts[i]);
+    }
+    return n >= (size_t)o->policy->leases_max || o->policy->counters_max < 1000;
+}
+
+/* A refusal of a request that stands in line, for a reason that arose while it stood there. */
+static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct effect *f,
+                               const struct event *e)
+{
+    bool ok = false;
+    size_t limit;
+    switch (f->refuse.code) {
+    case ERR_WAIT_TIMEOUT:
+        ok = w->wait_us > 0 && o->now_us >= w->deadline_us && f->refuse.held_by.limits_n > 0 &&
+             f->refuse.waited_us == o->now_us - w->enqueued_us;
+        judge_held_by(o, w, &f->refuse.held_by);
+        judge_position(o, w, f->refuse.position);
+        break;
+    case ERR_WOULD_WAIT:
+        ok = w->arriving && w->wait_us == 0 && f->refuse.limit;
+        judge_held_by(o, w, &f->refuse.held_by);
+        judge_idle(o, o->now_us);
+        break;
+    case ERR_LINE_FULL:
+        ok = w->arriving && line_is_full(o, w);
+        judge_idle(o, o->now_us);
+        break;
+    case ERR_OVER_CAP: ok = w->arriving && leases_are_full(o); break;
+    case ERR_BUDGET_EXCEEDED:
+        limit = must_refuse(o, w);
+        ok = limit != NONE;
+        break;
+    case ERR_SHUTTING_DOWN: ok = o->draining; break;
+    case ERR_UNKNOWN_RESOURCE: ok = resource_index(o, w->resource) == NONE; break;
+    case ERR_NEVER_FITS: {
+        unsigned limits;
+        bool doubtful;
+        ok = e->kind != EVENT_ACQUIRE || f->caller != e->caller;
+        ok = ok && expected_refusal(o, w, &limits, &doubtful) == ERR_NEVER_FITS &&
+             names_one_of(o, w, f->refuse.limit, limits);
+        break;
+    }
+    default: break;
+    }
+    if (!ok) {
+        wrong(o, "P5: caller %llu is refused %s (limit %s), which is not so",
+              (unsigned long long)f->caller, error_name(f->refuse.code),
+              f->refuse.limit ? f->refuse.limit : "none");
+    }
+}
+
+static void see_refuse(struct oracle *o, const struct effect *f, struct expected *x,
+                       const struct event *e)
+{
+    o->counts.refusals++;
+    if (f->caller && f->caller == x->replaced && f->refuse.code == ERR_CANCELLED) {
+        x->replaced = 0;
+        return;
+    }
+    struct waiter *w = waiter_of_caller(o, f->caller);
+    if (f->caller == e->caller && x->kind == EXPECT_REFUSAL) {
+        x->answers++;
+        if (!x->doubtful &&
+            (f->refuse.code != x->code || (w && !names_one_of(o, w, f->refuse.limit, x->limits)))) {
+            wrong(o, "P5: refused %s (limit %s) where the rules say %s", error_name(f->refuse.code),
+                  f->refuse.limit ? f->refuse.limit : "none", error_name(x->code));
+        }
+    } else if (f->caller == e->caller && x->doubtful && !w) {
+        x->answers++;
+        return;
+    } else if (!w) {
+        wrong(o, "refused %s to caller %llu, who does not wait", error_name(f->refuse.code),
+              (unsigned long long)f->caller);
+        return;
+    } else {
+        x->answers += f->caller == e->caller;
+        judge_line_refusal(o, w, f, e);
+    }
+    if (w) {
+        remove_waiter(o, w);
+    }
+}
+
+static void see_settled(struct oracle *o, const struct effect *f, struct expected *x,
+                        const struct event *e)
+{
+    x->answers++;
+    enum expected_kind kind = f->settled.repeated ? EXPECT_REPEATED_SETTLE
+                              : f->settled.late   ? EXPECT_LATE
+                                                  : EXPECT_SETTLED;
+    if (f->caller != e->caller || e->kind != EVENT_RELEASE ||
+        f->settled.lease != e->release.lease) {
+        wrong(o, "P6: a settlement that was not asked for");
+    } else if (kind != x->kind && !(f->settled.repeated && f->settled.late)) {
+        wrong(o, "P6: settled late=%d repeated=%d, which is not so", f->settled.late,
+              f->settled.repeated);
+    }
+    if (x->fact && kind == EXPECT_SETTLED) {
+        const struct load *want = e->release.has_usage ? &e->release.usage : &x->fact->load;
+        if (memcmp(want, &f->settled.settled, sizeof(*want)) != 0 ||
+            memcmp(want, &x->fact->used, sizeof(*want)) != 0 ||
+            f->settled.held_for_us != o->now_us - x->fact->granted_us) {
+            wrong(o, "P7: what was settled is not what was used");
+        }
+    }
+}
+
+static void see_expired(struct oracle *o, const struct effect *f)
+{
+    const struct fact *fact = find_fact(o, f->expired.lease);
+    if (!fact || fact->end != END_EXPIRED || fact->end_us != o->now_us ||
+        fact->expires_us > o->now_us) {
+        wrong(o, "P6: a lease is said to expire that is not due, or without a record");
+    }
+}
+
+static void see_effect(struct oracle *o, const struct event *e, const struct effects *effects,
+                       size_t i, struct expected *x)
+{
+    const struct effect *f = &effects->at[i];
+    switch (f->kind) {
+    case EFFECT_PERSIST: see_record(o, e, effects, i); break;
+    case EFFECT_GRANT: see_grant(o, f, x, e); break;
+    case EFFECT_WAIT: see_wait(o, f); break;
+    case EFFECT_REFUSE: see_refuse(o, f, x, e); break;
+    case EFFECT_SETTLED: see_settled(o, f, x, e); break;
+    case EFFECT_RENEWED:
+        x->answers++;
+        if (x->kind != EXPECT_RENEWED || f->caller != e->caller ||
+            f->renewed.expires_us != o->now_us + e->renew.lease_us) {
+            wrong(o, "P6: renewed what was not asked for, or for another time");
+        }
+        break;
+    case EFFECT_CANCELLED:
+        x->answers++;
+        if ((x->kind != EXPECT_CANCELLED && !x->doubtful) || f->caller != e->caller) {
+            wrong(o, "P6: cancelled what was not asked for");
+        }
+        break;
+    case EFFECT_EXPIRED: see_expired(o, f); break;
+    case EFFECT_ALERT: break;
+    }
+}
+
+static bool answered_at_once(const struct expected *x)
+{
+    return x->kind != EXPECT_NOTHING && x->kind != EXPECT_LINE && x->kind != EXPECT_ANY;
+}
+
+/* Those who are away are dropped without a word. */
+static void drop_away(struct oracle *o)
+{
+    for (size_t i = o->waiters_n; i > 0; i--) {
+        struct waiter *w = &o->waiters[i - 1];
+        if (w->away && (o->now_us >= w->away_us + TICKET_KEPT_US || o->now_us >= w->deadline_us)) {
+            remove_waiter(o, w);
+        }
+    }
+}
+
+void oracle_step(struct oracle *o, const struct event *event, const struct effects *effects)
+{
+    struct expected x;
+    if (o->problem->len) {
+        return;
+    }
+    before_effects(o, event, &x);
+    for (size_t i = 0; i < effects->len && !o->problem->len; i++) {
+        see_effect(o, event, effects, i, &x);
+    }
+    drop_away(o);
+    if (o->problem->len) {
+        return;
+    }
+    if (x.replaced) {
+        wrong(o, "caller %llu has lost its place and is not told", (unsigned long long)x.replaced);
+    }
+    if (answered_at_once(&x) && x.answers != 1) {
+        wrong(o, "an event was answered %zu times", x.answers);
+    }
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        struct waiter *w = &o->waiters[i];
+        if (w->arriving && w->wait_us == 0) {
+            wrong(o, "P5: caller %llu does not want to wait, and waits",
+                  (unsigned long long)w->caller);
+        }
+        w->arriving = false;
+    }
+}
+
+/* --- Between the steps --- */
+
+void oracle_before(struct oracle *o, int64_t now_us)
+{
+    if (o->problem->len || now_us - 1 <= o->now_us) {
+        return;
+    }
+    judge_idle(o, now_us - 1);
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us < now_us) {
+            wrong(o, "P6: a lease that expired at %lld is open at %lld",
+                  (long long)o->facts[i].expires_us, (long long)now_us);
+        }
+    }
+}
+
+static void judge_view(struct oracle *o, size_t ident, const char *key, const struct limit_view *v)
+{
+    const struct ident *id = &o->idents[ident];
+    struct sum s = sum_of(o, ident, key);
+    bool paced = id->limit->slice_us != 0;
+    bool bucket = id->window == WINDOW_BUCKET;
+    if (v->amount != limit_amount(id->limit) || (!paced && v->remaining != s.free) ||
+        (!bucket && id->window != WINDOW_NONE && v->used != s.used)) {
+        wrong(o,
+              "P1: the view of %s (key \"%s\") says amount %lld used %lld held %lld remaining "
+              "%lld; history says amount %lld used %lld held %lld free %lld",
+              id->limit->name, key, (long long)v->amount, (long long)v->used, (long long)v->held,
+              (long long)v->remaining, (long long)limit_amount(id->limit), (long long)s.used,
+              (long long)s.held, (long long)s.free);
+    }
+}
+
+static void judge_scoped_views(struct oracle *o, const struct core *core, size_t r, size_t l)
+{
+    size_t ident = o->ident_of[r][l];
+    const struct ident *id = &o->idents[ident];
+    for (size_t i = 0; i < id->charges_n; i++) {
+        struct limit_view v;
+        const char *key = id->charges[i].key;
+        if (core_scope_view(core, r, l, text_of(key), &v)) {
+            judge_view(o, ident, key, &v);
+        } else if (id->window != WINDOW_LIFETIME) {
+            struct sum s = sum_of(o, ident, key);
+            if (s.free < limit_most(id->limit)) {
+                wrong(o, "P1: the counter of %s for \"%s\" is forgotten with %lld used, %lld held",
+                      id->limit->name, key, (long long)s.used, (long long)s.held);
+            }
+        }
+    }
+}
+
+static void judge_views(struct oracle *o, const struct core *core)
+{
+    for (size_t r = 0; r < core_resources(core); r++) {
+        struct resource_view rv;
+        core_resource_view(core, r, &rv);
+        size_t index = resource_index(o, rv.resource->name);
+        for (size_t l = 0; l < core_limits(core, r) && index == r; l++) {
+            struct limit_view v;
+            core_limit_view(core, r, l, &v);
+            if (v.limit->scope == SCOPE_RESOURCE) {
+                judge_view(o, o->ident_of[r][l], "", &v);
+            } else {
+                judge_scoped_views(o, core, r, l);
+            }
+        }
+    }
+}
+
+static void judge_overdue(struct oracle *o)
+{
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (!w->away && (w->deadline_us <= o->now_us || w->hold_at_us <= o->now_us)) {
+            wrong(o, "P5: caller %llu should have heard something by now",
+                  (unsigned long long)w->caller);
+        }
+        if (o->draining) {
+            wrong(o, "P5: caller %llu still waits in a draining core",
+                  (unsigned long long)w->caller);
+        }
+    }
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us <= o->now_us) {
+            wrong(o, "P6: a lease is open past its time");
+        }
+    }
+}
+
+static void judge_totals(struct oracle *o, const struct core *core)
+{
+    struct core_totals t;
+    size_t open = 0;
+    core_totals(core, &t);
+    for (size_t i = 0; i < o->facts_n; i++) {
+        open += o->facts[i].end == END_OPEN;
+    }
+    if (t.waiting != o->waiters_n || t.leases_open != open) {
+        wrong(o, "the core counts %zu waiting and %zu open leases; history %zu and %zu", t.waiting,
+              t.leases_open, o->waiters_n, open);
+    }
+}
+
+void oracle_rest(struct oracle *o, const struct core *core)
+{
+    if (o->problem->len || !o->policy || o->restoring) {
+        return;
+    }
+    judge_idle(o, o->now_us);
+    judge_overdue(o);
+    judge_totals(o, core);
+    judge_views(o, core);
+}
+
+void oracle_crash(struct oracle *o, size_t records)
+{
+    history_cut(o, records);
+    o->waiters_n = 0;
+    o->tags_n = 0;
+    o->vtimes_n = 0;
+    o->draining = false;
+    o->restoring = true;
+    o->skew_us = 0;
+}
+
+void oracle_restored(struct oracle *o)
+{
+    o->restoring = false;
+    history_restored(o);
+}

@@ -1,0 +1,423 @@
+/* What happened: leases as the records tell it, and which limits they are charged to. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle_state.h"
+
+static void copy_text(char *out, size_t size, struct text t)
+{
+    snprintf(out, size, "%.*s", (int)t.len, t.len ? t.at : "");
+}
+
+struct fact *find_fact(struct oracle *o, uint64_t lease)
+{
+    for (size_t i = o->facts_n; i > 0; i--) {
+        if (o->facts[i - 1].lease == lease) {
+            return &o->facts[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static struct charge *add_charge(struct ident *id)
+{
+    ROOM(id, charges);
+    struct charge *c = &id->charges[id->charges_n++];
+    memset(c, 0, sizeof(*c));
+    return c;
+}
+
+static struct deed *add_deed(struct oracle *o, struct ident *id, enum deed_kind kind)
+{
+    ROOM(id, deeds);
+    struct deed *d = &id->deeds[id->deeds_n++];
+    memset(d, 0, sizeof(*d));
+    d->kind = kind;
+    d->record = o->records;
+    d->at_us = o->now_us;
+    return d;
+}
+
+/* A change of a bucket's level by some units. */
+static void deed_units(struct oracle *o, struct ident *id, const char *key, int64_t units)
+{
+    if (id->window == WINDOW_BUCKET && units != 0) {
+        struct deed *d = add_deed(o, id, DEED_ADD);
+        snprintf(d->key, KEY_MAX, "%.39s", key);
+        d->amount = units;
+    }
+}
+
+static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const struct resource *r)
+{
+    const struct fact *f = &o->facts[fact];
+    int64_t n = f->load.of[id->unit];
+    if (n == 0) {
+        return;
+    }
+    struct charge *c = add_charge(id);
+    c->fact = fact;
+    c->n = n;
+    c->wall_us = f->granted_us + o->skew_us;
+    scope_key(id->limit, r, f->tenant, f->session, f->labels, c->key);
+    if (id->limit->charge == CHARGE_AT_GRANT) {
+        deed_units(o, id, c->key, -n);
+        if (id->window == WINDOW_BUCKET && id->deeds_n) {
+            id->deeds[id->deeds_n - 1].at_us = f->granted_us;
+        }
+    }
+}
+
+/* --- Policies --- */
+
+static bool same_limit(const struct ident *id, const struct resource *r, const struct limit *l)
+{
+    return id->live && id->unit == l->unit && id->window == l->window && id->scope == l->scope &&
+           id->pool == (l->shared[0] != 0) &&
+           (id->pool ? strcmp(id->name, l->shared) == 0
+                     : strcmp(id->name, l->name) == 0 && strcmp(id->resource, r->name) == 0);
+}
+
+static size_t find_ident(const struct oracle *o, const struct resource *r, const struct limit *l)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        if (same_limit(&o->idents[i], r, l)) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+static size_t new_ident(struct oracle *o, const struct resource *r, const struct limit *l)
+{
+    ROOM(o, idents);
+    struct ident *id = &o->idents[o->idents_n];
+    memset(id, 0, sizeof(*id));
+    id->live = true;
+    id->pool = l->shared[0] != 0;
+    snprintf(id->resource, sizeof(id->resource), "%s", id->pool ? "" : r->name);
+    snprintf(id->name, sizeof(id->name), "%s", id->pool ? l->shared : l->name);
+    id->unit = l->unit;
+    id->window = l->window;
+    id->scope = l->scope;
+    id->limit = l;
+    return o->idents_n++;
+}
+
+static void set_terms(struct oracle *o, struct ident *id, const struct limit *l, bool born)
+{
+    id->limit = l;
+    if (id->window == WINDOW_BUCKET) {
+        struct deed *d = add_deed(o, id, born ? DEED_BORN : DEED_TERMS);
+        d->amount = limit_amount(l);
+        d->per_us = l->per_us;
+        d->burst = limit_burst(l);
+        d->at_us = born ? 0 : o->now_us;
+    }
+}
+
+/* What has left a window under the old policy does not come back under the new one. */
+static void drop_gone(struct oracle *o, struct ident *id)
+{
+    for (size_t i = 0; i < id->charges_n; i++) {
+        struct charge *c = &id->charges[i];
+        const struct fact *f = &o->facts[c->fact];
+        bool held = f->end == END_OPEN && id->limit->charge == CHARGE_AT_SETTLE;
+        int64_t at_us = id->limit->charge == CHARGE_AT_SETTLE ? f->end_us : f->granted_us;
+        if (id->window == WINDOW_ROLLING && !held &&
+            o->now_us >= rolling_leave_us(id->limit, at_us)) {
+            c->gone = true;
+        }
+    }
+}
+
+static bool charged_to(const struct ident *id, size_t fact)
+{
+    for (size_t i = 0; i < id->charges_n; i++) {
+        if (id->charges[i].fact == fact) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void charge_open_leases(struct oracle *o, size_t r, struct ident *id)
+{
+    const struct resource *resource = &o->policy->resources[r];
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (o->facts[i].end == END_OPEN && strcmp(o->facts[i].resource, resource->name) == 0 &&
+            !charged_to(id, i)) {
+            charge_fact(o, id, i, resource);
+        }
+    }
+}
+
+void history_configure(struct oracle *o, const struct policy *policy)
+{
+    bool *kept = calloc(o->idents_n + 1, sizeof(*kept));
+    size_t before = o->idents_n;
+    for (size_t i = 0; i < before; i++) {
+        if (o->idents[i].live) {
+            drop_gone(o, &o->idents[i]);
+        }
+    }
+    o->policy = policy;
+    for (size_t r = 0; r < policy->resources_n; r++) {
+        for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
+            const struct limit *limit = &policy->resources[r].limits[l];
+            size_t i = find_ident(o, &policy->resources[r], limit);
+            bool born = i == NONE;
+            i = born ? new_ident(o, &policy->resources[r], limit) : i;
+            if (born || (i < before && !kept[i])) {
+                set_terms(o, &o->idents[i], limit, born);
+            }
+            if (i < before) {
+                kept[i] = true;
+            }
+            o->ident_of[r][l] = i;
+        }
+    }
+    for (size_t i = 0; i < before; i++) {
+        o->idents[i].live = o->idents[i].live && kept[i];
+    }
+    free(kept);
+    for (size_t r = 0; r < policy->resources_n && !o->restoring; r++) {
+        for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
+            charge_open_leases(o, r, &o->idents[o->ident_of[r][l]]);
+        }
+    }
+    forget_sums(o);
+}
+
+/* --- Records --- */
+
+static void new_fact(struct oracle *o, const struct record *r)
+{
+    ROOM(o, facts);
+    struct fact *f = &o->facts[o->facts_n];
+    memset(f, 0, sizeof(*f));
+    f->lease = r->lease;
+    f->parent = r->parent;
+    f->grant_record = o->records;
+    copy_text(f->resource, sizeof(f->resource), r->resource);
+    copy_text(f->tenant, sizeof(f->tenant), r->tenant);
+    copy_text(f->session, sizeof(f->session), r->session);
+    copy_text(f->labels, sizeof(f->labels), r->labels);
+    copy_text(f->id, sizeof(f->id), r->id);
+    f->load = r->load;
+    f->priority = r->priority;
+    f->granted_us = r->at_us;
+    f->waited_us = r->waited_us;
+    f->expires_us = f->first_expires_us = r->expires_us;
+    size_t i = o->facts_n++;
+    size_t resource = resource_index(o, f->resource);
+    for (size_t l = 0; resource != NONE && l < o->policy->resources[resource].limits_n; l++) {
+        charge_fact(o, &o->idents[o->ident_of[resource][l]], i, &o->policy->resources[resource]);
+    }
+}
+
+/* Tells the buckets that a lease has ended or was settled late. */
+static void deeds_of_end(struct oracle *o, size_t fact, enum end end, const struct load *used,
+                         bool late)
+{
+    const struct fact *f = &o->facts[fact];
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        for (size_t k = 0; id->live && id->window == WINDOW_BUCKET && k < id->charges_n; k++) {
+            const struct charge *c = &id->charges[k];
+            if (c->fact != fact) {
+                continue;
+            }
+            const struct limit *l = id->limit;
+            int64_t before = l->charge == CHARGE_AT_GRANT ? c->n : 0;
+            before = late ? booked_amount(l, c->n, expired_amount(l, &f->load)) : before;
+            int64_t after = end == END_CANCELLED ? 0
+                            : end == END_EXPIRED
+                                ? booked_amount(l, c->n, expired_amount(l, &f->load))
+                                : booked_amount(l, c->n, used->of[l->unit]);
+            deed_units(o, id, c->key, before - after);
+        }
+    }
+}
+
+static void end_fact(struct oracle *o, const struct record *r)
+{
+    struct fact *f = find_fact(o, r->lease);
+    if (!f) {
+        wrong(o, "P6: a record ends a lease that was never granted");
+        return;
+    }
+    size_t fact = (size_t)(f - o->facts);
+    if (f->end == END_OPEN) {
+        f->end = r->kind == RECORD_EXPIRE   ? END_EXPIRED
+                 : r->kind == RECORD_CANCEL ? END_CANCELLED
+                                            : END_SETTLED;
+        f->end_record = o->records;
+        f->end_us = o->now_us;
+        f->end_wall_us = o->now_us + o->skew_us;
+        f->used = r->load;
+        if (r->late) {
+            wrong(o, "P6: an open lease is said to be settled late");
+        }
+        deeds_of_end(o, fact, f->end, &r->load, false);
+        return;
+    }
+    if (f->end != END_EXPIRED || f->late || !r->late) {
+        wrong(o, "P6: a lease ends twice");
+        return;
+    }
+    f->late = true;
+    f->late_record = o->records;
+    f->late_us = o->now_us;
+    f->late_wall_us = o->now_us + o->skew_us;
+    f->late_used = r->load;
+    deeds_of_end(o, fact, END_SETTLED, &r->load, true);
+}
+
+static void renew_fact(struct oracle *o, const struct record *r)
+{
+    struct fact *f = find_fact(o, r->lease);
+    if (!f || f->end != END_OPEN) {
+        wrong(o, "P6: a record renews a lease that is not open");
+        return;
+    }
+    ROOM(o, renewals);
+    o->renewals[o->renewals_n++] = (struct renewal){o->records, r->lease, r->expires_us};
+    f->expires_us = r->expires_us;
+}
+
+static void note_counter(struct oracle *o, const struct record *r)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        if (!id->live || id->window != WINDOW_BUCKET || !text_equal(text_of(id->name), r->limit) ||
+            (!id->pool && !text_equal(text_of(id->resource), r->resource))) {
+            continue;
+        }
+        struct deed *d = add_deed(o, id, DEED_NOTE);
+        copy_text(d->key, sizeof(d->key), r->scope_key);
+        d->amount = r->level;
+        d->at_us = r->period_us;
+    }
+}
+
+void history_record(struct oracle *o, const struct record *r)
+{
+    o->records++;
+    switch (r->kind) {
+    case RECORD_GRANT: new_fact(o, r); break;
+    case RECORD_RENEW: renew_fact(o, r); break;
+    case RECORD_SETTLE:
+    case RECORD_CANCEL:
+    case RECORD_EXPIRE: end_fact(o, r); break;
+    case RECORD_COUNTER: note_counter(o, r); break;
+    }
+    forget_sums(o);
+}
+
+/* --- Crashes --- */
+
+static void cut_fact(struct oracle *o, struct fact *f, size_t records)
+{
+    if (f->late && f->late_record > records) {
+        f->late = false;
+    }
+    if (f->end != END_OPEN && f->end_record > records) {
+        f->end = END_OPEN;
+    }
+    f->expires_us = f->first_expires_us;
+    for (size_t i = 0; i < o->renewals_n; i++) {
+        if (o->renewals[i].lease == f->lease) {
+            f->expires_us = o->renewals[i].expires_us;
+        }
+    }
+}
+
+static void cut_charges(struct oracle *o, struct ident *id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < id->charges_n; i++) {
+        if (id->charges[i].fact < o->facts_n) {
+            id->charges[kept++] = id->charges[i];
+        }
+    }
+    id->charges_n = kept;
+}
+
+void history_cut(struct oracle *o, size_t records)
+{
+    while (o->facts_n && o->facts[o->facts_n - 1].grant_record > records) {
+        o->facts_n--;
+    }
+    while (o->renewals_n && o->renewals[o->renewals_n - 1].record > records) {
+        o->renewals_n--;
+    }
+    for (size_t i = 0; i < o->facts_n; i++) {
+        cut_fact(o, &o->facts[i], records);
+    }
+    for (size_t i = 0; i < o->idents_n; i++) {
+        cut_charges(o, &o->idents[i]);
+    }
+    o->records = records;
+    forget_sums(o);
+}
+
+/* A fresh core knows of a bucket what the newest durable record said, and nothing else. */
+static void restore_bucket(struct oracle *o, struct ident *id)
+{
+    struct deed *old = id->deeds;
+    size_t old_n = id->deeds_n;
+    id->deeds = NULL;
+    id->deeds_n = id->deeds_size = 0;
+    set_terms(o, id, id->limit, true);
+    for (size_t i = 0; i < old_n; i++) {
+        bool newest = old[i].kind == DEED_NOTE && old[i].record <= o->records;
+        for (size_t k = i + 1; newest && k < old_n; k++) {
+            newest = old[k].kind != DEED_NOTE || old[k].record > o->records ||
+                     strcmp(old[k].key, old[i].key) != 0;
+        }
+        if (newest) {
+            struct deed *note = add_deed(o, id, DEED_NOTE);
+            *note = old[i];
+            struct deed *set = add_deed(o, id, DEED_SET);
+            *set = old[i];
+            set->kind = DEED_SET;
+        }
+    }
+    free(old);
+}
+
+/* Rolling windows and what is held are rebuilt from the leases, under the present policy. */
+static void restore_charges(struct oracle *o, size_t r, struct ident *id)
+{
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (strcmp(o->facts[i].resource, o->policy->resources[r].name) == 0) {
+            charge_fact(o, id, i, &o->policy->resources[r]);
+        }
+    }
+}
+
+void history_restored(struct oracle *o)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        if (id->live && (id->window == WINDOW_ROLLING || id->window == WINDOW_NONE)) {
+            id->charges_n = 0;
+        }
+    }
+    for (size_t r = 0; r < o->policy->resources_n; r++) {
+        for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
+            struct ident *id = &o->idents[o->ident_of[r][l]];
+            if (id->window == WINDOW_ROLLING || id->window == WINDOW_NONE) {
+                restore_charges(o, r, id);
+            }
+        }
+    }
+    for (size_t i = 0; i < o->idents_n; i++) {
+        if (o->idents[i].live && o->idents[i].window == WINDOW_BUCKET) {
+            restore_bucket(o, &o->idents[i]);
+        }
+    }
+    forget_sums(o);
+}

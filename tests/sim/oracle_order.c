@@ -1,0 +1,605 @@
+/*
+ * Whose turn it is: grants are judged against the order, and idleness against what would fit.
+ *
+ * The order is not known beyond doubt everywhere: whether a request sleeps at a counter of its own
+ * scope depends on who else sleeps there, start tags are compared with a tolerance, and the usage
+ * of a reserve's holder is not metered here for every kind of limit. So every question is answered
+ * by yes, no or perhaps, and a set of possible heads stands for the head. Only what is wrong for
+ * each of them is wrong.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "oracle_state.h"
+
+enum answer { NO, PERHAPS, YES };
+
+#define TAG_DOUBT 4096.0 /* of 2^32 a full window */
+
+/* --- Limits of a request --- */
+
+struct ask {
+    size_t ident;
+    const struct limit *limit;
+    int64_t n;
+    char key[KEY_MAX];
+};
+
+/* The limits a request is charged to, with an amount. */
+static size_t asks_of(const struct oracle *o, const struct waiter *w, struct ask *asks)
+{
+    size_t r = resource_index(o, w->resource), n = 0;
+    for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
+        const struct limit *limit = &o->policy->resources[r].limits[l];
+        struct ask *a = &asks[n];
+        a->ident = o->ident_of[r][l];
+        a->limit = limit;
+        a->n = w->load.of[limit->unit];
+        scope_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, a->key);
+        n += a->n > 0;
+    }
+    return n;
+}
+
+static bool slice_passes(const struct limit *l, int64_t used, int64_t n)
+{
+    return !l->slice_us || used == 0 || used + n <= limit_slice(l);
+}
+
+static bool ask_fits(struct oracle *o, const struct ask *a)
+{
+    struct sum s = sum_of(o, a->ident, a->key);
+    return s.free >= a->n && slice_passes(a->limit, s.slice_used, a->n);
+}
+
+static bool fits(struct oracle *o, const struct waiter *w, bool scoped, bool whole)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, w, asks);
+    for (size_t i = 0; i < n; i++) {
+        bool is_scoped = asks[i].limit->scope != SCOPE_RESOURCE;
+        if ((is_scoped ? scoped : whole) && !ask_fits(o, &asks[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool waiter_fits(struct oracle *o, const struct waiter *w)
+{
+    return fits(o, w, true, true);
+}
+
+size_t must_refuse(struct oracle *o, const struct waiter *w)
+{
+    size_t r = resource_index(o, w->resource);
+    for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
+        const struct limit *limit = &o->policy->resources[r].limits[l];
+        char key[KEY_MAX];
+        int64_t n = w->load.of[limit->unit];
+        scope_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
+        if (n > 0 && limit->exceed == EXCEED_REFUSE && sum_of(o, o->ident_of[r][l], key).free < n) {
+            return l;
+        }
+    }
+    return NONE;
+}
+
+/* --- Order --- */
+
+int effective_priority(const struct oracle *o, const struct waiter *w, int64_t now_us)
+{
+    size_t r = resource_index(o, w->resource);
+    int64_t ageing_us = r == NONE ? 0 : o->policy->resources[r].ageing_us;
+    int64_t gained = ageing_us ? (now_us - w->enqueued_us) / ageing_us : 0;
+    return (int)max_i64(PRIORITY_MIN, w->priority - gained);
+}
+
+static struct tag *find_tag(struct oracle *o, const char *resource, const char *tenant,
+                            int priority)
+{
+    for (size_t i = 0; i < o->tags_n; i++) {
+        struct tag *t = &o->tags[i];
+        if (t->priority == priority && strcmp(t->tenant, tenant) == 0 &&
+            strcmp(t->resource, resource) == 0) {
+            return t;
+        }
+    }
+    ROOM(o, tags);
+    struct tag *t = &o->tags[o->tags_n++];
+    memset(t, 0, sizeof(*t));
+    t->priority = priority;
+    memcpy(t->tenant, tenant, strlen(tenant) + 1);
+    memcpy(t->resource, resource, strlen(resource) + 1);
+    return t;
+}
+
+static struct virtual_time *find_vtime(struct oracle *o, const char *resource, int priority)
+{
+    for (size_t i = 0; i < o->vtimes_n; i++) {
+        if (o->vtimes[i].priority == priority && strcmp(o->vtimes[i].resource, resource) == 0) {
+            return &o->vtimes[i];
+        }
+    }
+    ROOM(o, vtimes);
+    struct virtual_time *v = &o->vtimes[o->vtimes_n++];
+    memset(v, 0, sizeof(*v));
+    v->priority = priority;
+    memcpy(v->resource, resource, strlen(resource) + 1);
+    return v;
+}
+
+/* Start tags follow simple rules only where no request leaves the line for a while. */
+static bool tags_are_known(const struct oracle *o, const char *resource)
+{
+    size_t r = resource_index(o, resource);
+    if (r == NONE || o->aways || o->policy->resources[r].ageing_us) {
+        return false;
+    }
+    for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
+        if (o->policy->resources[r].limits[l].scope != SCOPE_RESOURCE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void tags_arrive(struct oracle *o, const struct waiter *w)
+{
+    struct tag *t = find_tag(o, w->resource, w->tenant, w->priority);
+    if (!t->backlogged) {
+        double v = find_vtime(o, w->resource, w->priority)->at;
+        t->start = t->finish > v ? t->finish : v;
+        t->backlogged = true;
+    }
+}
+
+void tags_leave(struct oracle *o, const struct waiter *w)
+{
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *x = &o->waiters[i];
+        if (x != w && x->priority == w->priority && strcmp(x->tenant, w->tenant) == 0 &&
+            strcmp(x->resource, w->resource) == 0) {
+            return;
+        }
+    }
+    find_tag(o, w->resource, w->tenant, w->priority)->backlogged = false;
+}
+
+static double cost_of(const struct oracle *o, const struct waiter *w)
+{
+    size_t r = resource_index(o, w->resource);
+    double most = 0;
+    bool any = false;
+    for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
+        const struct limit *limit = &o->policy->resources[r].limits[l];
+        if (limit->scope == SCOPE_RESOURCE && limit->window != WINDOW_NONE) {
+            double c = (double)w->load.of[limit->unit] * 4294967296.0 / (double)limit_amount(limit);
+            most = c > most ? c : most;
+            any = true;
+        }
+    }
+    return any ? most : 4294967296.0 / 1000;
+}
+
+static double weight_of(const struct oracle *o, const char *tenant)
+{
+    for (size_t i = 0; i < o->policy->weights_n; i++) {
+        if (strcmp(o->policy->weights[i].tenant, tenant) == 0) {
+            return o->policy->weights[i].weight;
+        }
+    }
+    return 1;
+}
+
+void tags_grant(struct oracle *o, const struct waiter *w)
+{
+    struct tag *t = find_tag(o, w->resource, w->tenant, w->priority);
+    find_vtime(o, w->resource, w->priority)->at = t->start;
+    t->finish = t->start + cost_of(o, w) / weight_of(o, w->tenant);
+    t->start = t->finish;
+}
+
+/* YES where a comes before b for sure, NO where b comes before a for sure; reserves aside. */
+static enum answer before(struct oracle *o, const struct waiter *a, const struct waiter *b)
+{
+    bool less = true, more = true;
+    for (int64_t back = 0; back <= 1; back++) {
+        int pa = effective_priority(o, a, o->now_us - back);
+        int pb = effective_priority(o, b, o->now_us - back);
+        less = less && pa < pb;
+        more = more && pa > pb;
+    }
+    if (less || more) {
+        return less ? YES : NO;
+    }
+    if (effective_priority(o, a, o->now_us) != effective_priority(o, b, o->now_us) ||
+        effective_priority(o, a, o->now_us - 1) != effective_priority(o, b, o->now_us - 1)) {
+        return PERHAPS;
+    }
+    if (strcmp(a->tenant, b->tenant) == 0) {
+        return a->seq < b->seq ? YES : NO;
+    }
+    if (!tags_are_known(o, a->resource)) {
+        return PERHAPS;
+    }
+    double difference = find_tag(o, a->resource, a->tenant, a->priority)->start -
+                        find_tag(o, b->resource, b->tenant, b->priority)->start;
+    return difference < -TAG_DOUBT ? YES : difference > TAG_DOUBT ? NO : PERHAPS;
+}
+
+/* --- Sleep at scoped counters --- */
+
+static bool same_scoped_counter(const struct ask *a, const struct ask *b)
+{
+    return a->limit->scope != SCOPE_RESOURCE && a->ident == b->ident && strcmp(a->key, b->key) == 0;
+}
+
+/* Whether two requests share a counter of a scope; `tight`: one at which b does not fit. */
+static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *b, bool tight)
+{
+    struct ask of_a[CHARGES_MAX], of_b[CHARGES_MAX];
+    size_t a_n = asks_of(o, a, of_a), b_n = asks_of(o, b, of_b);
+    for (size_t i = 0; i < a_n; i++) {
+        for (size_t k = 0; k < b_n; k++) {
+            if (same_scoped_counter(&of_a[i], &of_b[k]) && (!tight || !ask_fits(o, &of_b[k]))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* How many counters of scopes a request does not fit. */
+static size_t scoped_misses(struct oracle *o, const struct waiter *w)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, w, asks), misses = 0;
+    for (size_t i = 0; i < n; i++) {
+        misses += asks[i].limit->scope != SCOPE_RESOURCE && !ask_fits(o, &asks[i]);
+    }
+    return misses;
+}
+
+static enum answer eligible(struct oracle *o, const struct waiter *w)
+{
+    if (w->away || scoped_misses(o, w)) {
+        return NO;
+    }
+    enum answer answer = YES;
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *x = &o->waiters[i];
+        size_t misses = x == w || x->away || !meet(o, w, x, false) ? 0 : scoped_misses(o, x);
+        if (misses) {
+            bool surely = misses == 1 && meet(o, w, x, true) &&
+                          strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES;
+            if (surely) {
+                return NO;
+            }
+            answer = PERHAPS;
+        }
+    }
+    return answer;
+}
+
+/* --- Heads --- */
+
+struct heads {
+    const struct waiter *at[HEADS_MAX];
+    size_t n;
+    bool some; /* one of them is the head for sure */
+};
+
+static void add_head(struct heads *h, const struct waiter *w)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->at[i] == w) {
+            return;
+        }
+    }
+    if (h->n < HEADS_MAX) {
+        h->at[h->n++] = w;
+    }
+}
+
+static bool is_of_reserve(const struct waiter *w, const struct reserve *s)
+{
+    return !s || (s->priority ? w->priority <= s->priority : strcmp(w->tenant, s->tenant) == 0);
+}
+
+/* Those of a resource (and of a reserve, if not NULL) that may come first. */
+static struct heads first_ones(struct oracle *o, const char *resource, const struct reserve *s)
+{
+    struct heads h = {.n = 0};
+    const struct waiter *all[HEADS_MAX];
+    enum answer can[HEADS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < o->waiters_n && n < HEADS_MAX; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (strcmp(w->resource, resource) == 0 && is_of_reserve(w, s)) {
+            can[n] = eligible(o, w);
+            all[n] = w;
+            n += can[n] != NO;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool beaten = false;
+        for (size_t k = 0; k < n; k++) {
+            beaten = beaten || (k != i && can[k] == YES && before(o, all[k], all[i]) == YES);
+        }
+        if (!beaten) {
+            add_head(&h, all[i]);
+        }
+        h.some = h.some || can[i] == YES;
+    }
+    return h;
+}
+
+static enum answer below_share(struct oracle *o, const struct waiter *w, const struct reserve *s)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, w, asks);
+    enum answer answer = YES;
+    for (size_t i = 0; i < n; i++) {
+        const struct limit *l = asks[i].limit;
+        if (l->scope != SCOPE_RESOURCE) {
+            continue;
+        }
+        if (l->window == WINDOW_BUCKET || l->shared[0] || o->restoring) {
+            answer = answer == YES ? PERHAPS : answer;
+            continue;
+        }
+        int64_t share = (int64_t)((int128)limit_amount(l) * s->share_ppm / 1000000);
+        int64_t usage = usage_of_holder(o, asks[i].ident, s) + asks[i].n;
+        if (usage > share + 1) {
+            return NO;
+        }
+        if (usage >= share) {
+            answer = PERHAPS;
+        }
+    }
+    return answer;
+}
+
+static struct heads heads_of(struct oracle *o, const char *resource)
+{
+    struct heads all = {.n = 0};
+    size_t r = resource_index(o, resource);
+    if (r == NONE) {
+        return all;
+    }
+    for (size_t i = 0; i < o->policy->resources[r].reserves_n; i++) {
+        const struct reserve *s = &o->policy->resources[r].reserves[i];
+        if (s->priority && o->policy->resources[r].ageing_us) {
+            return (struct heads){.n = 0}; /* whose it is changes with age */
+        }
+        struct heads of_holder = first_ones(o, resource, s);
+        bool surely = of_holder.some;
+        for (size_t k = 0; k < of_holder.n; k++) {
+            enum answer below = below_share(o, of_holder.at[k], s);
+            surely = surely && below == YES;
+            if (below != NO) {
+                add_head(&all, of_holder.at[k]);
+            }
+        }
+        if (surely) {
+            all.some = true;
+            return all;
+        }
+    }
+    struct heads others = first_ones(o, resource, NULL);
+    for (size_t i = 0; i < others.n; i++) {
+        add_head(&all, others.at[i]);
+    }
+    all.some = others.some;
+    return all;
+}
+
+/* --- Passing a stalled head --- */
+
+static bool only_time_gives_back(const struct limit *l)
+{
+    return l->window == WINDOW_ROLLING && l->charge == CHARGE_AT_GRANT &&
+           l->settle == SETTLE_KEEP && l->scope == SCOPE_RESOURCE;
+}
+
+/* The first instant at which h's request fits one limit from which nothing but time gives back. */
+static int64_t fits_at_us(struct oracle *o, const struct ask *h, bool keeps)
+{
+    int64_t times[2048];
+    size_t n = leave_times(o, h->ident, times, 2048);
+    int64_t best = INT64_MAX;
+    for (size_t i = 0; i <= n; i++) {
+        int64_t t = i == n ? o->now_us : times[i];
+        if (t < o->now_us || t >= best) {
+            continue;
+        }
+        bool window =
+            !keeps || rolling_used_at(o, h->ident, h->key, t) + h->n <= limit_amount(h->limit);
+        bool slice = !h->limit->slice_us ||
+                     slice_passes(h->limit, slice_used_at(o, h->ident, h->key, t), h->n);
+        best = window && slice ? t : best;
+    }
+    return best;
+}
+
+/* A time before which the head cannot be granted, whatever happens. */
+static int64_t head_not_before_us(struct oracle *o, const struct ask *asks, size_t n)
+{
+    int64_t latest = o->now_us;
+    for (size_t i = 0; i < n; i++) {
+        bool keeps = only_time_gives_back(asks[i].limit);
+        if (asks[i].limit->scope == SCOPE_RESOURCE && (keeps || asks[i].limit->slice_us)) {
+            latest = max_i64(latest, fits_at_us(o, &asks[i], keeps));
+        }
+    }
+    return latest;
+}
+
+/* Whether `n` taken from one limit now leaves to the head what it needs of it, now or at `at_us`.
+ */
+static bool leaves_enough(struct oracle *o, const struct ask *g, const struct ask *h, int64_t at_us)
+{
+    const struct limit *l = g->limit;
+    struct sum s = sum_of(o, g->ident, g->key);
+    bool window = s.free - g->n >= h->n;
+    if (!window && only_time_gives_back(l) && at_us < INT64_MAX) {
+        int64_t mine = at_us < rolling_leave_us(l, o->now_us) ? g->n : 0;
+        window = rolling_used_at(o, g->ident, g->key, at_us) + mine + h->n <= limit_amount(l);
+    }
+    bool slice = !l->slice_us || s.slice_used + g->n + h->n <= limit_slice(l);
+    if (!slice && at_us < INT64_MAX) {
+        int64_t used = slice_used_at(o, g->ident, g->key, at_us) +
+                       (at_us < slice_leave_us(l, o->now_us) ? g->n : 0);
+        slice = slice_passes(l, used, h->n);
+    }
+    return window && slice;
+}
+
+/* Whether granting g cannot delay h. `shared`: by the shared limits of h's resource alone. */
+static bool passes(struct oracle *o, const struct waiter *g, const struct waiter *h, bool shared)
+{
+    struct ask of_g[CHARGES_MAX], of_h[CHARGES_MAX];
+    size_t g_n = asks_of(o, g, of_g), h_n = asks_of(o, h, of_h);
+    int64_t at_us = head_not_before_us(o, of_h, h_n);
+    for (size_t i = 0; i < g_n; i++) {
+        const struct ask *a = &of_g[i];
+        if (a->limit->scope != SCOPE_RESOURCE || (shared && !a->limit->shared[0])) {
+            continue;
+        }
+        for (size_t k = 0; k < h_n; k++) {
+            if (of_h[k].ident == a->ident && !leaves_enough(o, a, &of_h[k], at_us)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* --- Claims of heads of other resources on what they share --- */
+
+/* YES where shared limits alone hold it: only then does its head claim for sure. */
+static enum answer held_by_shared(struct oracle *o, const struct waiter *w)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, w, asks), shared = 0, own = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (asks[i].limit->scope == SCOPE_RESOURCE && !ask_fits(o, &asks[i])) {
+            shared += asks[i].limit->shared[0] != 0;
+            own += asks[i].limit->shared[0] == 0;
+        }
+    }
+    return shared == 0 ? NO : own == 0 ? YES : PERHAPS;
+}
+
+/* Whether h, of another resource, comes before w by priority and arrival. */
+static enum answer claims_first(struct oracle *o, const struct waiter *h, const struct waiter *w)
+{
+    enum answer answers[2];
+    for (int64_t back = 0; back <= 1; back++) {
+        int ph = effective_priority(o, h, o->now_us - back);
+        int pw = effective_priority(o, w, o->now_us - back);
+        answers[back] = ph < pw || (ph == pw && h->seq < w->seq) ? YES : NO;
+    }
+    return answers[0] == answers[1] ? answers[0] : PERHAPS;
+}
+
+/* Whether a stalled head of another resource keeps w from being granted. */
+static enum answer claimed_against(struct oracle *o, const struct waiter *w)
+{
+    enum answer answer = NO;
+    for (size_t r = 0; r < o->policy->resources_n; r++) {
+        const char *resource = o->policy->resources[r].name;
+        if (strcmp(resource, w->resource) == 0) {
+            continue;
+        }
+        struct heads h = heads_of(o, resource);
+        bool surely = h.some && h.n > 0;
+        for (size_t i = 0; i < h.n; i++) {
+            enum answer first = claims_first(o, h.at[i], w);
+            enum answer held = held_by_shared(o, h.at[i]);
+            bool claims = first != NO && held != NO && !passes(o, w, h.at[i], true);
+            surely = surely && claims && first == YES && held == YES;
+            answer = claims && answer == NO ? PERHAPS : answer;
+        }
+        answer = surely ? YES : answer;
+    }
+    return answer;
+}
+
+/* --- Judgements --- */
+
+static void judge_fit(struct oracle *o, const struct waiter *g)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, g, asks);
+    for (size_t i = 0; i < n; i++) {
+        struct sum s = sum_of(o, asks[i].ident, asks[i].key);
+        if (s.free < asks[i].n) {
+            wrong(o, "P1: granted %lld of %s (key \"%s\") where %lld were free",
+                  (long long)asks[i].n, asks[i].limit->name, asks[i].key, (long long)s.free);
+        } else if (!slice_passes(asks[i].limit, s.slice_used, asks[i].n)) {
+            wrong(o, "P1: granted %lld of %s where its slice of %lld had %lld used",
+                  (long long)asks[i].n, asks[i].limit->name, (long long)limit_slice(asks[i].limit),
+                  (long long)s.slice_used);
+        }
+    }
+}
+
+void judge_grant(struct oracle *o, const struct waiter *g)
+{
+    judge_fit(o, g);
+    o->counts.grants++;
+    if (g->away) {
+        wrong(o, "P4: granted to a request that is away");
+    }
+    if (eligible(o, g) == NO) {
+        wrong(o, "P4: granted before an earlier request that sleeps at the same scoped counter");
+        return;
+    }
+    struct heads h = heads_of(o, g->resource);
+    bool justified = h.n == 0 || !h.some, head = false, passed = false;
+    for (size_t i = 0; i < h.n; i++) {
+        head = head || h.at[i] == g;
+    }
+    o->counts.ordered += head && h.n == 1;
+    for (size_t i = 0; i < h.n && !head && !justified; i++) {
+        bool stalled = !waiter_fits(o, h.at[i]) || claimed_against(o, h.at[i]) != NO;
+        passed = stalled && passes(o, g, h.at[i], false);
+        justified = passed;
+    }
+    o->counts.passes += passed && !head;
+    if (!head && !justified) {
+        wrong(o,
+              "P4: granted to caller %llu (prio %d, tenant \"%s\") past caller %llu (prio %d, "
+              "tenant \"%s\"), one of %zu that may be the head",
+              (unsigned long long)g->caller, g->priority, g->tenant,
+              (unsigned long long)h.at[0]->caller, h.at[0]->priority, h.at[0]->tenant, h.n);
+    }
+    if (claimed_against(o, g) == YES) {
+        wrong(o, "P4: granted what a stalled head of another resource claims of a shared limit");
+    }
+}
+
+void judge_idle(struct oracle *o, int64_t now_us)
+{
+    int64_t before_us = o->now_us;
+    o->now_us = now_us;
+    forget_sums(o);
+    for (size_t r = 0; o->policy && r < o->policy->resources_n && !o->draining; r++) {
+        struct heads h = heads_of(o, o->policy->resources[r].name);
+        bool idle = h.some && h.n > 0;
+        for (size_t i = 0; i < h.n && idle; i++) {
+            bool goes = (waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO) ||
+                        must_refuse(o, h.at[i]) != NONE;
+            idle = goes;
+        }
+        if (idle) {
+            wrong(o, "P3: caller %llu (prio %d, tenant \"%s\") waits for %s and fits at %lld",
+                  (unsigned long long)h.at[0]->caller, h.at[0]->priority, h.at[0]->tenant,
+                  h.at[0]->resource, (long long)now_us);
+        }
+    }
+    o->now_us = before_us;
+    forget_sums(o);
+}

@@ -1,0 +1,361 @@
+/* Limits, and what is used of them: every sum is worked out from the history. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "oracle_state.h"
+
+#define GRANULES 131072
+
+static int128 ceil_div(int128 a, int128 b)
+{
+    return (a + b - 1) / b;
+}
+
+static int128 floor_div(int128 a, int128 b)
+{
+    return a >= 0 ? a / b : -ceil_div(-a, b);
+}
+
+static int64_t less_headroom(int64_t amount, int32_t ppm)
+{
+    return amount - (int64_t)ceil_div((int128)amount * ppm, 1000000);
+}
+
+int64_t limit_amount(const struct limit *l)
+{
+    return less_headroom(l->amount, l->headroom_ppm);
+}
+
+int64_t limit_burst(const struct limit *l)
+{
+    int64_t guarded = (int64_t)ceil_div((int128)limit_amount(l) * l->guard_us, l->per_us);
+    return max_i64(1, less_headroom(l->burst, l->headroom_ppm) - guarded);
+}
+
+int64_t limit_most(const struct limit *l)
+{
+    return l->window == WINDOW_BUCKET ? limit_burst(l) : limit_amount(l);
+}
+
+int64_t limit_slice(const struct limit *l)
+{
+    return max_i64(1, (int64_t)((int128)limit_amount(l) * l->slice_us / l->per_us));
+}
+
+static int64_t leave_us(int64_t at_us, int64_t per_us, int64_t guard_us)
+{
+    int64_t g = max_i64(1, per_us / GRANULES);
+    return (at_us + g - 1) / g * g + per_us + guard_us;
+}
+
+int64_t rolling_leave_us(const struct limit *l, int64_t at_us)
+{
+    return leave_us(at_us, l->per_us, l->guard_us);
+}
+
+int64_t slice_leave_us(const struct limit *l, int64_t at_us)
+{
+    return leave_us(at_us, l->slice_us, min_i64(l->guard_us, l->slice_us));
+}
+
+static int64_t zone_offset_us(const struct zone *z, int64_t wall_us)
+{
+    int64_t offset = z ? z->changes[0].offset_us : 0;
+    for (size_t i = 1; z && i < z->changes_n; i++) {
+        if (wall_us >= z->changes[i].at_us) {
+            offset = z->changes[i].offset_us;
+        }
+    }
+    return offset;
+}
+
+/* The local date and time as one number, its digits cut off behind the step. */
+int64_t period_number(const struct limit *l, int64_t wall_us)
+{
+    int64_t local_us = wall_us + zone_offset_us(l->zone, wall_us);
+    time_t seconds = (time_t)(local_us / US_PER_S);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    int64_t fields[] = {tm.tm_year * 100 + tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec};
+    size_t kept[] = {
+        [STEP_SECOND] = 5, [STEP_MINUTE] = 4, [STEP_HOUR] = 3, [STEP_DAY] = 2, [STEP_MONTH] = 1};
+    int64_t number = 0;
+    for (size_t i = 0; i < 5; i++) {
+        number = number * 100 + (i < kept[l->step] ? fields[i] : 0);
+    }
+    return number;
+}
+
+size_t resource_index(const struct oracle *o, const char *name)
+{
+    for (size_t i = 0; o->policy && i < o->policy->resources_n; i++) {
+        if (strcmp(o->policy->resources[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+static void label_value(const char *labels, const char *key, char out[KEY_MAX])
+{
+    size_t len = strlen(key);
+    out[0] = 0;
+    for (const char *at = labels; at && *at;) {
+        const char *end = strchr(at, '\n');
+        size_t line = end ? (size_t)(end - at) : strlen(at);
+        if (line > len && strncmp(at, key, len) == 0 && at[len] == '=') {
+            snprintf(out, KEY_MAX, "%.*s", (int)(line - len - 1), at + len + 1);
+            return;
+        }
+        at = end ? end + 1 : NULL;
+    }
+}
+
+void scope_key(const struct limit *l, const struct resource *r, const char *tenant,
+               const char *session, const char *labels, char key[KEY_MAX])
+{
+    switch (l->scope) {
+    case SCOPE_TENANT: snprintf(key, KEY_MAX, "%.39s", tenant); break;
+    case SCOPE_SESSION: snprintf(key, KEY_MAX, "%.39s", session); break;
+    case SCOPE_MODEL: snprintf(key, KEY_MAX, "%.39s", r->model); break;
+    case SCOPE_LABEL: label_value(labels, l->label, key); break;
+    default: key[0] = 0;
+    }
+}
+
+/* --- Amounts of single charges --- */
+
+int64_t booked_amount(const struct limit *l, int64_t n, int64_t real)
+{
+    return l->settle == SETTLE_KEEP ? n : l->settle == SETTLE_REFUND_ONLY ? min_i64(n, real) : real;
+}
+
+int64_t expired_amount(const struct limit *l, const struct load *load)
+{
+    if (l->on_expire == EXPIRE_FULL) {
+        return load->of[l->unit];
+    }
+    if (l->on_expire == EXPIRE_NOTHING) {
+        return 0;
+    }
+    return l->unit == UNIT_TOKENS          ? load->of[UNIT_INPUT_TOKENS]
+           : l->unit == UNIT_OUTPUT_TOKENS ? 0
+                                           : load->of[l->unit];
+}
+
+static int64_t end_amount(const struct limit *l, const struct fact *f, int64_t n)
+{
+    switch (f->end) {
+    case END_CANCELLED: return 0;
+    case END_EXPIRED: return booked_amount(l, n, expired_amount(l, &f->load));
+    case END_SETTLED: return booked_amount(l, n, f->used.of[l->unit]);
+    default: return n;
+    }
+}
+
+/* When a charge entered its window: at the grant, or at the end of the lease. */
+static int64_t entered_us(const struct limit *l, const struct fact *f)
+{
+    return l->charge == CHARGE_AT_SETTLE ? f->end_us : f->granted_us;
+}
+
+static int64_t entered_wall_us(const struct limit *l, const struct fact *f, const struct charge *c)
+{
+    return l->charge == CHARGE_AT_SETTLE ? f->end_wall_us : c->wall_us;
+}
+
+/* Whether a charge is inside its window at an instant after it entered. */
+static bool inside(const struct limit *l, const struct fact *f, const struct charge *c,
+                   int64_t now_us, int64_t wall_us)
+{
+    if (l->window == WINDOW_ROLLING) {
+        return now_us < rolling_leave_us(l, entered_us(l, f));
+    }
+    if (l->window == WINDOW_CALENDAR) {
+        return period_number(l, entered_wall_us(l, f, c)) == period_number(l, wall_us);
+    }
+    return true;
+}
+
+/* What a charge amounts to, the lease's end and late settle taken into account. */
+static int64_t charge_amount(const struct limit *l, const struct fact *f, const struct charge *c)
+{
+    int64_t amount = c->n;
+    if (f->end != END_OPEN &&
+        (l->charge == CHARGE_AT_SETTLE || inside(l, f, c, f->end_us, f->end_wall_us))) {
+        amount = end_amount(l, f, c->n);
+    }
+    if (f->late && inside(l, f, c, f->late_us, f->late_wall_us)) {
+        amount = booked_amount(l, c->n, f->late_used.of[l->unit]);
+    }
+    return amount;
+}
+
+static bool is_held(const struct limit *l, const struct fact *f)
+{
+    return f->end == END_OPEN && (l->window == WINDOW_NONE || l->charge == CHARGE_AT_SETTLE);
+}
+
+/* --- Buckets: the whole story, told again --- */
+
+struct level {
+    int128 at; /* units × per_us */
+    int64_t amount, per_us, burst;
+    int64_t us;
+};
+
+static void refill(struct level *v, int64_t now_us)
+{
+    v->at += (int128)(now_us - v->us) * v->amount;
+    if (v->at > (int128)v->burst * v->per_us) {
+        v->at = (int128)v->burst * v->per_us;
+    }
+    v->us = now_us;
+}
+
+static void change_terms(struct level *v, const struct deed *d)
+{
+    bool born = d->kind == DEED_BORN;
+    v->at = born ? (int128)d->burst * d->per_us
+                 : v->at / v->per_us * d->per_us + v->at % v->per_us * d->per_us / v->per_us;
+    v->amount = d->amount;
+    v->per_us = d->per_us;
+    v->burst = d->burst;
+    v->us = d->at_us;
+    refill(v, d->at_us);
+}
+
+static int64_t bucket_level(const struct ident *id, const char *key, int64_t now_us)
+{
+    struct level v = {0, 0, 1, 0, 0};
+    for (size_t i = 0; i < id->deeds_n; i++) {
+        const struct deed *d = &id->deeds[i];
+        if (d->kind == DEED_BORN || d->kind == DEED_TERMS) {
+            if (d->kind == DEED_TERMS) {
+                refill(&v, d->at_us);
+            }
+            change_terms(&v, d);
+        } else if (d->kind != DEED_NOTE && strcmp(d->key, key) == 0) {
+            refill(&v, max_i64(v.us, d->at_us));
+            v.at = (d->kind == DEED_SET ? 0 : v.at) + (int128)d->amount * v.per_us;
+            refill(&v, v.us);
+        }
+    }
+    refill(&v, max_i64(v.us, now_us));
+    return (int64_t)floor_div(v.at, v.per_us);
+}
+
+/* --- Sums --- */
+
+static void add_charge(struct oracle *o, const struct ident *id, const struct charge *c,
+                       struct sum *s)
+{
+    const struct limit *l = id->limit;
+    const struct fact *f = &o->facts[c->fact];
+    if (is_held(l, f)) {
+        s->held += c->n;
+    } else if (!c->gone && l->window != WINDOW_NONE && l->window != WINDOW_BUCKET &&
+               inside(l, f, c, o->now_us, o->now_us + o->skew_us)) {
+        s->used += charge_amount(l, f, c);
+    }
+    if (l->slice_us && !c->gone && o->now_us < slice_leave_us(l, f->granted_us)) {
+        s->slice_used += c->n;
+    }
+}
+
+static struct sum work_out(struct oracle *o, size_t ident, const char *key)
+{
+    const struct ident *id = &o->idents[ident];
+    struct sum s = {0};
+    for (size_t i = 0; i < id->charges_n; i++) {
+        if (strcmp(id->charges[i].key, key) == 0) {
+            add_charge(o, id, &id->charges[i], &s);
+        }
+    }
+    if (id->window == WINDOW_BUCKET) {
+        s.free = bucket_level(id, key, o->now_us) - s.held;
+    } else {
+        s.free = limit_amount(id->limit) - s.used - s.held;
+    }
+    return s;
+}
+
+struct sum sum_of(struct oracle *o, size_t ident, const char *key)
+{
+    for (size_t i = 0; i < o->memos_n; i++) {
+        if (o->memos[i].ident == ident && strcmp(o->memos[i].key, key) == 0) {
+            return o->memos[i].sum;
+        }
+    }
+    struct sum s = work_out(o, ident, key);
+    if (o->memos_n < MEMO_MAX) {
+        struct memo *m = &o->memos[o->memos_n++];
+        m->ident = ident;
+        m->sum = s;
+        memcpy(m->key, key, strlen(key) + 1);
+    }
+    return s;
+}
+
+void forget_sums(struct oracle *o)
+{
+    o->memos_n = 0;
+}
+
+int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s)
+{
+    const struct ident *id = &o->idents[ident];
+    struct sum sum = {0};
+    for (size_t i = 0; i < id->charges_n; i++) {
+        const struct fact *f = &o->facts[id->charges[i].fact];
+        if (s->priority ? f->priority <= s->priority : strcmp(f->tenant, s->tenant) == 0) {
+            add_charge(o, id, &id->charges[i], &sum);
+        }
+    }
+    return sum.used + sum.held;
+}
+
+int64_t rolling_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us)
+{
+    const struct ident *id = &o->idents[ident];
+    int64_t used = 0;
+    for (size_t i = 0; i < id->charges_n; i++) {
+        const struct charge *c = &id->charges[i];
+        const struct fact *f = &o->facts[c->fact];
+        if (!c->gone && strcmp(c->key, key) == 0 && !is_held(id->limit, f) &&
+            at_us < rolling_leave_us(id->limit, entered_us(id->limit, f))) {
+            used += charge_amount(id->limit, f, c);
+        }
+    }
+    return used;
+}
+
+int64_t slice_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us)
+{
+    const struct ident *id = &o->idents[ident];
+    int64_t used = 0;
+    for (size_t i = 0; i < id->charges_n; i++) {
+        const struct charge *c = &id->charges[i];
+        if (!c->gone && strcmp(c->key, key) == 0 &&
+            at_us < slice_leave_us(id->limit, o->facts[c->fact].granted_us)) {
+            used += c->n;
+        }
+    }
+    return used;
+}
+
+size_t leave_times(struct oracle *o, size_t ident, int64_t *times, size_t max)
+{
+    const struct ident *id = &o->idents[ident];
+    size_t n = 0;
+    for (size_t i = 0; i < id->charges_n && n + 2 <= max; i++) {
+        const struct fact *f = &o->facts[id->charges[i].fact];
+        times[n++] = rolling_leave_us(id->limit, entered_us(id->limit, f));
+        if (id->limit->slice_us) {
+            times[n++] = slice_leave_us(id->limit, f->granted_us);
+        }
+    }
+    return n;
+}

@@ -1,0 +1,455 @@
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+
+static const char *const RESOURCES[] = {"alpha", "beta", "gamma"};
+static const char *const TENANTS[] = {"", "a", "b", "c"};
+static const char *const SESSIONS[] = {"", "s1", "s2", "s3"};
+static const char *const LABELS[] = {"", "team=x", "team=y\nenv=p"};
+static const char *const IDS[] = {"i1", "i2", "i3", "i4", "i5"};
+
+static const struct zone_change CHANGES[] = {
+    {0, INT64_C(3600) * US_PER_S},
+    {INT64_C(40) * US_PER_S, INT64_C(7200) * US_PER_S},
+    {INT64_C(200) * US_PER_S, INT64_C(3600) * US_PER_S},
+};
+static const struct zone ZONE = {CHANGES, 3};
+
+#define PICK(r, array) array[random_in(r, 0, (int64_t)(sizeof(array) / sizeof(array[0])) - 1)]
+
+/* --- Policies --- */
+
+static enum unit random_unit(struct random *r)
+{
+    static const enum unit UNITS[] = {UNIT_REQUESTS,     UNIT_TOKENS, UNIT_TOKENS,
+                                      UNIT_INPUT_TOKENS, UNIT_SLOTS,  UNIT_OUTPUT_TOKENS,
+                                      UNIT_USD};
+    return PICK(r, UNITS);
+}
+
+static int64_t random_amount(struct random *r, enum unit unit)
+{
+    switch (unit) {
+    case UNIT_REQUESTS: return random_in(r, 1, 12);
+    case UNIT_SLOTS: return random_in(r, 1, 5);
+    case UNIT_USD: return random_in(r, 1, 40) * PICOUSD_PER_USD / 7;
+    default: return random_in(r, 20, 400);
+    }
+}
+
+static void random_window(struct random *r, struct limit *l)
+{
+    static const int64_t PERS[] = {7, 1000, US_PER_S, 10 * US_PER_S, US_PER_MIN, 3 * US_PER_MIN};
+    static const enum window_kind KINDS[] = {WINDOW_ROLLING, WINDOW_ROLLING,  WINDOW_BUCKET,
+                                             WINDOW_NONE,    WINDOW_CALENDAR, WINDOW_LIFETIME};
+    l->window = l->unit == UNIT_SLOTS ? WINDOW_NONE : PICK(r, KINDS);
+    if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
+        l->per_us = PICK(r, PERS);
+        l->guard_us = random_chance(r, 50) ? 0 : random_in(r, 0, l->per_us / 4);
+        l->burst = random_in(r, 1, 2 * l->amount);
+    }
+    if (l->window == WINDOW_ROLLING && random_chance(r, 20)) {
+        l->slice_us = max_i64(1, l->per_us / random_in(r, 2, 10));
+    }
+    if (l->window == WINDOW_CALENDAR) {
+        l->step = (enum calendar_step)random_in(r, STEP_SECOND, STEP_DAY);
+        l->zone = random_chance(r, 50) ? &ZONE : NULL;
+    }
+    if (l->window == WINDOW_LIFETIME) {
+        l->amount *= 8;
+    }
+}
+
+static void random_limit(struct random *r, struct limit *l, int number, bool scoped)
+{
+    memset(l, 0, sizeof(*l));
+    l->unit = random_unit(r);
+    l->amount = random_amount(r, l->unit);
+    random_window(r, l);
+    snprintf(l->name, sizeof(l->name), "%s-%d", unit_name(l->unit), number);
+    l->scope =
+        scoped && random_chance(r, 50) ? (enum scope)random_in(r, 0, SCOPE_LABEL) : SCOPE_RESOURCE;
+    if (l->scope == SCOPE_LABEL) {
+        strcpy(l->label, "team");
+    }
+    l->exceed = random_chance(r, 12) ? EXCEED_REFUSE : EXCEED_WAIT;
+    l->charge = random_chance(r, 30) ? CHARGE_AT_SETTLE : CHARGE_AT_GRANT;
+    l->settle = (enum settle_rule)random_in(r, 0, 2);
+    l->on_expire = (enum expire_rule)random_in(r, 0, 2);
+    l->headroom_ppm = random_chance(r, 20) ? (int32_t)random_in(r, 0, 300000) : 0;
+    l->warn_ppm = random_chance(r, 20) ? 800000 : 0;
+}
+
+static void random_reserves(struct random *r, struct resource *x)
+{
+    x->reserves_n = (size_t)random_in(r, 1, 2);
+    for (size_t i = 0; i < x->reserves_n; i++) {
+        x->reserves[i].share_ppm = (int32_t)random_in(r, 100000, 500000);
+        if (random_chance(r, 50)) {
+            strcpy(x->reserves[i].tenant, TENANTS[1 + i]);
+        } else {
+            x->reserves[i].priority = (int)random_in(r, 1, 4) + (int)i;
+        }
+    }
+}
+
+/* A pool's limits must agree in everything. */
+static void add_pool(struct random *r, struct world_policy *p)
+{
+    struct limit pool;
+    random_limit(r, &pool, 90, random_chance(r, 20));
+    pool.scope = pool.scope == SCOPE_MODEL ? SCOPE_RESOURCE : pool.scope;
+    strcpy(pool.shared, "pool");
+    for (size_t i = 0; i < p->policy.resources_n; i++) {
+        struct resource *x = &p->resources[i];
+        if (x->limits_n < 5 && random_chance(r, 80)) {
+            x->limits[x->limits_n++] = pool;
+        }
+    }
+}
+
+static struct world_policy *new_policy(struct world *w)
+{
+    struct world_policy *p = calloc(1, sizeof(*p));
+    w->policies = realloc(w->policies, (w->policies_n + 1) * sizeof(*w->policies));
+    if (!p || !w->policies) {
+        abort();
+    }
+    w->policies[w->policies_n++] = p;
+    return p;
+}
+
+static void random_resource(struct random *r, struct resource *x, const char *name, bool scoped,
+                            bool ageing)
+{
+    memset(x, 0, sizeof(*x));
+    strcpy(x->name, name);
+    strcpy(x->model, random_chance(r, 50) ? "m" : name);
+    x->limits_n = (size_t)random_in(r, 1, 3);
+    for (size_t i = 0; i < x->limits_n; i++) {
+        random_limit(r, &x->limits[i], (int)i, scoped);
+    }
+    x->line_len_max = random_chance(r, 10) ? random_in(r, 1, 5) : 40;
+    x->tenant_line_len_max = random_chance(r, 10) ? random_in(r, 1, 3) : 40;
+    x->ageing_us = ageing && random_chance(r, 60) ? random_in(r, 1, 20) * US_PER_S : 0;
+    if (random_chance(r, 25)) {
+        random_reserves(r, x);
+    }
+}
+
+static struct world_policy *random_policy(struct world *w)
+{
+    struct random *r = &w->random;
+    struct world_policy *p = new_policy(w);
+    bool scoped = random_chance(r, 50), ageing = random_chance(r, 25);
+    p->policy.resources = p->resources;
+    p->policy.weights = p->weights;
+    p->policy.resources_n = (size_t)random_in(r, 1, 3);
+    for (size_t i = 0; i < p->policy.resources_n; i++) {
+        random_resource(r, &p->resources[i], RESOURCES[i], scoped, ageing);
+    }
+    if (random_chance(r, 40)) {
+        add_pool(r, p);
+    }
+    p->policy.weights_n = random_chance(r, 50) ? 2 : 0;
+    for (size_t i = 0; i < p->policy.weights_n; i++) {
+        strcpy(p->weights[i].tenant, TENANTS[1 + i]);
+        p->weights[i].weight = (int32_t)random_in(r, 1, 5);
+    }
+    p->policy.leases_max = random_chance(r, 5) ? random_in(r, 3, 30) : 100000;
+    p->policy.counters_max = 100000;
+    return p;
+}
+
+/* The same policy with some things changed: amounts, a limit more or less, a resource less. */
+static struct world_policy *changed_policy(struct world *w)
+{
+    struct random *r = &w->random;
+    struct world_policy *p = new_policy(w);
+    *p = *w->policy;
+    p->policy.resources = p->resources;
+    p->policy.weights = p->weights;
+    for (size_t i = 0; i < p->policy.resources_n; i++) {
+        struct resource *x = &p->resources[i];
+        for (size_t k = 0; k < x->limits_n; k++) {
+            struct limit *l = &x->limits[k];
+            if (!l->shared[0] && random_chance(r, 30)) {
+                l->amount = random_amount(r, l->unit) * (l->window == WINDOW_LIFETIME ? 8 : 1);
+                l->burst = l->window == WINDOW_BUCKET ? random_in(r, 1, 2 * l->amount) : 0;
+            }
+        }
+        if (x->limits_n > 1 && !x->limits[x->limits_n - 1].shared[0] && random_chance(r, 20)) {
+            x->limits_n--;
+        }
+        if (x->limits_n < 5 && random_chance(r, 20)) {
+            random_limit(r, &x->limits[x->limits_n++], 10 + (int)w->policies_n, true);
+        }
+    }
+    if (p->policy.resources_n > 1 && random_chance(r, 15)) {
+        p->policy.resources_n--;
+    }
+    return p;
+}
+
+/* --- Clients --- */
+
+void world_init(struct world *w, uint64_t seed)
+{
+    memset(w, 0, sizeof(*w));
+    w->random.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 12345;
+    w->clients = calloc(CLIENTS_MAX, sizeof(*w->clients));
+    if (!w->clients) {
+        abort();
+    }
+    struct random *r = &w->random;
+    w->now_us = random_chance(r, 50) ? random_in(r, 0, 1000) : INT64_C(1774748700000000);
+    w->busy = (int)random_in(r, 20, 60);
+    w->holds = random_chance(r, 40);
+    w->parents = random_chance(r, 30);
+    w->crashes = random_chance(r, 30);
+    w->reloads = random_chance(r, 40);
+    w->skews = random_chance(r, 30);
+    w->late_ticks = random_chance(r, 15);
+    w->policy = random_policy(w);
+}
+
+void world_release(struct world *w)
+{
+    for (size_t i = 0; i < w->policies_n; i++) {
+        free(w->policies[i]);
+    }
+    free(w->policies);
+    free(w->clients);
+}
+
+static int64_t random_pause(struct random *r)
+{
+    switch (random_in(r, 0, 9)) {
+    case 0:
+    case 1:
+    case 2: return 0;
+    case 3: return random_in(r, 0, 5);
+    case 4:
+    case 5: return random_in(r, 0, US_PER_S);
+    case 6:
+    case 7:
+    case 8: return random_in(r, 0, 8 * US_PER_S);
+    default:
+        return random_in(r, 0, 100) < 3 ? random_in(r, 0, 3 * US_PER_H)
+                                        : random_in(r, 0, 40 * US_PER_S);
+    }
+}
+
+static void random_load(struct random *r, const struct resource *x, struct load *load)
+{
+    memset(load, 0, sizeof(*load));
+    load->of[UNIT_REQUESTS] = 1;
+    load->of[UNIT_SLOTS] = 1;
+    int64_t input = random_in(r, 0, 60), output = random_in(r, 0, 60);
+    if (random_chance(r, 10)) {
+        input *= 5;
+    }
+    load->of[UNIT_INPUT_TOKENS] = input;
+    load->of[UNIT_OUTPUT_TOKENS] = output;
+    load->of[UNIT_TOKENS] = input + output;
+    load->of[UNIT_USD] = random_chance(r, 30) ? 0 : random_in(r, 1, 3) * PICOUSD_PER_USD / 11;
+    (void)x;
+}
+
+static caller_id random_caller(struct world *w)
+{
+    int64_t back = random_chance(&w->random, 90) ? 30 : 400;
+    int64_t first = max_i64(1, (int64_t)w->callers - back);
+    return (caller_id)random_in(&w->random, first, (int64_t)max_i64(1, (int64_t)w->callers));
+}
+
+/* Someone who holds a lease that has not ended, or anyone. */
+static caller_id random_holder(struct world *w)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        caller_id c = random_caller(w);
+        if (w->clients[c].lease && !w->clients[c].ended) {
+            return c;
+        }
+    }
+    return random_caller(w);
+}
+
+static caller_id random_ticketed(struct world *w)
+{
+    for (int tries = 0; tries < 20; tries++) {
+        caller_id c = random_caller(w);
+        if (w->clients[c].ticket) {
+            return c;
+        }
+    }
+    return random_caller(w);
+}
+
+static void next_acquire(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    struct acquire *a = &h->event.acquire;
+    const struct policy *p = &w->policy->policy;
+    size_t i = (size_t)random_in(r, 0, (int64_t)p->resources_n - 1);
+    a->resource = text_of(random_chance(r, 99) ? p->resources[i].name : "unknown");
+    random_load(r, &p->resources[i], &a->load);
+    a->priority = random_chance(r, 60) ? PRIORITY_DEFAULT : (int)random_in(r, 1, 10);
+    a->tenant = text_of(PICK(r, TENANTS));
+    a->session = text_of(PICK(r, SESSIONS));
+    a->labels = text_of(PICK(r, LABELS));
+    a->id = text_of(random_chance(r, 8) ? PICK(r, IDS) : "");
+    h->parent = w->parents && random_chance(r, 30) ? random_holder(w) : 0;
+    a->wait_us = random_chance(r, 15) ? 0 : random_in(r, 1, 60 * US_PER_S);
+    a->wait_us = random_chance(r, 5) ? random_in(r, 1, WAIT_US_MAX) : a->wait_us;
+    a->hold_us = w->holds && random_chance(r, 40) ? random_in(r, 1, 10 * US_PER_S) : 0;
+    a->lease_us = random_chance(r, 80) ? random_in(r, 1, 60 * US_PER_S) : random_in(r, 1, 20);
+}
+
+static void next_release(struct world *w, struct happening *h)
+{
+    h->event.kind = EVENT_RELEASE;
+    h->event.any_tenant = true;
+    h->subject = random_holder(w);
+    w->clients[h->subject].ended = random_chance(&w->random, 90);
+    h->usage_percent = random_chance(&w->random, 30)   ? -1
+                       : random_chance(&w->random, 10) ? (int)random_in(&w->random, 100, 300)
+                                                       : (int)random_in(&w->random, 0, 100);
+}
+
+static void next_rare(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    int64_t dice = random_in(r, 0, 99);
+    if (dice < 4 && w->crashes) {
+        h->kind = random_chance(r, 50) ? WORLD_CRASH : WORLD_SYNC;
+    } else if (dice < 30 && w->crashes) {
+        h->kind = WORLD_SYNC;
+    } else if (dice < 36 && w->reloads) {
+        h->event.kind = EVENT_CONFIGURE;
+        w->policy = changed_policy(w);
+        h->event.policy = &w->policy->policy;
+    } else if (dice < 50 && w->skews) {
+        h->event.kind = EVENT_CLOCK;
+        w->skew_us += random_in(r, 0, 2 * US_PER_S);
+        h->event.skew_us = w->skew_us;
+    } else {
+        h->event.kind = EVENT_TICK;
+    }
+}
+
+static void next_event(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    int64_t dice = random_in(r, 0, 99);
+    if (dice < w->busy && w->callers + 1 < CLIENTS_MAX) {
+        h->event.kind = EVENT_ACQUIRE;
+        next_acquire(w, h);
+    } else if (dice < 75) {
+        next_release(w, h);
+    } else if (dice < 80) {
+        h->event.kind = EVENT_HANGUP;
+        h->subject = random_caller(w);
+    } else if (dice < 84) {
+        h->event.kind = EVENT_CANCEL;
+        h->event.any_tenant = random_chance(r, 50);
+        h->event.tenant = text_of(PICK(r, TENANTS));
+        h->subject = w->holds && random_chance(r, 50) ? random_ticketed(w) : 0;
+        h->event.cancel.id = h->subject ? TEXT_NONE : text_of(PICK(r, IDS));
+    } else if (dice < 88 && w->holds) {
+        h->event.kind = EVENT_RESUME;
+        h->event.any_tenant = true;
+        h->subject = random_ticketed(w);
+        h->event.resume.hold_us = random_chance(r, 70) ? random_in(r, 1, 10 * US_PER_S) : 0;
+    } else if (dice < 91) {
+        h->event.kind = EVENT_RENEW;
+        h->event.any_tenant = true;
+        h->subject = random_holder(w);
+        h->event.renew.lease_us = random_in(r, 1, 90 * US_PER_S);
+    } else {
+        next_rare(w, h);
+    }
+}
+
+void world_next(struct world *w, struct happening *h)
+{
+    memset(h, 0, sizeof(*h));
+    w->now_us += random_pause(&w->random);
+    h->event.now_us = w->now_us;
+    if (w->policies_n == 1 && w->callers == 0) {
+        w->callers = 1;
+        h->event.kind = EVENT_CONFIGURE;
+        h->event.policy = &w->policy->policy;
+        return;
+    }
+    next_event(w, h);
+    if (h->kind == WORLD_EVENT && h->event.kind != EVENT_HANGUP && h->event.kind != EVENT_TICK &&
+        h->event.kind != EVENT_CLOCK && h->event.kind != EVENT_CONFIGURE) {
+        w->callers = w->callers + 1 < CLIENTS_MAX ? w->callers + 1 : w->callers;
+        h->event.caller = w->callers;
+    }
+}
+
+static struct client *client_of(struct world *w, caller_id caller)
+{
+    return caller > 0 && caller < CLIENTS_MAX ? &w->clients[caller] : NULL;
+}
+
+void world_see(struct world *w, const struct effects *effects)
+{
+    for (size_t i = 0; i < effects->len; i++) {
+        const struct effect *f = &effects->at[i];
+        struct client *c = client_of(w, f->caller);
+        if (f->kind == EFFECT_GRANT && c) {
+            c->lease = f->grant.lease;
+            c->held = f->grant.held;
+        } else if (f->kind == EFFECT_WAIT && c) {
+            c->ticket = f->wait.ticket;
+        }
+    }
+}
+
+void world_crash(struct world *w, const struct record *records, size_t n)
+{
+    for (size_t c = 0; c < CLIENTS_MAX; c++) {
+        struct client *client = &w->clients[c];
+        bool known = false;
+        for (size_t i = 0; client->lease && i < n && !known; i++) {
+            known = records[i].kind == RECORD_GRANT && records[i].lease == client->lease;
+        }
+        client->lease = known ? client->lease : 0;
+        client->ticket = 0;
+    }
+    w->skew_us = 0;
+}
+
+bool world_resolve(const struct world *w, const struct happening *h, struct event *event)
+{
+    *event = h->event;
+    const struct client *c = &w->clients[h->subject];
+    switch (event->kind) {
+    case EVENT_ACQUIRE:
+        event->acquire.parent = h->parent ? w->clients[h->parent].lease : 0;
+        return true;
+    case EVENT_HANGUP: event->caller = h->subject; return true;
+    case EVENT_RESUME: event->resume.ticket = c->ticket; return c->ticket != 0;
+    case EVENT_CANCEL:
+        event->cancel.ticket = h->subject ? c->ticket : 0;
+        return !h->subject || c->ticket;
+    case EVENT_RENEW: event->renew.lease = c->lease; return c->lease != 0;
+    case EVENT_RELEASE:
+        event->release.lease = c->lease;
+        event->release.has_usage = h->usage_percent >= 0;
+        for (size_t u = 0; u < UNIT_COUNT && h->usage_percent >= 0; u++) {
+            event->release.usage.of[u] = u == UNIT_SLOTS || u == UNIT_REQUESTS
+                                             ? c->held.of[u]
+                                             : mul_div_sat(c->held.of[u], h->usage_percent, 100);
+        }
+        return c->lease != 0;
+    default: return true;
+    }
+}
