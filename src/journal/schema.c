@@ -68,15 +68,20 @@ int schema_number(sqlite3 *db, const char *sql, sqlite3_int64 *number)
     return rc == SQLITE_ROW ? SQLITE_OK : end != SQLITE_OK ? end : SQLITE_ERROR;
 }
 
+/* The shell's own .recover is missing from some builds, Debian's among them; .dump reads a damaged
+ * table from both ends. */
 int schema_damaged(const char *path, const char *words, struct buf *why)
 {
-    buf_addf(
-        why,
-        "%s is damaged (%s) and was left as it is; to keep what can still be read, move it and "
-        "its -wal file aside and recover: mv %s %s.damaged; mv %s-wal %s.damaged-wal; sqlite3 "
-        "%s.damaged .recover | sqlite3 %s; or start without it: what is then held or used "
-        "counts as not granted",
-        path, words, path, path, path, path, path, path);
+    buf_addf(why,
+             "%s is damaged (%s) and was left as it is; to keep what can still be read: ", path,
+             words);
+    buf_addf(why, "mv %s %s.damaged; mv %s-wal %s.damaged-wal; ", path, path, path, path);
+    buf_addf(why,
+             "(sqlite3 %s.damaged .dump | sed 's/^ROLLBACK.*/COMMIT;/'; "
+             "echo 'PRAGMA application_id=%d; PRAGMA user_version=%d;') | sqlite3 %s; ",
+             path, SCHEMA_APPLICATION_ID, JOURNAL_SCHEMA_VERSION, path);
+    buf_add_str(why, "or move it aside and start anew: what was held or used so far is then not "
+                     "counted");
     return ERR_STORE_DAMAGED;
 }
 

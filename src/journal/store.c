@@ -525,20 +525,29 @@ void store_checkpoint(struct store *s)
     checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
 }
 
-/* Whether so much of the file is free that some of it should be given back. */
-static bool mostly_free(struct store *s)
+static int64_t free_pages(struct store *s)
 {
     sqlite3_int64 pages = 0;
-    sqlite3_int64 free_pages = 0;
-    return schema_number(s->db, "PRAGMA page_count", &pages) == SQLITE_OK &&
-           schema_number(s->db, "PRAGMA freelist_count", &free_pages) == SQLITE_OK &&
-           free_pages > STORE_FREE_PAGES_MAX && free_pages > pages / 2;
+    return schema_number(s->db, "PRAGMA freelist_count", &pages) == SQLITE_OK ? pages : 0;
+}
+
+/* Gives some pages back if most of the file is free. False where there is no more to give; a store
+ * that was rebuilt from a dump may not be able to give any. */
+static bool give_back(struct store *s)
+{
+    sqlite3_int64 pages = 0;
+    int64_t before = free_pages(s);
+    if (before <= STORE_FREE_PAGES_MAX ||
+        schema_number(s->db, "PRAGMA page_count", &pages) != SQLITE_OK || before <= pages / 2) {
+        return false;
+    }
+    return sqlite3_exec(s->db, "PRAGMA incremental_vacuum(500)", NULL, NULL, NULL) == SQLITE_OK &&
+           free_pages(s) < before;
 }
 
 void store_tidy(struct store *s, bool *more)
 {
-    *more = mostly_free(s) &&
-            sqlite3_exec(s->db, "PRAGMA incremental_vacuum(500)", NULL, NULL, NULL) == SQLITE_OK;
+    *more = give_back(s);
     if (*more) {
         return;
     }

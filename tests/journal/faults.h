@@ -1,0 +1,21 @@
+/*
+ * A disk that fails on purpose: a thin SQLite VFS in front of the real one.
+ *
+ * Operations that change files or make sure of them (open, write, truncate, sync, shared memory)
+ * are counted; the one whose turn has come fails, once or from then on. For tests only.
+ */
+#ifndef SLUICE_TESTS_JOURNAL_FAULTS_H
+#define SLUICE_TESTS_JOURNAL_FAULTS_H
+
+#include <stdbool.h>
+
+/* Puts the failing disk in front, for all stores opened from now on. Once a process. */
+void faults_install(void);
+
+/* Lets operation number `nth` (from 1) fail; `lasting`: and all after it. 0: none. */
+void faults_set(int nth, bool lasting);
+
+/* Operations counted since faults_set. */
+int faults_count(void);
+
+#endif
