@@ -96,7 +96,7 @@ static void read_key(struct problems *p, const struct place *at, const struct no
         problem_add(p, n->line, "%s: a key has a \"name\" and a \"hash\"", place_text(at, where));
         return;
     }
-    if (d.hash.line && !key_hash_read(d.hash.text, key->hash)) {
+    if (d.hash.line > 0 && !key_hash_read(d.hash.text, key->hash)) {
         problem_add(p, d.hash.line,
                     "%s.hash: \"%.*s\" is not \"sha256:\" and 64 hexadecimal digits",
                     place_text(at, where), shown_len(d.hash.text), d.hash.text.at);
@@ -104,6 +104,25 @@ static void read_key(struct problems *p, const struct place *at, const struct no
     name_copy(key->name, d.name.text);
     name_copy(key->tenant, d.tenant.text);
     key->rights = d.rights ? read_rights(p, at, d.rights) : RIGHT_ACQUIRE | RIGHT_READ;
+}
+
+/* The newest key against those before it. */
+static void check_twin(struct problems *p, int line, const struct config *config)
+{
+    static const unsigned char none[KEY_HASH_LEN];
+    const struct api_key *key = &config->keys[config->keys_n - 1];
+    for (const struct api_key *other = config->keys; other < key; other++) {
+        if (key->name[0] && strcmp(other->name, key->name) == 0) {
+            problem_add(p, line, "keys: two keys are called \"%s\"", key->name);
+            return;
+        }
+        if (memcmp(other->hash, none, KEY_HASH_LEN) != 0 &&
+            memcmp(other->hash, key->hash, KEY_HASH_LEN) == 0) {
+            problem_add(p, line, "keys: \"%s\" and \"%s\" have the same hash", other->name,
+                        key->name);
+            return;
+        }
+    }
 }
 
 void keys_read(struct problems *p, const struct node *list, struct config *config)
@@ -126,11 +145,6 @@ void keys_read(struct problems *p, const struct node *list, struct config *confi
         struct api_key *key = &config->keys[config->keys_n];
         read_key(p, &here, n, key);
         config->keys_n++;
-        for (size_t i = 0; i + 1 < config->keys_n; i++) {
-            if (key->name[0] && strcmp(config->keys[i].name, key->name) == 0) {
-                problem_add(p, n->line, "keys: two keys are called \"%s\"", key->name);
-                break;
-            }
-        }
+        check_twin(p, n->line, config);
     }
 }

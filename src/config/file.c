@@ -178,7 +178,7 @@ static void read_listen(struct problems *p, const struct node *n, struct config 
 
 static void read_store(struct problems *p, const struct word *w, struct config *config)
 {
-    struct text store = w->line ? w->text : TEXT(STORE_DEFAULT);
+    struct text store = w->line > 0 ? w->text : TEXT(STORE_DEFAULT);
     if (store.len == 0 || store.len > STORE_LEN_MAX) {
         problem_add(p, w->line, "store: a path has 1 to %d bytes", STORE_LEN_MAX);
     } else if (memmem(store.at, store.len, "://", 3)) {
@@ -193,7 +193,7 @@ static void read_store(struct problems *p, const struct word *w, struct config *
 
 static int64_t or_default(const struct setting *s, int64_t fallback)
 {
-    return s->line ? s->value : fallback;
+    return s->line > 0 ? s->value : fallback;
 }
 
 static void apply_server(const struct server_draft *d, struct config *config)

@@ -85,6 +85,7 @@ const struct section limit_section = {"Limits (`resources.NAME.limits[]`)", limi
 /* `per`, understood. */
 struct per {
     bool given;
+    bool bad; /* and reported */
     bool lifetime;
     bool word; /* a step of the calendar by name */
     enum calendar_step step;
@@ -132,7 +133,8 @@ complain(struct build *b, int line, const char *key, const char *format, ...)
 static void read_per(struct build *b)
 {
     const struct word *w = &b->draft->per;
-    if (!w->line) {
+    b->per.bad = w->line < 0;
+    if (w->line <= 0) {
         return;
     }
     b->per.given = true;
@@ -149,6 +151,7 @@ static void read_per(struct build *b)
         }
     }
     if (!config_read_duration(w->text, &b->per.us) || b->per.us < 1 || b->per.us > PER_US_MAX) {
+        b->per.bad = true;
         complain(b, w->line, "per", "\"%.*s\" is not %s, at most 366d", shown_len(w->text),
                  w->text.at,
                  "a time: a duration (30s, 1m30s, 24h), second, minute, hour, day, "
@@ -160,7 +163,7 @@ static void read_scope(struct build *b)
 {
     static const char *const names[] = {"resource", "tenant", "session", "model"};
     const struct word *w = &b->draft->scope;
-    if (!w->line) {
+    if (w->line <= 0) {
         return;
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -190,11 +193,11 @@ static bool read_units(const struct build *b, struct text t, int64_t *out)
 
 static void read_quantity(struct build *b, const char *key, const struct word *w, int64_t *out)
 {
-    if (w->line && !read_units(b, w->text, out)) {
+    if (w->line > 0 && !read_units(b, w->text, out)) {
         complain(b, w->line, key, "\"%.*s\" is not %s", shown_len(w->text), w->text.at,
                  b->limit->unit == UNIT_USD
                      ? "an amount in USD: a number above 0 and at most 1000000, as in 50 or 0.25"
-                     : "an amount: a whole number above 0, as in 500, 1.5k, 2M");
+                     : "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M");
     }
 }
 
@@ -218,7 +221,7 @@ static enum window_kind default_window(const struct build *b)
     if (b->limit->unit == UNIT_SLOTS) {
         return WINDOW_NONE;
     }
-    if (d->zone.line || (b->per.word && b->per.step == STEP_MONTH)) {
+    if (d->zone.line > 0 || (b->per.word && b->per.step == STEP_MONTH)) {
         return WINDOW_CALENDAR;
     }
     if (b->per.word && b->per.step == STEP_DAY && !d->shorthand) {
@@ -241,7 +244,7 @@ static void check_per(struct build *b)
         return;
     }
     if (b->limit->unit == UNIT_SLOTS) {
-        complain(b, d->window.line ? d->window.line : d->line, "window",
+        complain(b, d->window.line > 0 ? d->window.line : d->line, "window",
                  "slots are calls in flight, which have no window but none");
     } else if (!b->per.given) {
         if (window != WINDOW_LIFETIME) {
@@ -264,7 +267,7 @@ static void check_per(struct build *b)
 static void build_window(struct build *b)
 {
     const struct limit_draft *d = b->draft;
-    b->limit->window = d->window.line ? (enum window_kind)d->window.value : default_window(b);
+    b->limit->window = d->window.line > 0 ? (enum window_kind)d->window.value : default_window(b);
     check_per(b);
     if (b->limit->window == WINDOW_CALENDAR) {
         b->limit->step = b->per.step;
@@ -273,7 +276,7 @@ static void build_window(struct build *b)
     }
     if (b->limit->window != WINDOW_BUCKET) {
         b->limit->burst = 0;
-        if (d->burst.line) {
+        if (d->burst.line > 0) {
             complain(b, d->burst.line, "burst", "only a bucket has one, and this window is %s",
                      window_choices[b->limit->window]);
         }
@@ -285,17 +288,17 @@ static void build_guard(struct build *b)
     const struct setting *guard = &b->draft->guard;
     struct limit *l = b->limit;
     if (l->window != WINDOW_ROLLING && l->window != WINDOW_BUCKET) {
-        if (guard->line) {
+        if (guard->line > 0) {
             complain(b, guard->line, "guard",
                      "only rolling and bucket windows have one, and this window is %s",
                      window_choices[l->window]);
         }
         return;
     }
-    if (guard->line && guard->value > l->per_us && l->per_us) {
+    if (guard->line > 0 && guard->value > l->per_us && l->per_us) {
         complain(b, guard->line, "guard", "longer than the window itself");
     }
-    l->guard_us = min_i64(guard->line ? guard->value : GUARD_DEFAULT_US, l->per_us);
+    l->guard_us = min_i64(guard->line > 0 ? guard->value : GUARD_DEFAULT_US, l->per_us);
 }
 
 static void build_pace(struct build *b)
@@ -303,16 +306,16 @@ static void build_pace(struct build *b)
     const struct setting *pace = &b->draft->pace;
     struct limit *l = b->limit;
     if (l->window != WINDOW_ROLLING) {
-        if (pace->line && pace->value) {
+        if (pace->line > 0 && pace->value) {
             complain(b, pace->line, "pace", "only rolling windows are paced, and this one is %s",
                      window_choices[l->window]);
         }
         return;
     }
-    if (pace->line && pace->value >= l->per_us && l->per_us) {
+    if (pace->line > 0 && pace->value >= l->per_us && l->per_us) {
         complain(b, pace->line, "pace", "not shorter than the window itself");
     }
-    int64_t slice_us = pace->line ? pace->value : b->rule->slice_us;
+    int64_t slice_us = pace->line > 0 ? pace->value : b->rule->slice_us;
     l->slice_us = slice_us < l->per_us ? slice_us : 0;
 }
 
@@ -351,21 +354,21 @@ static void build_zone(struct build *b)
 {
     const struct word *w = &b->draft->zone;
     if (b->limit->window != WINDOW_CALENDAR) {
-        if (w->line) {
+        if (w->line > 0) {
             complain(b, w->line, "zone", "only calendar windows have one, and this window is %s",
                      window_choices[b->limit->window]);
         }
         return;
     }
-    struct text name = w->line ? w->text : text_of(b->rule->zone);
+    struct text name = w->line > 0 ? w->text : text_of(b->rule->zone);
     if (name.len && !text_equal(name, TEXT("UTC"))) {
-        b->limit->zone = zone_named(b, name, w->line ? w->line : b->draft->line);
+        b->limit->zone = zone_named(b, name, w->line > 0 ? w->line : b->draft->line);
     }
 }
 
 static void refuse_unused(struct build *b, const struct setting *s, const char *key)
 {
-    if (s->line) {
+    if (s->line > 0) {
         complain(b, s->line, key, "means nothing for what is only held while in flight");
     }
 }
@@ -375,11 +378,11 @@ static void build_rules(struct build *b)
     const struct limit_draft *d = b->draft;
     struct limit *l = b->limit;
     l->exceed = l->unit == UNIT_USD ? EXCEED_REFUSE : EXCEED_WAIT;
-    if (d->exceed.line && d->exceed.value == EXCEED_DOWNGRADE) {
+    if (d->exceed.line > 0 && d->exceed.value == EXCEED_DOWNGRADE) {
         complain(b, d->exceed.line, "exceed",
                  "\"downgrade\" needs routes, which are not supported by this version; "
                  "use wait or refuse");
-    } else if (d->exceed.line) {
+    } else if (d->exceed.line > 0) {
         l->exceed = (enum exceed)d->exceed.value;
     }
     l->on_expire = (enum expire_rule)d->on_expire.value;
@@ -393,12 +396,12 @@ static void build_rules(struct build *b)
         refuse_unused(b, &d->on_expire, "on_expire");
         return;
     }
-    l->charge = d->charge.line ? (enum charge_rule)d->charge.value : b->rule->charge;
+    l->charge = d->charge.line > 0 ? (enum charge_rule)d->charge.value : b->rule->charge;
     l->settle = b->rule->settle;
-    if (l->charge == CHARGE_AT_SETTLE && d->charge.line) {
+    if (l->charge == CHARGE_AT_SETTLE && d->charge.line > 0) {
         l->settle = SETTLE_TRUE_UP; /* charged by what was used, that is: unless said otherwise */
     }
-    if (d->settle.line) {
+    if (d->settle.line > 0) {
         l->settle = (enum settle_rule)d->settle.value;
     }
 }
@@ -418,15 +421,15 @@ static void build_name(struct build *b)
     static const char *const scopes[] = {"", "/tenant", "/session", "/model", "/"};
     const struct limit_draft *d = b->draft;
     struct limit *l = b->limit;
-    if (d->shared.line) {
+    if (d->shared.line > 0) {
         memcpy(l->shared, d->shared.text.at, d->shared.text.len);
     }
-    if (d->name.line || d->shared.line) {
-        struct text name = d->name.line ? d->name.text : d->shared.text;
+    if (d->name.line > 0 || d->shared.line > 0) {
+        struct text name = d->name.line > 0 ? d->name.text : d->shared.text;
         memcpy(l->name, name.at, name.len);
         return;
     }
-    struct text per = d->per.line ? d->per.text : TEXT("in_flight");
+    struct text per = d->per.line > 0 ? d->per.text : TEXT("in_flight");
     if (b->per.given && l->window == WINDOW_LIFETIME) {
         per = TEXT("lifetime");
     }
@@ -479,7 +482,7 @@ static void join_pool(struct build *b)
 /* `{shared: POOL}`, perhaps with a name, and nothing else. */
 static bool only_refers(const struct limit_draft *d)
 {
-    return d->shared.line && d->keys == (d->name.line ? 2u : 1u);
+    return d->shared.line > 0 && d->keys == (d->name.line ? 2u : 1u);
 }
 
 static void build_reference(struct build *b)
@@ -494,7 +497,7 @@ static void build_reference(struct build *b)
         return;
     }
     *b->limit = pool->limit;
-    if (d->name.line) {
+    if (d->name.line > 0) {
         memset(b->limit->name, 0, sizeof(b->limit->name));
         memcpy(b->limit->name, d->name.text.at, d->name.text.len);
     }
@@ -511,15 +514,20 @@ static const struct profile_rule *rule_for(const struct build *b, const struct p
 static void build_limit(struct build *b, const struct profile *profile)
 {
     const struct limit_draft *d = b->draft;
-    if (!d->unit.line) {
+    if (d->unit.line == 0) {
         complain(b, d->line, NULL, "\"unit\" is missing");
-        return;
+    }
+    if (d->unit.line <= 0) {
+        return; /* nothing else can be judged without it */
     }
     b->limit->unit = (enum unit)d->unit.value;
     read_per(b);
     read_scope(b);
     read_amounts(b);
     b->rule = rule_for(b, profile);
+    if (b->per.bad || d->window.line < 0) {
+        return;
+    }
     build_window(b);
     build_guard(b);
     build_pace(b);
@@ -527,7 +535,7 @@ static void build_limit(struct build *b, const struct profile *profile)
     build_rules(b);
     check_headroom(b);
     build_name(b);
-    if (d->shared.line && b->good) {
+    if (d->shared.line > 0 && b->good) {
         join_pool(b);
     }
 }
@@ -536,7 +544,7 @@ bool limit_build(struct limit_context *c, const struct place *at, const struct l
                  const struct profile *profile, struct limit *limit)
 {
     memset(limit, 0, sizeof(*limit));
-    struct build b = {.c = c, .at = at, .draft = draft, .limit = limit, .good = true};
+    struct build b = {.c = c, .at = at, .draft = draft, .limit = limit, .good = !draft->broken};
     if (only_refers(draft)) {
         build_reference(&b);
     } else {

@@ -21,6 +21,7 @@
 struct limit_draft {
     int line;
     size_t keys;    /* how many are given */
+    bool broken;    /* a problem was found in it */
     bool shorthand; /* of a key like rpm: the profile says what kind of window a day has */
     struct word name, amount, burst, per, zone, shared, scope;
     struct setting unit, window, guard, headroom, settle, on_expire, charge, exceed, warn_at, pace;

@@ -39,6 +39,10 @@ void problem_add(struct problems *p, int line, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    /* What the file holds is shown on terminals, where control characters could do things. */
+    for (char *c = text; *c; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    }
     char *copy = strdup(text);
     if (!copy) {
         p->no_memory = true;

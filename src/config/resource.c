@@ -16,7 +16,7 @@ struct resource_draft {
 };
 
 #define AT(member)   offsetof(struct resource_draft, member)
-#define AMOUNT_TAKES "an amount: a whole number above 0, as in 500, 1.5k, 2M"
+#define AMOUNT_TAKES "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M"
 #define COUNT_TAKES  "a number from 1 to 10M"
 
 static const struct key_row resource_rows[] = {
@@ -140,7 +140,7 @@ static void read_shorthands(struct build *b, const struct resource_draft *draft)
         const struct shorthand *s = &shorthands[i];
         const struct word *amount =
             (const struct word *)(const void *)((const char *)draft + s->offset);
-        if (!amount->line) {
+        if (amount->line <= 0) {
             continue;
         }
         enum unit unit = s->unit == UNIT_TOKENS ? b->profile->tpm_unit : s->unit;
@@ -180,12 +180,12 @@ static void read_limits(struct build *b, const struct node *list)
         struct limit_draft draft = {.line = n->line, .keys = n->members};
         size_t found = b->c->problems->found;
         section_read(b->c->problems, &here, &limit_section, n, &draft);
+        draft.broken = found != b->c->problems->found;
         struct limit *slot = limit_slot(b, n->line);
         if (!slot) {
             return;
         }
-        if (n->kind == NODE_MAP && limit_build(b->c, &here, &draft, b->profile, slot) &&
-            found == b->c->problems->found) {
+        if (n->kind == NODE_MAP && limit_build(b->c, &here, &draft, b->profile, slot)) {
             limit_keep(b, n->line);
         }
     }
@@ -209,7 +209,7 @@ static void read_reserve(struct build *b, const struct place *at, const struct n
         return;
     }
     struct reserve *r = &b->resource->reserves[b->resource->reserves_n++];
-    if (draft.tenant.line) {
+    if (draft.tenant.line > 0) {
         memcpy(r->tenant, draft.tenant.text.at, draft.tenant.text.len);
     }
     r->priority = (int)draft.priority.value;
@@ -252,7 +252,7 @@ static const char *profile_name(const void *names, size_t i)
 
 static const struct profile *read_provider(struct build *b, const struct word *w)
 {
-    const struct profile *profile = profile_find(w->line ? w->text : TEXT("generic"));
+    const struct profile *profile = profile_find(w->line > 0 ? w->text : TEXT("generic"));
     if (profile) {
         return profile;
     }
@@ -277,11 +277,11 @@ static void read_resource(struct build *b, const struct node *n)
     section_read(b->c->problems, b->at, &resource_section, n, &d);
     b->profile = read_provider(b, &d.provider);
     name_copy(r->name, n->key->text);
-    name_copy(r->model, d.model.line ? d.model.text : n->key->text);
+    name_copy(r->model, d.model.line > 0 ? d.model.text : n->key->text);
     name_copy(r->provider, text_of(b->profile->name));
     r->ageing_us = d.ageing.value;
-    r->line_len_max = d.line.line ? d.line.value : LINE_DEFAULT;
-    r->tenant_line_len_max = d.tenant_line.line ? d.tenant_line.value : r->line_len_max;
+    r->line_len_max = d.line.line > 0 ? d.line.value : LINE_DEFAULT;
+    r->tenant_line_len_max = d.tenant_line.line > 0 ? d.tenant_line.value : r->line_len_max;
     read_shorthands(b, &d);
     if (d.limits) {
         read_limits(b, d.limits);
@@ -310,7 +310,7 @@ void resources_read(struct limit_context *c, const struct node *map, struct poli
         read_resource(&b, n);
         policy->resources_n++;
     }
-    if (policy->resources_n == 0) {
+    if (map->members == 0) {
         problem_add(c->problems, map->line, "resources: none is given; at least one is needed");
     }
 }

@@ -12,7 +12,12 @@
 
 int shown_len(struct text t)
 {
-    return (int)(t.len < SHOWN_MAX ? t.len : SHOWN_MAX);
+    size_t len = t.len < SHOWN_MAX ? t.len : SHOWN_MAX;
+    /* A character of several bytes is shown whole or not at all. */
+    while (len < t.len && len > 0 && ((unsigned char)t.at[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    return (int)len;
 }
 
 static void place_append(const struct place *at, struct buf *b)
@@ -161,6 +166,7 @@ void read_amount(struct problems *p, const struct place *at, const struct key_ro
                  const struct node *value, void *into)
 {
     struct setting *s = into;
+    *s = (struct setting){.line = -1};
     if (!node_says(p, at, value, row->takes)) {
         return;
     }
@@ -176,6 +182,7 @@ void read_duration(struct problems *p, const struct place *at, const struct key_
                    const struct node *value, void *into)
 {
     struct setting *s = into;
+    *s = (struct setting){.line = -1};
     if (!node_says(p, at, value, row->takes)) {
         return;
     }
@@ -191,6 +198,7 @@ void read_share(struct problems *p, const struct place *at, const struct key_row
                 const struct node *value, void *into)
 {
     struct setting *s = into;
+    *s = (struct setting){.line = -1};
     if (!node_says(p, at, value, row->takes)) {
         return;
     }
@@ -206,6 +214,7 @@ void read_choice(struct problems *p, const struct place *at, const struct key_ro
                  const struct node *value, void *into)
 {
     struct setting *s = into;
+    *s = (struct setting){.line = -1};
     if (!node_says(p, at, value, row->takes)) {
         return;
     }
@@ -238,6 +247,7 @@ void read_name(struct problems *p, const struct place *at, const struct key_row 
                const struct node *value, void *into)
 {
     struct word *w = into;
+    *w = (struct word){.line = -1};
     if (!node_says(p, at, value, row->takes)) {
         return;
     }
@@ -252,6 +262,7 @@ void read_word(struct problems *p, const struct place *at, const struct key_row 
                const struct node *value, void *into)
 {
     struct word *w = into;
+    *w = (struct word){.line = -1};
     if (node_says(p, at, value, row->takes)) {
         *w = (struct word){value->text, value->line};
     }
@@ -275,7 +286,9 @@ void read_absent(struct problems *p, const struct place *at, const struct key_ro
 
 void name_copy(char to[NAME_LEN_MAX + 1], struct text name)
 {
-    memcpy(to, name.at, name.len);
+    if (name.len) {
+        memcpy(to, name.at, name.len);
+    }
     to[name.len] = '\0';
 }
 

@@ -23,13 +23,13 @@
 /* A number, time, share or choice as it was given. */
 struct setting {
     int64_t value;
-    int line; /* 0: not given */
+    int line; /* 0: not given; -1: given, but not as it should be, which has been reported */
 };
 
 /* A text as it was given; lent by the tree. */
 struct word {
     struct text text;
-    int line; /* 0: not given */
+    int line; /* as in struct setting */
 };
 
 /* Where a value stands, for messages: "resources.gpt-4o.limits[2].amount". */
