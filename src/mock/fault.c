@@ -54,10 +54,12 @@ static const struct usual *usual_of(enum dialect dialect, int status)
     const struct usual *u = dialect == DIALECT_OPENAI  ? openai_usual
                             : dialect == DIALECT_AZURE ? azure_usual
                                                        : anthropic_usual;
+    const struct usual *first = u;
     while (u->status && u->status != status) {
         u++;
     }
-    return u;
+    /* The first is 400, which stands for what is the caller's fault; the last for the rest. */
+    return u->status == 0 && status < 500 ? first : u;
 }
 
 static void set_word(char *to, const char *word)

@@ -319,6 +319,18 @@ static bool handle_page(struct mock *m, struct http_request *req)
     return false;
 }
 
+static void refuse_path(struct http_request *req, enum dialect dialect)
+{
+    struct fault fault;
+    struct buf body;
+    buf_init(&body, STATS_BYTES_MAX);
+    fault_make(dialect, 404, "There is nothing at this path.", &fault);
+    fault.code[0] = '\0';
+    fault_write(dialect, &fault, "req_refused", &body);
+    reply_json(req, 404, &body);
+    buf_release(&body);
+}
+
 static void handle(void *ctx, struct http_request *req)
 {
     struct mock *m = ctx;
@@ -326,7 +338,7 @@ static void handle(void *ctx, struct http_request *req)
     if (route_find(m, req, &route)) {
         handle_generation(m, req, &route);
     } else if (!handle_page(m, req)) {
-        mock_refuse(m, req, route.dialect, 404, "There is nothing at this path.");
+        refuse_path(req, route.dialect);
     }
 }
 
