@@ -522,6 +522,7 @@ void connection_settle(struct connection *c)
     if (c->state == CONN_CLOSED) {
         return;
     }
+    bool held_up = connection_unsent(c) > HTTP_UNSENT_BYTES_MAX;
     bool intact = connection_flush(c);
     if (c->doomed || !intact) {
         connection_close(c);
@@ -529,6 +530,9 @@ void connection_settle(struct connection *c)
     }
     if (c->state == CONN_LAST && connection_unsent(c) == 0) {
         connection_linger(c);
+    }
+    if (held_up && connection_unsent(c) <= HTTP_UNSENT_BYTES_MAX) {
+        server_mark_dirty(c); /* requests that were kept may be taken now */
     }
     connection_resume(c);
 }
