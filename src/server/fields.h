@@ -36,7 +36,7 @@ struct field {
 
 #define FIELD(literal, reader, type, member, least, most)                                          \
     {                                                                                              \
-        TEXT(literal), reader, offsetof(type, member), least, most                                 \
+        {"" literal, sizeof(literal) - 1}, reader, offsetof(type, member), least, most             \
     }
 
 #define FIELDS_MAX 32

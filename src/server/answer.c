@@ -1,0 +1,288 @@
+#include "server/answer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/num.h"
+#include "server/names.h"
+
+#define MESSAGE_LEN_MAX 512
+#define AMOUNT_LEN_MAX  64
+
+/* A coordinator that restarts is back within seconds; a store that failed is tried twice a second.
+ */
+#define RESTART_RETRY_MS 2000
+#define STORE_RETRY_MS   1000
+#define CAP_RETRY_MS     1000
+
+int64_t error_retry_after_ms(enum error_code code)
+{
+    switch ((int)code) {
+    case ERR_SHUTTING_DOWN: return RESTART_RETRY_MS;
+    case ERR_STORE_FAILED: return STORE_RETRY_MS;
+    case ERR_LINE_FULL:
+    case ERR_OVER_CAP:
+    case ERR_NO_MEMORY: return CAP_RETRY_MS;
+    default: return 0;
+    }
+}
+
+int answer_status(const struct effect *effect)
+{
+    switch ((int)effect->kind) {
+    case EFFECT_WAIT: return 202;
+    case EFFECT_REFUSE: return error_status(effect->refuse.code);
+    default: return 200;
+    }
+}
+
+static int64_t ms_rounded_up(int64_t us)
+{
+    return us / US_PER_MS + (us % US_PER_MS > 0);
+}
+
+int64_t answer_retry_after_ms(const struct effect *effect)
+{
+    if (effect->kind != EFFECT_REFUSE) {
+        return 0;
+    }
+    int64_t us = effect->refuse.retry_after_us;
+    if (us > 0 && us < INT64_MAX) {
+        return ms_rounded_up(us);
+    }
+    return error_retry_after_ms(effect->refuse.code);
+}
+
+int64_t answer_retry_after_s(int64_t retry_after_ms)
+{
+    return retry_after_ms / 1000 + (retry_after_ms % 1000 > 0);
+}
+
+void answer_write_load(const struct load *load, struct json_writer *w)
+{
+    json_object_begin(w);
+    for (int unit = 0; unit < UNIT_COUNT; unit++) {
+        int64_t n = load->of[unit];
+        if (n == 0) {
+            continue;
+        }
+        json_key(w, unit_name((enum unit)unit));
+        if (unit == UNIT_USD) {
+            json_picousd(w, n);
+        } else {
+            json_i64(w, n);
+        }
+    }
+    json_object_end(w);
+}
+
+void answer_write_held_by(const struct held_by *held_by, struct json_writer *w)
+{
+    json_array_begin(w);
+    for (size_t i = 0; i < held_by->limits_n; i++) {
+        json_str(w, held_by->limits[i]);
+    }
+    json_array_end(w);
+}
+
+static void write_lease(uint64_t lease, struct json_writer *w)
+{
+    struct public_name name = lease_name(lease);
+    json_key(w, "lease");
+    json_text(w, public_name_text(&name));
+}
+
+static void write_ticket(uint64_t ticket, struct json_writer *w)
+{
+    struct public_name name = ticket_name(ticket);
+    json_key(w, "ticket");
+    json_text(w, public_name_text(&name));
+}
+
+static void write_i64(const char *key, int64_t n, struct json_writer *w)
+{
+    json_key(w, key);
+    json_i64(w, n);
+}
+
+static void write_grant(const struct effect *e, struct json_writer *w)
+{
+    write_lease(e->grant.lease, w);
+    json_key(w, "resource");
+    json_text(w, e->grant.resource);
+    json_key(w, "model");
+    json_text(w, e->grant.model);
+    json_key(w, "held");
+    answer_write_load(&e->grant.held, w);
+    write_i64("waited_ms", e->grant.waited_us / US_PER_MS, w);
+    /* Rounded down, so that nobody counts on a lease for longer than it lives. */
+    write_i64("expires_ms", e->grant.expires_us / US_PER_MS, w);
+    write_i64("attempt", e->grant.attempt, w);
+}
+
+static void write_wait(const struct effect *e, struct json_writer *w)
+{
+    write_ticket(e->wait.ticket, w);
+    write_i64("position", e->wait.position, w);
+    write_i64("eta_ms", ms_rounded_up(e->wait.eta_us), w);
+    json_key(w, "held_by");
+    answer_write_held_by(&e->wait.held_by, w);
+}
+
+static void write_settled(const struct effect *e, struct json_writer *w)
+{
+    json_key(w, "settled");
+    answer_write_load(&e->settled.settled, w);
+    json_key(w, "cost_usd");
+    json_picousd(w, e->settled.settled.of[UNIT_USD]);
+    json_key(w, "late");
+    json_bool(w, e->settled.late);
+    json_key(w, "advice");
+    json_object_begin(w);
+    json_key(w, "action");
+    json_str(w, "done");
+    write_i64("after_ms", 0, w);
+    json_key(w, "reason");
+    json_str(w, e->settled.repeated ? "settled before"
+                : e->settled.late   ? "settled after the lease had expired"
+                                    : "settled");
+    json_object_end(w);
+}
+
+static void write_renewed(const struct effect *e, struct json_writer *w)
+{
+    write_lease(e->renewed.lease, w);
+    write_i64("expires_ms", e->renewed.expires_us / US_PER_MS, w);
+}
+
+static void write_cancelled(const struct effect *e, struct json_writer *w)
+{
+    json_key(w, "cancelled");
+    json_bool(w, true);
+    if (e->cancelled.lease) {
+        write_lease(e->cancelled.lease, w);
+    } else {
+        write_ticket(e->cancelled.ticket, w);
+    }
+}
+
+/* --- Refusals, explained. --- */
+
+static const struct limit *find_limit(const struct policy *policy, struct text resource,
+                                      const char *name)
+{
+    for (size_t i = 0; policy && i < policy->resources_n; i++) {
+        const struct resource *r = &policy->resources[i];
+        if (!text_equal(text_of(r->name), resource)) {
+            continue;
+        }
+        for (size_t j = 0; j < r->limits_n; j++) {
+            if (strcmp(r->limits[j].name, name) == 0) {
+                return &r->limits[j];
+            }
+        }
+    }
+    return NULL;
+}
+
+/* "1500 tokens", "0.25 USD". */
+static const char *amount_words(const struct limit *limit, int64_t n, char words[AMOUNT_LEN_MAX])
+{
+    if (!limit) {
+        snprintf(words, AMOUNT_LEN_MAX, "%lld", (long long)n);
+    } else if (limit->unit != UNIT_USD) {
+        snprintf(words, AMOUNT_LEN_MAX, "%lld %s", (long long)n, unit_name(limit->unit));
+    } else {
+        int64_t dollars = n / PICOUSD_PER_USD;
+        int64_t micros = n % PICOUSD_PER_USD / 1000000;
+        snprintf(words, AMOUNT_LEN_MAX, "%s%lld.%06lld USD", n < 0 ? "-" : "",
+                 llabs((long long)dollars), llabs((long long)micros));
+    }
+    return words;
+}
+
+static void write_message(const struct effect *e, const struct policy *policy,
+                          struct json_writer *w)
+{
+    char message[MESSAGE_LEN_MAX];
+    const char *sentence = error_sentence(e->refuse.code);
+    const char *name = e->refuse.limit;
+    if (!name) {
+        json_str(w, sentence);
+        return;
+    }
+    const struct limit *limit = find_limit(policy, e->refuse.resource, name);
+    char asked[AMOUNT_LEN_MAX], rest[AMOUNT_LEN_MAX], amount[AMOUNT_LEN_MAX];
+    amount_words(limit, e->refuse.limit_asked, asked);
+    amount_words(limit, e->refuse.limit_free, rest);
+    amount_words(limit, e->refuse.limit_amount, amount);
+    if (e->refuse.code == ERR_NEVER_FITS) {
+        snprintf(message, sizeof(message), "%s: it asks for %s, and limit `%s` allows %s in all",
+                 sentence, asked, name, amount);
+    } else {
+        snprintf(message, sizeof(message), "%s: it asks for %s, and limit `%s` has %s of %s left",
+                 sentence, asked, name, rest, amount);
+    }
+    json_str(w, message);
+}
+
+static void write_code(enum error_code code, struct json_writer *w)
+{
+    json_key(w, "type");
+    json_str(w, error_name(code));
+    json_key(w, "code");
+    json_str(w, error_name(code));
+}
+
+static void write_refuse(const struct effect *e, const struct policy *policy, struct json_writer *w)
+{
+    json_key(w, "error");
+    json_object_begin(w);
+    write_code(e->refuse.code, w);
+    json_key(w, "message");
+    write_message(e, policy, w);
+    if (e->refuse.limit) {
+        json_key(w, "limit");
+        json_str(w, e->refuse.limit);
+    }
+    int64_t retry_after_ms = answer_retry_after_ms(e);
+    if (retry_after_ms > 0) {
+        write_i64("retry_after_ms", retry_after_ms, w);
+    }
+    if (e->refuse.held_by.limits_n > 0) {
+        json_key(w, "held_by");
+        answer_write_held_by(&e->refuse.held_by, w);
+    }
+    if (e->refuse.position > 0) {
+        write_i64("position", e->refuse.position, w);
+    }
+    json_object_end(w);
+}
+
+void answer_write(const struct effect *effect, const struct policy *policy, struct json_writer *w)
+{
+    switch ((int)effect->kind) {
+    case EFFECT_GRANT: write_grant(effect, w); return;
+    case EFFECT_WAIT: write_wait(effect, w); return;
+    case EFFECT_REFUSE: write_refuse(effect, policy, w); return;
+    case EFFECT_SETTLED: write_settled(effect, w); return;
+    case EFFECT_RENEWED: write_renewed(effect, w); return;
+    case EFFECT_CANCELLED: write_cancelled(effect, w); return;
+    default: assert(!"this effect answers nobody");
+    }
+}
+
+void answer_write_error(enum error_code code, const char *message, int64_t retry_after_ms,
+                        struct json_writer *w)
+{
+    json_key(w, "error");
+    json_object_begin(w);
+    write_code(code, w);
+    json_key(w, "message");
+    json_str(w, message ? message : error_sentence(code));
+    if (retry_after_ms > 0) {
+        write_i64("retry_after_ms", retry_after_ms, w);
+    }
+    json_object_end(w);
+}

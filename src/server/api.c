@@ -1,0 +1,198 @@
+#include "server/api.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "server/answer.h"
+#include "server/fields.h"
+#include "server/log.h"
+
+typedef void look_fn(const struct call *call);
+typedef void ask_fn(const struct call *call, const json_value *body);
+
+/* A route has `look` for GET or `ask` for POST. One with `below` takes the paths below it. */
+struct route {
+    struct text path;
+    unsigned need; /* enum right */
+    bool open;     /* needs no key */
+    bool below;
+    look_fn *look;
+    ask_fn *ask;
+};
+
+#define ROUTE(literal)                                                                             \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+
+static const struct route routes[] = {
+    {ROUTE("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
+    {ROUTE("/v1/release"), RIGHT_ACQUIRE, false, false, NULL, api_release},
+    {ROUTE("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
+    {ROUTE("/v1/cancel"), RIGHT_ACQUIRE, false, false, NULL, api_cancel},
+    {ROUTE("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL},
+    {ROUTE("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL},
+    {ROUTE("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL},
+    {ROUTE("/v1/events"), RIGHT_READ, false, false, api_events, NULL},
+    {ROUTE("/metrics"), RIGHT_READ, false, false, api_metrics, NULL},
+    {ROUTE("/healthz"), 0, true, false, api_health, NULL},
+    {ROUTE("/readyz"), 0, true, false, api_ready, NULL},
+    {ROUTE("/"), 0, true, false, api_root, NULL},
+};
+
+#define ROUTES_N (sizeof(routes) / sizeof(routes[0]))
+
+static void write_error(struct buf *body, enum error_code code, const char *message)
+{
+    struct json_writer w;
+    json_writer_init(&w, body);
+    json_object_begin(&w);
+    answer_write_error(code, message, error_retry_after_ms(code), &w);
+    json_object_end(&w);
+    buf_add_char(body, '\n');
+}
+
+static void add_retry_after(struct http_request *req, int64_t retry_after_s)
+{
+    char seconds[24];
+    if (retry_after_s > 0) {
+        snprintf(seconds, sizeof(seconds), "%lld", (long long)retry_after_s);
+        http_reply_header(req, "Retry-After", seconds);
+    }
+}
+
+void api_refuse(struct http_request *req, enum error_code code, const char *message)
+{
+    struct buf body;
+    buf_init(&body, REPLY_BYTES_MAX);
+    write_error(&body, code, message);
+    add_retry_after(req, answer_retry_after_s(error_retry_after_ms(code)));
+    if (code == ERR_UNAUTHORIZED) {
+        http_reply_header(req, "WWW-Authenticate", "Bearer");
+    }
+    http_reply(req, error_status(code), "application/json", buf_text(&body));
+    buf_release(&body);
+}
+
+void api_reply_json(struct http_request *req, struct buf *body)
+{
+    if (body->failed) {
+        api_refuse(req, ERR_OVER_CAP, "the report is too large");
+    } else {
+        http_reply(req, 200, "application/json", buf_text(body));
+    }
+}
+
+void api_deliver(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
+                 struct text body)
+{
+    (void)ctx;
+    if (caller->stream) {
+        stream_line(caller->stream, body);
+    } else {
+        add_retry_after(caller->req, retry_after_s);
+        http_reply(caller->req, status, "application/json", body);
+    }
+    caller_done(caller);
+}
+
+/* --- Requests that never reached a route. --- */
+
+static enum error_code code_of_status(int status)
+{
+    switch (status) {
+    case 405: return ERR_METHOD_NOT_ALLOWED;
+    case 413: return ERR_BODY_TOO_LARGE;
+    case 414: return ERR_URI_TOO_LONG;
+    case 431: return ERR_HEADERS_TOO_LARGE;
+    case 503: return ERR_OVER_CAP;
+    default: return ERR_INVALID_REQUEST;
+    }
+}
+
+void api_error_body(void *ctx, int status, const char *reason, struct buf *body)
+{
+    (void)ctx;
+    write_error(body, code_of_status(status), reason);
+}
+
+/* --- Routes. --- */
+
+static const struct route *find_route(struct text path)
+{
+    for (size_t i = 0; i < ROUTES_N; i++) {
+        const struct route *r = &routes[i];
+        bool below =
+            r->below && path.len > r->path.len && memcmp(path.at, r->path.at, r->path.len) == 0;
+        if (below || text_equal(path, r->path)) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* A browser sends a form's types to any address unasked; JSON it sends only where it is welcome. */
+static bool content_type_allowed(struct text type)
+{
+    static const char json[] = "application/json";
+    size_t len = sizeof(json) - 1;
+    return type.len == 0 || (type.len >= len && strncasecmp(type.at, json, len) == 0 &&
+                             (type.len == len || type.at[len] == ';' || type.at[len] == ' '));
+}
+
+static void ask(const struct route *route, const struct call *call)
+{
+    if (!content_type_allowed(http_header(call->req, "content-type"))) {
+        api_refuse(call->req, ERR_INVALID_REQUEST, "the Content-Type must be application/json");
+        return;
+    }
+    struct buf why;
+    json_value *body = NULL;
+    buf_init(&why, WHY_LEN_MAX);
+    int err = json_parse(http_body(call->req), &body, &why);
+    if (err) {
+        api_refuse(call->req, (enum error_code)err, why.len ? why.at : NULL);
+    } else {
+        route->ask(call, body);
+    }
+    json_free(body);
+    buf_release(&why);
+}
+
+static void refuse_method(const struct route *route, struct http_request *req)
+{
+    http_reply_header(req, "Allow", route->ask ? "POST" : "GET, HEAD");
+    api_refuse(req, ERR_METHOD_NOT_ALLOWED, NULL);
+}
+
+void api_handle(void *ctx, struct http_request *req)
+{
+    struct call call = {.api = ctx, .req = req};
+    struct text path = http_path(req);
+    struct text method = http_method(req);
+    const struct route *route = find_route(path);
+    const char *why = NULL;
+    if (!route) {
+        api_refuse(req, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    bool look = text_equal(method, TEXT("GET")) || text_equal(method, TEXT("HEAD"));
+    if (route->look ? !look : !text_equal(method, TEXT("POST"))) {
+        refuse_method(route, req);
+        return;
+    }
+    if (!route->open) {
+        enum error_code err = identity_find(&call.api->rules, &call.api->driver->callers, req,
+                                            route->need, &call.identity, &why);
+        if (err) {
+            api_refuse(req, err, why);
+            return;
+        }
+    }
+    call.rest = (struct text){path.at + route->path.len, path.len - route->path.len};
+    if (route->look) {
+        route->look(&call);
+    } else {
+        ask(route, &call);
+    }
+}

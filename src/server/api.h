@@ -1,0 +1,79 @@
+/*
+ * The API: which request goes where.
+ *
+ * Finds the route of a request by path and method, says who asks (identity.h), and calls the
+ * handler: those that ask the core are in ask.c, those that only look in look.c and
+ * metrics.c. Every answer of an error goes out in one form.
+ *
+ * Invariant: a request is answered exactly once, by the handler or through a caller. May depend
+ * on everything in src/server but server.h.
+ */
+#ifndef SLUICE_SERVER_API_H
+#define SLUICE_SERVER_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "http/http.h"
+#include "http/json.h"
+#include "journal/journal.h"
+#include "server/driver.h"
+#include "server/events.h"
+#include "server/identity.h"
+#include "server/restore.h"
+
+#define REPLY_BYTES_MAX (64u << 20) /* the largest report */
+
+struct api {
+    struct driver *driver;
+    struct core *core;
+    struct journal *journal;
+    struct events *events;
+    struct http_server *http;
+    struct identity_rules rules; /* and the configuration in force */
+    const struct restored *restored;
+    int64_t started_us;
+};
+
+/* One request to a route. */
+struct call {
+    struct api *api;
+    struct http_request *req;
+    struct identity identity;
+    struct text rest; /* of the path, behind the route's */
+};
+
+/* The handler, the writer of refusals and the deliverer for http.h and driver.h; ctx is the api. */
+void api_handle(void *ctx, struct http_request *req);
+void api_error_body(void *ctx, int status, const char *reason, struct buf *body);
+void api_deliver(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
+                 struct text body);
+
+/* --- For the handlers. --- */
+
+/* Answers an error at once; `message` may be NULL. */
+void api_refuse(struct http_request *req, enum error_code code, const char *message);
+
+/* Answers 200 with JSON, or over_cap if it did not fit. */
+void api_reply_json(struct http_request *req, struct buf *body);
+
+/* ask.c */
+void api_acquire(const struct call *call, const json_value *body);
+void api_release(const struct call *call, const json_value *body);
+void api_renew(const struct call *call, const json_value *body);
+void api_cancel(const struct call *call, const json_value *body);
+
+/* look.c */
+void api_resources(const struct call *call);
+void api_resource(const struct call *call);
+void api_leases(const struct call *call);
+void api_events(const struct call *call);
+void api_health(const struct call *call);
+void api_ready(const struct call *call);
+void api_root(const struct call *call);
+
+/* metrics.c */
+void api_metrics(const struct call *call);
+
+#endif

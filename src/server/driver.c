@@ -1,0 +1,615 @@
+#include "server/driver.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/map.h"
+#include "base/num.h"
+#include "server/answer.h"
+#include "server/log.h"
+#include "server/names.h"
+#include "server/notice.h"
+#include "server/restore.h"
+
+#define BUNDLE_BYTES_MAX (4u << 20)
+#define WHY_BYTES_MAX    4096
+
+static void deliver_closed(struct driver *d);
+
+/* --- The whole of it. --- */
+
+static void hear_journal(struct driver *d);
+static void let_time_pass(struct driver *d);
+static void close_turn(struct driver *d);
+
+bool driver_turn(struct driver *d)
+{
+    hear_journal(d);
+    let_time_pass(d);
+    close_turn(d);
+    deliver_closed(d);
+    bool more = !turn_empty(d->turn) || core_next_deadline(d->o.core) <= driver_now(d);
+    d->now_us = 0;
+    return more;
+}
+
+/* --- Life cycle. --- */
+
+static void caller_gone(void *ctx, struct caller *caller)
+{
+    if (caller->state == CALLER_WAITING) {
+        struct event event = {.kind = EVENT_HANGUP, .caller = caller_id_of(caller)};
+        driver_step(ctx, &event);
+    }
+    /* An answer that was on its way finds nobody, and deliver_closed sees to its lease. */
+}
+
+int driver_init(struct driver *d, const struct driver_options *options)
+{
+    *d = (struct driver){.o = *options};
+    list_init(&d->closed);
+    list_init(&d->spare);
+    effects_init(&d->effects);
+    callers_init(&d->callers, caller_gone, d);
+    buf_init(&d->bundle, BUNDLE_BYTES_MAX);
+    buf_init(&d->why, WHY_BYTES_MAX);
+    d->turn = turn_new();
+    return d->turn ? 0 : ERR_NO_MEMORY;
+}
+
+static struct turn *turn_of(struct list *node)
+{
+    return CONTAINER_OF(node, struct turn, node);
+}
+
+static void free_turns(struct list *turns)
+{
+    struct list *node;
+    while ((node = list_first(turns)) != NULL) {
+        list_remove(node);
+        turn_free(turn_of(node));
+    }
+}
+
+void driver_release(struct driver *d)
+{
+    free_turns(&d->closed);
+    free_turns(&d->spare);
+    turn_free(d->turn);
+    effects_release(&d->effects);
+    callers_release(&d->callers);
+    buf_release(&d->bundle);
+    buf_release(&d->why);
+}
+
+int64_t driver_now(struct driver *d)
+{
+    if (d->now_us == 0) {
+        d->now_us = clock_now_us(d->o.clock);
+    }
+    return d->now_us;
+}
+
+/* --- Answers are written down. --- */
+
+static void write_tag(const struct caller *caller, struct text id, struct json_writer *w)
+{
+    if (!caller || !caller->stream) {
+        return;
+    }
+    json_key(w, "index");
+    json_i64(w, caller->index);
+    if (id.len > 0) {
+        json_key(w, "id");
+        json_text(w, id);
+    }
+    if (caller->lease) {
+        struct public_name name = lease_name(caller->lease);
+        json_key(w, "lease");
+        json_text(w, public_name_text(&name));
+    }
+}
+
+/* Begins a reply in the turn: the brace and the tag. NULL: out of memory. */
+static struct reply *reply_begin(struct driver *d, caller_id id, const struct caller *caller,
+                                 struct text request_id, struct json_writer *w)
+{
+    struct reply *reply = turn_add_reply(d->turn);
+    if (!reply) {
+        return NULL;
+    }
+    json_writer_init(w, &d->turn->text);
+    reply->caller = id;
+    reply->body.at = (uint32_t)d->turn->text.len;
+    json_object_begin(w);
+    write_tag(caller, request_id, w);
+    reply->tag_len = (uint32_t)d->turn->text.len - reply->body.at;
+    return reply;
+}
+
+static void write_status(const struct caller *caller, int status, struct json_writer *w)
+{
+    if (caller && caller->stream) {
+        json_key(w, "status");
+        json_i64(w, status);
+    }
+}
+
+static void reply_end(struct driver *d, struct reply *reply, struct json_writer *w)
+{
+    json_object_end(w);
+    buf_add_char(&d->turn->text, '\n');
+    reply->body.len = (uint32_t)d->turn->text.len - reply->body.at;
+}
+
+/* Without memory to write an answer down there is one that needs none. A lease that was granted
+ * with it expires. */
+static void out_of_memory(struct driver *d, struct caller *caller)
+{
+    log_error("out of memory for an answer");
+    if (caller) {
+        d->o.deliver(d->o.ctx, caller, error_status(ERR_NO_MEMORY), 1,
+                     TEXT("{\"error\":{\"type\":\"no_memory\",\"code\":\"no_memory\","
+                          "\"message\":\"the coordinator is out of memory\"}}\n"));
+    }
+}
+
+static struct text effect_id(const struct effect *e)
+{
+    switch ((int)e->kind) {
+    case EFFECT_GRANT: return e->grant.id;
+    case EFFECT_WAIT: return e->wait.id;
+    case EFFECT_REFUSE: return e->refuse.id;
+    default: return TEXT_NONE;
+    }
+}
+
+/* An element of a bundle: the answer about one lease of several. */
+static void add_to_bundle(struct driver *d, const struct effect *e, const struct caller *caller)
+{
+    struct json_writer w;
+    if (d->bundle.len > 0) {
+        buf_add_char(&d->bundle, ',');
+    }
+    json_writer_init(&w, &d->bundle);
+    json_object_begin(&w);
+    if (e->kind == EFFECT_REFUSE) {
+        struct public_name name = lease_name(caller->lease);
+        json_key(&w, "lease");
+        json_text(&w, public_name_text(&name));
+    }
+    answer_write(e, d->o.policy, &w);
+    json_object_end(&w);
+}
+
+static void answer(struct driver *d, struct effect *e)
+{
+    struct caller *caller = callers_find(&d->callers, e->caller);
+    if (e->caller == 0 || (!caller && e->kind != EFFECT_GRANT)) {
+        return;
+    }
+    if (caller && d->bundled == e->caller) {
+        add_to_bundle(d, e, caller);
+        return;
+    }
+    if (caller && caller->line_capped && e->kind == EFFECT_REFUSE &&
+        e->refuse.code == ERR_WOULD_WAIT) {
+        e->refuse.code = ERR_LINE_FULL;
+    }
+    struct json_writer w;
+    struct reply *reply = reply_begin(d, e->caller, caller, effect_id(e), &w);
+    if (!reply) {
+        out_of_memory(d, caller);
+        return;
+    }
+    reply->status = answer_status(e);
+    reply->retry_after_s = answer_retry_after_s(answer_retry_after_ms(e));
+    if (e->kind == EFFECT_GRANT && !e->grant.repeated && e->grant.id.len == 0) {
+        reply->lease = e->grant.lease;
+    }
+    write_status(caller, reply->status, &w);
+    answer_write(e, d->o.policy, &w);
+    reply_end(d, reply, &w);
+    if (caller) {
+        caller_set(caller, CALLER_ANSWERED);
+    }
+}
+
+/* --- Notices are written down. --- */
+
+/* Whose business an effect is. */
+static void find_tenant(struct driver *d, const struct effect *e, struct notice *notice)
+{
+    struct lease_view view;
+    const struct caller *caller = callers_find(&d->callers, e->caller);
+    notice->of_tenant = true;
+    if (e->kind == EFFECT_GRANT) {
+        notice->tenant = e->grant.tenant;
+    } else if (e->kind == EFFECT_EXPIRED) {
+        notice->tenant = e->expired.tenant;
+    } else if (e->kind == EFFECT_SETTLED && core_lease_view(d->o.core, e->settled.lease, &view)) {
+        notice->tenant = view.tenant;
+    } else if (e->kind == EFFECT_REFUSE && caller && caller->client->tenant[0]) {
+        notice->tenant = text_of(caller->client->tenant);
+    } else {
+        notice->of_tenant = false;
+    }
+}
+
+static void announce(struct driver *d, const struct effect *e)
+{
+    struct notice notice = {0};
+    if (!notice_kind_of(e, &notice.kind) || !events_wanted(d->o.events, notice.kind)) {
+        return;
+    }
+    struct pending_notice *pending = turn_add_notice(d->turn);
+    if (!pending) {
+        return; /* listeners are promised nothing when memory is short */
+    }
+    find_tenant(d, e, &notice);
+    pending->notice = notice;
+    pending->resource = turn_add_text(d->turn, notice_resource(e));
+    pending->tenant = turn_add_text(d->turn, notice.tenant);
+    pending->data.at = (uint32_t)d->turn->text.len;
+    notice_write(e, d->now_us, &d->turn->text);
+    pending->data.len = (uint32_t)d->turn->text.len - pending->data.at;
+}
+
+static void log_alert(const struct effect *e)
+{
+    log_warn("alert %s: resource %.*s, limit %s%s%.*s, used %lld of %lld",
+             alert_name(e->alert.kind), (int)e->alert.resource.len, e->alert.resource.at,
+             e->alert.limit ? e->alert.limit : "-", e->alert.scope_key.len ? ", key " : "",
+             (int)e->alert.scope_key.len, e->alert.scope_key.at, (long long)e->alert.used,
+             (long long)e->alert.amount);
+}
+
+/* --- Events are judged. --- */
+
+static void keep_record(struct driver *d, const struct record *record)
+{
+    int err = journal_append(d->o.journal, record);
+    if (err) {
+        if (!d->turn->failed) {
+            log_error("a record could not be kept: %s", error_sentence((enum error_code)err));
+        }
+        d->turn->failed = true;
+    }
+    d->appended = true;
+}
+
+static void take_effects(struct driver *d)
+{
+    for (size_t i = 0; i < d->effects.len; i++) {
+        struct effect *e = &d->effects.at[i];
+        if (e->kind == EFFECT_PERSIST) {
+            keep_record(d, &e->record);
+            continue;
+        }
+        if (d->o.events->kinds) {
+            announce(d, e);
+        }
+        if (e->kind == EFFECT_ALERT && e->alert.kind != ALERT_WAIT_TIMEOUT) {
+            log_alert(e);
+        }
+        answer(d, e);
+    }
+    if (d->effects.len > 0) {
+        d->o.wake(d->o.ctx);
+    }
+}
+
+/* What becomes of the asker when the step is over. */
+static void settle_caller(struct driver *d, caller_id id)
+{
+    struct caller *caller = callers_find(&d->callers, id);
+    if (!caller || caller->state != CALLER_ASKED || d->bundled == id) {
+        return;
+    }
+    if (caller->kind == CALLER_ACQUIRE) {
+        caller_set(caller, CALLER_WAITING);
+    } else {
+        driver_refuse(d, caller, TEXT_NONE, ERR_INTERNAL, NULL);
+    }
+}
+
+void driver_step(struct driver *d, struct event *event)
+{
+    event->now_us = driver_now(d);
+    int err = core_step(d->o.core, event, &d->effects);
+    if (err) {
+        struct caller *caller = callers_find(&d->callers, event->caller);
+        log_error("an event could not be judged: %s", error_sentence((enum error_code)err));
+        if (caller && caller->state == CALLER_ASKED) {
+            driver_refuse(d, caller, TEXT_NONE, (enum error_code)err, NULL);
+        }
+    }
+    take_effects(d);
+    settle_caller(d, event->caller);
+}
+
+void driver_acquire(struct driver *d, struct event *event)
+{
+    /* Without memory the counters stay forgotten, and the step fails for the same want. */
+    (void)restore_missing(d->o.journal, d->o.core, &event->acquire);
+    driver_step(d, event);
+}
+
+void driver_refuse(struct driver *d, struct caller *caller, struct text id, enum error_code code,
+                   const char *message)
+{
+    struct json_writer w;
+    struct reply *reply = reply_begin(d, caller_id_of(caller), caller, id, &w);
+    if (!reply) {
+        out_of_memory(d, caller);
+        return;
+    }
+    int64_t retry_after_ms = error_retry_after_ms(code);
+    reply->status = error_status(code);
+    reply->retry_after_s = answer_retry_after_s(retry_after_ms);
+    write_status(caller, reply->status, &w);
+    answer_write_error(code, message, retry_after_ms, &w);
+    reply_end(d, reply, &w);
+    caller_set(caller, CALLER_ANSWERED);
+    d->o.wake(d->o.ctx);
+}
+
+/* --- Bundles. --- */
+
+void driver_bundle_begin(struct driver *d, struct caller *caller)
+{
+    assert(!d->bundled);
+    buf_clear(&d->bundle);
+    d->bundled = caller_id_of(caller);
+}
+
+void driver_bundle_end(struct driver *d, struct caller *caller, const char *before,
+                       const char *after)
+{
+    d->bundled = 0;
+    struct reply *reply = turn_add_reply(d->turn);
+    if (!reply || d->bundle.failed) {
+        out_of_memory(d, caller);
+        return;
+    }
+    struct buf *text = &d->turn->text;
+    reply->caller = caller_id_of(caller);
+    reply->status = 200;
+    reply->body.at = (uint32_t)text->len;
+    reply->tag_len = 1;
+    buf_add_str(text, before);
+    buf_add_text(text, buf_text(&d->bundle));
+    buf_add_str(text, after);
+    reply->body.len = (uint32_t)text->len - reply->body.at;
+    caller_set(caller, CALLER_ANSWERED);
+    d->o.wake(d->o.ctx);
+}
+
+/* --- The end of a turn. --- */
+
+static void let_time_pass(struct driver *d)
+{
+    for (int i = 0; i < DRIVER_TICKS_MAX && core_next_deadline(d->o.core) <= driver_now(d); i++) {
+        struct event tick = {.kind = EVENT_TICK};
+        driver_step(d, &tick);
+    }
+}
+
+static struct turn *next_turn(struct driver *d)
+{
+    struct list *node = list_first(&d->spare);
+    if (!node) {
+        return turn_new();
+    }
+    list_remove(node);
+    return turn_of(node);
+}
+
+/* Hands the turn's records over, and sets its answers aside until they are durable. */
+static void close_turn(struct driver *d)
+{
+    if (turn_empty(d->turn) && !d->appended) {
+        return;
+    }
+    uint64_t batch = journal_commit(d->o.journal);
+    d->appended = false;
+    if (turn_empty(d->turn)) {
+        return;
+    }
+    struct turn *next = next_turn(d);
+    if (!next) {
+        return; /* goes on gathering in this one */
+    }
+    d->turn->batch = batch;
+    d->turn->failed |= d->turn->text.failed;
+    list_append(&d->closed, &d->turn->node);
+    d->turn = next;
+}
+
+/* A lease that nobody will ever use. */
+static void take_back(struct driver *d, uint64_t lease)
+{
+    struct event cancel = {.kind = EVENT_CANCEL, .any_tenant = true};
+    cancel.cancel.lease = lease;
+    d->taken_back++;
+    driver_step(d, &cancel);
+}
+
+/* The answer to everyone whose answer could not be made durable. */
+static void deliver_failure(struct driver *d, struct turn *turn, const struct reply *reply,
+                            struct caller *caller)
+{
+    struct json_writer w;
+    struct buf body;
+    int64_t retry_after_ms = error_retry_after_ms(ERR_STORE_FAILED);
+    char message[WHY_BYTES_MAX];
+    snprintf(message, sizeof(message), "%s: %.*s", error_sentence(ERR_STORE_FAILED),
+             (int)d->why.len, d->why.len ? d->why.at : "");
+    buf_init(&body, BUNDLE_BYTES_MAX);
+    json_writer_init(&w, &body);
+    buf_add_text(&body, (struct text){turn_text(turn, reply->body).at, reply->tag_len});
+    w.comma = reply->tag_len > 1;
+    write_status(caller, error_status(ERR_STORE_FAILED), &w);
+    answer_write_error(ERR_STORE_FAILED, message, retry_after_ms, &w);
+    json_object_end(&w);
+    buf_add_char(&body, '\n');
+    d->o.deliver(d->o.ctx, caller, error_status(ERR_STORE_FAILED),
+                 answer_retry_after_s(retry_after_ms), buf_text(&body));
+    buf_release(&body);
+}
+
+static void deliver_turn(struct driver *d, struct turn *turn, bool durable)
+{
+    for (size_t i = 0; i < turn->replies_n; i++) {
+        const struct reply *reply = &turn->replies[i];
+        struct caller *caller = callers_find(&d->callers, reply->caller);
+        if (reply->lease && (!caller || !durable)) {
+            take_back(d, reply->lease);
+        }
+        if (!caller) {
+            continue;
+        }
+        d->replies++;
+        if (durable) {
+            d->o.deliver(d->o.ctx, caller, reply->status, reply->retry_after_s,
+                         turn_text(turn, reply->body));
+        } else {
+            deliver_failure(d, turn, reply, caller);
+        }
+    }
+    for (size_t i = 0; i < turn->notices_n && durable; i++) {
+        struct pending_notice *pending = &turn->notices[i];
+        pending->notice.resource = turn_text(turn, pending->resource);
+        pending->notice.tenant = turn_text(turn, pending->tenant);
+        events_tell(d->o.events, &pending->notice, turn_text(turn, pending->data));
+    }
+}
+
+static void recycle_turn(struct driver *d, struct turn *turn)
+{
+    if (!list_empty(&d->spare)) {
+        turn_free(turn);
+        return;
+    }
+    turn_clear(turn);
+    list_append(&d->spare, &turn->node);
+}
+
+static void deliver_closed(struct driver *d)
+{
+    struct list *node = list_first(&d->closed);
+    if (!node) {
+        return;
+    }
+    uint64_t durable = journal_durable(d->o.journal);
+    while (node && (turn_of(node)->batch <= durable || d->trouble)) {
+        struct turn *turn = turn_of(node);
+        list_remove(node);
+        deliver_turn(d, turn, turn->batch <= durable && !turn->failed);
+        recycle_turn(d, turn);
+        node = list_first(&d->closed);
+    }
+}
+
+/* --- The store. --- */
+
+static void tell_store(struct driver *d, const char *state)
+{
+    struct notice notice = {.kind = NOTICE_STORE};
+    struct json_writer w;
+    struct buf data;
+    buf_init(&data, 2 * WHY_BYTES_MAX);
+    json_writer_init(&w, &data);
+    json_object_begin(&w);
+    json_key(&w, "at_ms");
+    json_i64(&w, driver_now(d) / US_PER_MS);
+    json_key(&w, "store");
+    json_str(&w, state);
+    if (d->why.len > 0) {
+        json_key(&w, "reason");
+        json_text(&w, buf_text(&d->why));
+    }
+    json_object_end(&w);
+    events_tell(d->o.events, &notice, buf_text(&data));
+    buf_release(&data);
+}
+
+void driver_progress(struct driver *d)
+{
+    d->progress = true;
+}
+
+static void hear_journal(struct driver *d)
+{
+    if (!d->progress) {
+        return;
+    }
+    d->progress = false;
+    buf_clear(&d->why);
+    bool trouble = journal_trouble(d->o.journal, &d->why) != 0;
+    if (trouble == d->trouble) {
+        return;
+    }
+    d->trouble = trouble;
+    if (trouble) {
+        log_error("the store cannot be written: %.*s; nothing is granted until it can",
+                  (int)d->why.len, d->why.at);
+    } else {
+        log_info("the store can be written again");
+    }
+    tell_store(d, trouble ? "failing" : "well");
+}
+
+/* --- Configuration, the clock, the end, the state. --- */
+
+void driver_clock_changed(struct driver *d)
+{
+    d->now_us = 0;
+    d->skew_us = clock_skew_us(d->o.clock);
+    struct event event = {.kind = EVENT_CLOCK};
+    event.skew_us = d->skew_us;
+    driver_step(d, &event);
+}
+
+void driver_check_clock(struct driver *d)
+{
+    int64_t moved_us = sub_sat(clock_skew_us(d->o.clock), d->skew_us);
+    if (moved_us > CLOCK_SKEW_US || moved_us < -CLOCK_SKEW_US) {
+        log_warn("the wall clock moved by %lld ms; calendar windows follow it",
+                 (long long)(moved_us / US_PER_MS));
+        driver_clock_changed(d);
+    }
+}
+
+int driver_configure(struct driver *d, const struct policy *policy)
+{
+    struct event event = {.kind = EVENT_CONFIGURE, .now_us = driver_now(d), .policy = policy};
+    int err = core_step(d->o.core, &event, &d->effects);
+    if (err) {
+        return err;
+    }
+    d->o.policy = policy;
+    take_effects(d);
+    return 0;
+}
+
+void driver_drain(struct driver *d)
+{
+    struct event event = {.kind = EVENT_DRAIN};
+    d->draining = true;
+    driver_step(d, &event);
+}
+
+bool driver_idle(const struct driver *d)
+{
+    return turn_empty(d->turn) && list_empty(&d->closed) && d->callers.live == 0;
+}
+
+enum error_code driver_ready(const struct driver *d, const char **words)
+{
+    *words = d->trouble && d->why.len ? d->why.at : NULL;
+    if (d->draining) {
+        return ERR_SHUTTING_DOWN;
+    }
+    return d->trouble ? ERR_STORE_FAILED : ERR_NONE;
+}

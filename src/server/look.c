@@ -1,0 +1,445 @@
+/*
+ * The requests that only look: resources, leases, events, health. They are answered at once, from
+ * what the core says now, whether or not it is durable yet.
+ */
+#include <stdio.h>
+
+#include "base/num.h"
+#include "server/answer.h"
+#include "server/api.h"
+#include "server/names.h"
+
+#define QUERY_LEN_MAX       4096
+#define LEASES_PER_PAGE     100
+#define LEASES_PER_PAGE_MAX 1000
+
+static void put_i64(struct json_writer *w, const char *key, int64_t n)
+{
+    json_key(w, key);
+    json_i64(w, n);
+}
+
+static void put_str(struct json_writer *w, const char *key, const char *s)
+{
+    json_key(w, key);
+    json_str(w, s);
+}
+
+static void put_text(struct json_writer *w, const char *key, struct text t)
+{
+    if (t.len > 0) {
+        json_key(w, key);
+        json_text(w, t);
+    }
+}
+
+/* --- Resources. --- */
+
+static const char *window_name(const struct limit *limit)
+{
+    switch (limit->window) {
+    case WINDOW_NONE: return "none";
+    case WINDOW_ROLLING: return "rolling";
+    case WINDOW_BUCKET: return "bucket";
+    case WINDOW_CALENDAR: return "calendar";
+    case WINDOW_LIFETIME: return "lifetime";
+    }
+    return "unknown";
+}
+
+static const char *scope_name(enum scope scope)
+{
+    switch (scope) {
+    case SCOPE_RESOURCE: return "resource";
+    case SCOPE_TENANT: return "tenant";
+    case SCOPE_SESSION: return "session";
+    case SCOPE_MODEL: return "model";
+    case SCOPE_LABEL: return "label";
+    }
+    return "unknown";
+}
+
+static const char *step_name(enum calendar_step step)
+{
+    static const char *const names[] = {"second", "minute", "hour", "day", "month"};
+    return names[step];
+}
+
+static void put_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
+{
+    json_key(w, key);
+    if (unit == UNIT_USD) {
+        json_picousd(w, n);
+    } else {
+        json_i64(w, n);
+    }
+}
+
+static void put_reset(struct json_writer *w, int64_t reset_us)
+{
+    json_key(w, "reset_ms");
+    if (reset_us > 0 && reset_us < INT64_MAX) {
+        json_i64(w, reset_us / US_PER_MS + (reset_us % US_PER_MS > 0));
+    } else {
+        json_null(w);
+    }
+}
+
+/* What a counter says; a scoped limit has one only for a key that was asked for. */
+static void put_counter(struct json_writer *w, const struct limit_view *v)
+{
+    enum unit unit = v->limit->unit;
+    put_amount(w, "used", unit, v->used);
+    put_amount(w, "held", unit, v->held);
+    put_amount(w, "remaining", unit, v->remaining);
+    put_reset(w, v->reset_us);
+}
+
+static void put_limit_facts(struct json_writer *w, const struct limit_view *v)
+{
+    const struct limit *l = v->limit;
+    put_str(w, "limit", l->name);
+    put_str(w, "unit", unit_name(l->unit));
+    put_str(w, "window", window_name(l));
+    if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
+        put_i64(w, "per_ms", l->per_us / US_PER_MS);
+        put_i64(w, "guard_ms", v->guard_us / US_PER_MS);
+    }
+    if (l->window == WINDOW_CALENDAR) {
+        put_str(w, "per", step_name(l->step));
+    }
+    put_str(w, "scope", scope_name(l->scope));
+    put_text(w, "shared", text_of(l->shared));
+    put_str(w, "exceed", l->exceed == EXCEED_REFUSE ? "refuse" : "wait");
+    put_amount(w, "amount", l->unit, v->amount);
+}
+
+static void put_limit(struct json_writer *w, const struct core *core, size_t i, size_t j,
+                      struct text scope_key)
+{
+    struct limit_view v;
+    core_limit_view(core, i, j, &v);
+    json_object_begin(w);
+    put_limit_facts(w, &v);
+    if (v.limit->scope == SCOPE_RESOURCE) {
+        put_counter(w, &v);
+    } else {
+        put_i64(w, "counters", (int64_t)v.counters);
+        if (scope_key.len > 0 && core_scope_view(core, i, j, scope_key, &v)) {
+            put_text(w, "scope_key", scope_key);
+            put_counter(w, &v);
+        }
+    }
+    json_object_end(w);
+}
+
+static void put_line(struct json_writer *w, const struct resource_view *v)
+{
+    json_key(w, "line");
+    json_object_begin(w);
+    put_i64(w, "waiting", (int64_t)v->waiting);
+    put_i64(w, "away", (int64_t)v->away);
+    put_i64(w, "oldest_wait_ms", v->oldest_wait_us / US_PER_MS);
+    json_key(w, "held_by");
+    answer_write_held_by(&v->head_held_by, w);
+    json_object_end(w);
+}
+
+static void put_counts(struct json_writer *w, const struct resource_view *v)
+{
+    put_i64(w, "granted", (int64_t)v->granted);
+    put_i64(w, "settled", (int64_t)v->settled);
+    put_i64(w, "late", (int64_t)v->late);
+    put_i64(w, "expired", (int64_t)v->expired);
+    put_i64(w, "cancelled", (int64_t)v->cancelled);
+    put_i64(w, "waited_ms", v->waited_us / US_PER_MS);
+    json_key(w, "refused");
+    json_object_begin(w);
+    for (int code = 1; code < ERR_COUNT; code++) {
+        if (v->refused[code] > 0) {
+            put_i64(w, error_name((enum error_code)code), (int64_t)v->refused[code]);
+        }
+    }
+    json_object_end(w);
+}
+
+static void put_resource(struct json_writer *w, const struct core *core, size_t i,
+                         struct text scope_key)
+{
+    struct resource_view v;
+    core_resource_view(core, i, &v);
+    json_object_begin(w);
+    put_str(w, "resource", v.resource->name);
+    put_str(w, "model", v.resource->model);
+    put_text(w, "provider", text_of(v.resource->provider));
+    put_line(w, &v);
+    put_i64(w, "leases", (int64_t)v.leases);
+    json_key(w, "held");
+    answer_write_load(&v.held, w);
+    json_key(w, "used");
+    answer_write_load(&v.used, w);
+    put_counts(w, &v);
+    json_key(w, "limits");
+    json_array_begin(w);
+    for (size_t j = 0; j < core_limits(core, i); j++) {
+        put_limit(w, core, i, j, scope_key);
+    }
+    json_array_end(w);
+    json_object_end(w);
+}
+
+/* The value of a query parameter, lent by `to`; empty where it is not there. */
+static struct text query(const struct call *call, const char *name, struct buf *to)
+{
+    buf_init(to, QUERY_LEN_MAX);
+    return http_query_get(call->req, name, to) ? buf_text(to) : TEXT_NONE;
+}
+
+void api_resources(const struct call *call)
+{
+    struct buf body, key;
+    struct json_writer w;
+    struct text scope_key = query(call, "scope_key", &key);
+    buf_init(&body, REPLY_BYTES_MAX);
+    json_writer_init(&w, &body);
+    json_object_begin(&w);
+    put_i64(&w, "now_ms", driver_now(call->api->driver) / US_PER_MS);
+    json_key(&w, "resources");
+    json_array_begin(&w);
+    for (size_t i = 0; i < core_resources(call->api->core); i++) {
+        put_resource(&w, call->api->core, i, scope_key);
+    }
+    json_array_end(&w);
+    json_object_end(&w);
+    buf_add_char(&body, '\n');
+    api_reply_json(call->req, &body);
+    buf_release(&body);
+    buf_release(&key);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A path's last part without its percent signs; false where one is malformed. */
+static bool path_decode(struct text part, struct buf *out)
+{
+    for (size_t i = 0; i < part.len; i++) {
+        if (part.at[i] != '%') {
+            buf_add_char(out, part.at[i]);
+            continue;
+        }
+        int high = i + 2 < part.len ? hex_value(part.at[i + 1]) : -1;
+        int low = i + 2 < part.len ? hex_value(part.at[i + 2]) : -1;
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        buf_add_char(out, (char)(high << 4 | low));
+        i += 2;
+    }
+    return !out->failed;
+}
+
+static bool find_resource(const struct core *core, struct text name, size_t *found)
+{
+    for (size_t i = 0; i < core_resources(core); i++) {
+        struct resource_view v;
+        core_resource_view(core, i, &v);
+        if (text_equal(text_of(v.resource->name), name)) {
+            *found = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void api_resource(const struct call *call)
+{
+    struct buf name, key, body;
+    struct json_writer w;
+    size_t i;
+    struct text scope_key = query(call, "scope_key", &key);
+    buf_init(&name, QUERY_LEN_MAX);
+    buf_init(&body, REPLY_BYTES_MAX);
+    if (!path_decode(call->rest, &name) || !find_resource(call->api->core, buf_text(&name), &i)) {
+        api_refuse(call->req, ERR_UNKNOWN_RESOURCE, NULL);
+    } else {
+        json_writer_init(&w, &body);
+        put_resource(&w, call->api->core, i, scope_key);
+        buf_add_char(&body, '\n');
+        api_reply_json(call->req, &body);
+    }
+    buf_release(&name);
+    buf_release(&body);
+    buf_release(&key);
+}
+
+/* --- Leases. --- */
+
+static void put_labels(struct json_writer *w, struct text labels)
+{
+    if (labels.len == 0) {
+        return;
+    }
+    json_key(w, "labels");
+    json_object_begin(w);
+    while (labels.len > 0) {
+        const char *end = memchr(labels.at, '\n', labels.len);
+        size_t len = end ? (size_t)(end - labels.at) : labels.len;
+        const char *equals = memchr(labels.at, '=', len);
+        size_t key_len = equals ? (size_t)(equals - labels.at) : len;
+        char key[NAME_LEN_MAX + 1];
+        snprintf(key, sizeof(key), "%.*s", (int)key_len, labels.at);
+        json_key(w, key);
+        json_text(w, equals ? (struct text){equals + 1, len - key_len - 1} : TEXT_NONE);
+        size_t step = end ? len + 1 : len;
+        labels = (struct text){labels.at + step, labels.len - step};
+    }
+    json_object_end(w);
+}
+
+static void put_name(struct json_writer *w, const char *key, uint64_t lease)
+{
+    struct public_name name = lease_name(lease);
+    put_text(w, key, public_name_text(&name));
+}
+
+static void put_lease(struct json_writer *w, const struct lease_view *v)
+{
+    json_object_begin(w);
+    put_name(w, "lease", v->lease);
+    put_text(w, "resource", v->resource);
+    put_text(w, "tenant", v->tenant);
+    put_text(w, "session", v->session);
+    put_labels(w, v->labels);
+    put_text(w, "id", v->id);
+    if (v->parent) {
+        put_name(w, "parent", v->parent);
+    }
+    json_key(w, "held");
+    answer_write_load(&v->held, w);
+    put_i64(w, "granted_ms", v->granted_us / US_PER_MS);
+    put_i64(w, "expires_ms", v->expires_us / US_PER_MS);
+    json_object_end(w);
+}
+
+static bool read_page(const struct call *call, uint64_t *after, int64_t *limit)
+{
+    struct buf text;
+    struct text t = query(call, "after", &text);
+    bool good = t.len == 0 || lease_name_read(t, after);
+    buf_release(&text);
+    t = query(call, "limit", &text);
+    if (good && t.len > 0) {
+        good = config_read_amount(t, LEASES_PER_PAGE_MAX, limit) && *limit > 0;
+    }
+    buf_release(&text);
+    return good;
+}
+
+static void write_leases(const struct call *call, uint64_t after, int64_t limit, struct buf *body)
+{
+    struct json_writer w;
+    struct lease_view v;
+    int64_t n = 0;
+    bool more;
+    json_writer_init(&w, body);
+    json_object_begin(&w);
+    json_key(&w, "leases");
+    json_array_begin(&w);
+    while ((more = core_lease_next(call->api->core, after, &v)) && n < limit) {
+        after = v.lease;
+        if (!call->identity.bound || text_equal(call->identity.tenant, v.tenant)) {
+            put_lease(&w, &v);
+            n++;
+        }
+    }
+    json_array_end(&w);
+    json_key(&w, "next");
+    if (more) {
+        struct public_name name = lease_name(after);
+        json_text(&w, public_name_text(&name));
+    } else {
+        json_null(&w);
+    }
+    json_object_end(&w);
+    buf_add_char(body, '\n');
+}
+
+void api_leases(const struct call *call)
+{
+    uint64_t after = 0;
+    int64_t limit = LEASES_PER_PAGE;
+    if (!read_page(call, &after, &limit)) {
+        api_refuse(call->req, ERR_INVALID_REQUEST,
+                   "`after` must be a lease, and `limit` a number from 1 to 1000");
+        return;
+    }
+    struct buf body;
+    buf_init(&body, REPLY_BYTES_MAX);
+    write_leases(call, after, limit, &body);
+    api_reply_json(call->req, &body);
+    buf_release(&body);
+}
+
+/* --- Events. --- */
+
+void api_events(const struct call *call)
+{
+    struct buf kinds_text, resource_text;
+    unsigned kinds = (1u << NOTICE_KINDS) - 1;
+    struct text names = query(call, "kind", &kinds_text);
+    struct text resource = query(call, "resource", &resource_text);
+    if ((names.len > 0 && !events_read_kinds(names, &kinds)) || resource.len > NAME_LEN_MAX) {
+        api_refuse(call->req, ERR_INVALID_REQUEST,
+                   "`kind` must be of granted, settled, refused, expired, alert, config and store, "
+                   "with commas between them");
+    } else {
+        int err = events_listen(call->api->events, call->req, resource, kinds,
+                                call->identity.tenant, call->identity.bound);
+        if (err) {
+            api_refuse(call->req, (enum error_code)err, NULL);
+        }
+    }
+    buf_release(&kinds_text);
+    buf_release(&resource_text);
+}
+
+/* --- Health, and the front door. --- */
+
+void api_health(const struct call *call)
+{
+    http_reply(call->req, 200, "text/plain", TEXT("ok\n"));
+}
+
+void api_ready(const struct call *call)
+{
+    const char *words;
+    enum error_code code = driver_ready(call->api->driver, &words);
+    if (code) {
+        api_refuse(call->req, code, words);
+    } else {
+        http_reply(call->req, 200, "text/plain", TEXT("ready\n"));
+    }
+}
+
+void api_root(const struct call *call)
+{
+    http_reply(call->req, 200, "text/plain",
+               TEXT("sluice " SLUICE_VERSION ": coordinates the quotas of LLM providers.\n"
+                    "\n"
+                    "POST /v1/acquire     ask for a lease, wait in line\n"
+                    "POST /v1/release     settle it with what was used\n"
+                    "POST /v1/renew       let it live on\n"
+                    "POST /v1/cancel      leave the line\n"
+                    "GET  /v1/resources   limits, lines and what is left\n"
+                    "GET  /v1/leases      what is held\n"
+                    "GET  /v1/events      what happens, as it happens\n"
+                    "GET  /metrics        for Prometheus\n"
+                    "GET  /healthz, /readyz\n"));
+}

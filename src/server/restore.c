@@ -1,0 +1,70 @@
+#include "server/restore.h"
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/num.h"
+
+struct restoring {
+    struct core *core;
+    struct restored *restored;
+};
+
+static int take_record(void *ctx, const struct record *record)
+{
+    struct restoring *r = ctx;
+    bool skipped = false;
+    int err = core_restore(r->core, record, &skipped);
+    if (err) {
+        return err;
+    }
+    r->restored->records++;
+    r->restored->skipped += skipped;
+    r->restored->counters += record->kind == RECORD_COUNTER;
+    r->restored->newest_us = max_i64(r->restored->newest_us, record->at_us);
+    return 0;
+}
+
+int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire)
+{
+    struct record keys[RESOURCE_LIMITS_MAX];
+    size_t n;
+    do {
+        n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
+        for (size_t i = 0; i < n; i++) {
+            bool skipped;
+            if (!journal_counter(journal, &keys[i])) {
+                keys[i].used = 0;
+            }
+            int err = core_restore(core, &keys[i], &skipped);
+            if (err) {
+                return err;
+            }
+        }
+    } while (n > 0);
+    return 0;
+}
+
+int restore_run(struct journal *journal, struct core *core, struct restored *restored,
+                struct buf *why)
+{
+    struct restoring r = {core, restored};
+    struct core_totals totals;
+    struct clock watch;
+    *restored = (struct restored){0};
+    clock_init(&watch, 0);
+    int64_t began_us = clock_now_us(&watch);
+    int err = journal_replay(journal, take_record, &r, why);
+    err = err ? err : restore_missing(journal, core, NULL);
+    if (err) {
+        if (why->len == 0) {
+            buf_addf(why, "record %llu: %s", (unsigned long long)restored->records + 1,
+                     error_sentence((enum error_code)err));
+        }
+        return err;
+    }
+    core_totals(core, &totals);
+    restored->leases = totals.leases_open;
+    restored->took_us = clock_now_us(&watch) - began_us;
+    return 0;
+}
