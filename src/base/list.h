@@ -52,4 +52,17 @@ static inline struct list *list_first(const struct list *l)
     return list_empty(l) ? (struct list *)0 : l->next;
 }
 
+/* Makes `to` the list that `from` was, after the struct around it was copied. */
+static inline void list_move(struct list *to, struct list *from)
+{
+    if (list_empty(from)) {
+        list_init(to);
+        return;
+    }
+    *to = *from;
+    to->next->prev = to;
+    to->prev->next = to;
+    list_init(from);
+}
+
 #endif

@@ -34,12 +34,12 @@
 #include "core/policy.h"
 #include "core/record.h"
 
-#define CORE_STEP_MAX       64                         /* requests decided in one step */
-#define TICKET_KEPT_US      INT64_C(10000000)          /* a place is kept this long unattended */
-#define LEASE_REMEMBERED_US INT64_C(900000000)         /* an ended lease answers repeats this long */
-#define LEASE_US_MAX        INT64_C(86400000000)       /* a lease is renewed at least daily */
+#define CORE_STEP_MAX       64                   /* requests decided in one step */
+#define TICKET_KEPT_US      INT64_C(10000000)    /* a place is kept this long unattended */
+#define LEASE_REMEMBERED_US INT64_C(900000000)   /* an ended lease answers repeats this long */
+#define LEASE_US_MAX        INT64_C(86400000000) /* a lease is renewed at least daily */
 #define WAIT_US_MAX         INT64_C(86400000000)
-#define HELD_BY_MAX         8                          /* limits named in an explanation */
+#define HELD_BY_MAX         8 /* limits named in an explanation */
 
 struct core;
 
@@ -47,16 +47,16 @@ struct core;
 typedef uint64_t caller_id;
 
 enum event_kind {
-    EVENT_TICK,     /* time has passed */
-    EVENT_ACQUIRE,  /* a request for a lease */
-    EVENT_RESUME,   /* the holder of a ticket asks again */
-    EVENT_HANGUP,   /* a caller is gone: what it waits for leaves the line */
-    EVENT_CANCEL,   /* a request is withdrawn by ticket or id */
-    EVENT_RELEASE,  /* a lease is settled */
-    EVENT_RENEW,    /* a lease lives on */
-    EVENT_CLOCK,    /* the wall clock has moved against `now_us` */
+    EVENT_TICK,      /* time has passed */
+    EVENT_ACQUIRE,   /* a request for a lease */
+    EVENT_RESUME,    /* the holder of a ticket asks again */
+    EVENT_HANGUP,    /* a caller is gone: what it waits for leaves the line */
+    EVENT_CANCEL,    /* a request is withdrawn by ticket or id */
+    EVENT_RELEASE,   /* a lease is settled */
+    EVENT_RENEW,     /* a lease lives on */
+    EVENT_CLOCK,     /* the wall clock has moved against `now_us` */
     EVENT_CONFIGURE, /* a new policy */
-    EVENT_DRAIN,    /* grant nothing more; refuse all that wait */
+    EVENT_DRAIN,     /* grant nothing more; refuse all that wait */
 };
 
 struct acquire {
@@ -75,8 +75,8 @@ struct acquire {
 
 struct event {
     enum event_kind kind;
-    int64_t now_us; /* since 1970-01-01 UTC */
-    caller_id caller; /* ACQUIRE, RESUME: answered later; others: answered in this step */
+    int64_t now_us;     /* since 1970-01-01 UTC */
+    caller_id caller;   /* ACQUIRE, RESUME: answered later; others: answered in this step */
     struct text tenant; /* RESUME, CANCEL, RELEASE, RENEW: only what is this tenant's; "": any */
     bool any_tenant;    /* … unless this is set */
     union {
@@ -105,15 +105,15 @@ struct event {
 };
 
 enum effect_kind {
-    EFFECT_PERSIST,  /* make this record durable */
-    EFFECT_GRANT,    /* answers ACQUIRE, RESUME */
-    EFFECT_WAIT,     /* answers ACQUIRE, RESUME: a ticket */
-    EFFECT_REFUSE,   /* answers any request */
-    EFFECT_SETTLED,  /* answers RELEASE */
-    EFFECT_RENEWED,  /* answers RENEW */
+    EFFECT_PERSIST,   /* make this record durable */
+    EFFECT_GRANT,     /* answers ACQUIRE, RESUME */
+    EFFECT_WAIT,      /* answers ACQUIRE, RESUME: a ticket */
+    EFFECT_REFUSE,    /* answers any request */
+    EFFECT_SETTLED,   /* answers RELEASE */
+    EFFECT_RENEWED,   /* answers RENEW */
     EFFECT_CANCELLED, /* answers CANCEL */
-    EFFECT_EXPIRED,  /* a lease ended without a word; nobody is answered */
-    EFFECT_ALERT,    /* something an operator should know */
+    EFFECT_EXPIRED,   /* a lease ended without a word; nobody is answered */
+    EFFECT_ALERT,     /* something an operator should know */
 };
 
 enum alert_kind { ALERT_BUDGET_WARN, ALERT_WAIT_TIMEOUT, ALERT_OVERRUN };
@@ -166,8 +166,8 @@ struct effect {
             struct text resource;
             struct load settled;
             int64_t held_for_us; /* from grant to settle */
-            bool late;     /* the lease had expired */
-            bool repeated; /* it had been settled before */
+            bool late;           /* the lease had expired */
+            bool repeated;       /* it had been settled before */
         } settled;
         struct {
             uint64_t lease;
@@ -205,30 +205,38 @@ void effects_release(struct effects *e);
 
 struct core_options {
     uint64_t seed[2]; /* keys the hashes of names from outside; random in production */
+    bool spill;       /* a journal keeps lifetime counters, so idle ones may be forgotten: see
+                         core_missing */
 };
 
 /* A core without a policy refuses everything as unknown. `core` is NULL on failure. */
 int core_new(const struct core_options *options, struct core **core);
 void core_free(struct core *core);
 
-/* Judges one event. 0, or ERR_NO_MEMORY, after which nothing has changed and there are no
- * effects; every other trouble is a REFUSE effect. */
+/* Judges one event. 0, or ERR_NO_MEMORY: the event was not judged and has changed nothing, but
+ * there may be effects of time that passed, to be carried out as ever. Every other trouble is a
+ * REFUSE effect. */
 int core_step(struct core *core, const struct event *event, struct effects *effects);
 
 /* When EVENT_TICK is due at the latest; INT64_MAX: never; in the past: at once. */
 int64_t core_next_deadline(const struct core *core);
 
-/* Before the first event, and after EVENT_CONFIGURE: takes back one record. Records of
- * unknown resources or limits are counted as skipped. 0 or ERR_NO_MEMORY, or
+/* At a start, after the first EVENT_CONFIGURE: takes back one record; all COUNTER records first.
+ * `skipped` says that its resource or limit is no longer configured. 0 or ERR_NO_MEMORY, or
  * ERR_STORE_DAMAGED for a record that no core can have emitted. */
 int core_restore(struct core *core, const struct record *record, bool *skipped);
 
-/* Counters of idle scopes are forgotten; those that matter for ever (lifetime) live on in the
- * journal alone. Before an acquire, asks for the keys of counters that the core would need
- * and may have forgotten; the caller looks them up and gives what it finds to core_restore.
- * Fills up to `max` records (kind, limit, resource, scope_key) and returns how many. */
+/* Counters of idle scopes are forgotten; those that matter for ever (scoped lifetime limits) live
+ * on in the journal alone. Before each acquire, and with a NULL acquire in a loop until it returns
+ * 0 after a start, this asks for the keys of counters that the core needs and does not know:
+ * COUNTER records with kind, limit, resource and scope_key filled in. The caller looks each up in
+ * the journal, sets `used` (0 where there is none) and gives it to core_recall. Returns how many
+ * were filled in. */
 size_t core_missing(const struct core *core, const struct acquire *acquire, struct record *keys,
                     size_t max);
+
+/* Takes back a counter that core_missing asked for. 0, ERR_NO_MEMORY or ERR_STORE_DAMAGED. */
+int core_recall(struct core *core, const struct record *record);
 
 /* No record older than this is needed at a start; counters' records always are. */
 int64_t core_horizon_us(const struct core *core);
@@ -242,11 +250,11 @@ void load_complete(struct load *load, unsigned given);
 
 struct limit_view {
     const struct limit *limit;
-    int64_t amount;  /* after headroom */
-    int64_t used;    /* in the window; settled or charged at the grant */
-    int64_t held;    /* by open leases, beside the window or as part of `used` */
+    int64_t amount;    /* after headroom */
+    int64_t used;      /* in the window; settled or charged at the grant */
+    int64_t held;      /* by open leases, beside the window or as part of `used` */
     int64_t remaining; /* what a request could take now; may be negative after an overrun */
-    int64_t reset_us; /* when the next of it comes back; 0: nothing is used; INT64_MAX: unknown */
+    int64_t reset_us;  /* when the next of it comes back; 0: nothing is used; INT64_MAX: unknown */
     int64_t guard_us;
     size_t counters; /* counters of this limit in memory; used … reset_us are 0 if scoped */
 };
@@ -254,8 +262,8 @@ struct limit_view {
 struct resource_view {
     const struct resource *resource;
     size_t waiting;
-    size_t away;   /* of those waiting: tickets whose holder has not yet come back */
-    size_t leases; /* open */
+    size_t away;            /* of those waiting: tickets whose holder has not yet come back */
+    size_t leases;          /* open */
     int64_t oldest_wait_us; /* how long the head of the line has waited */
     uint64_t granted;
     uint64_t settled;

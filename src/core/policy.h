@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NAME_LEN_MAX        128 /* resource, model, tenant, session, id, limit: bytes */
+#define NAME_LEN_MAX        128  /* resource, model, tenant, session, id, limit: bytes */
 #define LABELS_LEN_MAX      1024 /* all labels of a request, as "key=value" lines: bytes */
 #define LABELS_MAX          8
 #define RESOURCE_LIMITS_MAX 16
@@ -78,7 +78,7 @@ enum expire_rule { EXPIRE_FULL, EXPIRE_INPUT_ONLY, EXPIRE_NOTHING };
 
 /* A time zone: its offset from UTC, as a table of changes in order of time. */
 struct zone_change {
-    int64_t at_us;    /* from this instant on, UTC … */
+    int64_t at_us;     /* from this instant on, UTC … */
     int64_t offset_us; /* … local time is this far ahead of UTC */
 };
 
@@ -98,13 +98,13 @@ struct limit {
     enum charge_rule charge;
     enum settle_rule settle;
     enum expire_rule on_expire;
-    int64_t amount;       /* > 0; what the provider or the operator allows in a window */
-    int64_t per_us;       /* WINDOW_ROLLING, WINDOW_BUCKET: 1..PER_US_MAX */
-    int64_t burst;        /* WINDOW_BUCKET: its size, > 0 */
-    int64_t guard_us;     /* rolling, bucket: 0..per_us */
-    int64_t slice_us;     /* WINDOW_ROLLING: pace in slices this long; 0: not paced */
-    int32_t headroom_ppm; /* share of the amount left unused: 0..999,999 */
-    int32_t warn_ppm;     /* alert when this share of the amount is used; 0: never */
+    int64_t amount;               /* > 0; what the provider or the operator allows in a window */
+    int64_t per_us;               /* WINDOW_ROLLING, WINDOW_BUCKET: 1..PER_US_MAX */
+    int64_t burst;                /* WINDOW_BUCKET: its size, > 0 */
+    int64_t guard_us;             /* rolling, bucket: 0..per_us */
+    int64_t slice_us;             /* WINDOW_ROLLING: pace in slices this long; 0: not paced */
+    int32_t headroom_ppm;         /* share of the amount left unused: 0..999,999 */
+    int32_t warn_ppm;             /* alert when this share of the amount is used; 0: never */
     char label[NAME_LEN_MAX + 1]; /* SCOPE_LABEL: the label's key */
     const struct zone *zone;      /* WINDOW_CALENDAR; NULL means UTC */
 };
@@ -124,8 +124,8 @@ struct resource {
     size_t limits_n;
     struct reserve reserves[RESERVES_MAX]; /* shares add up to at most 1,000,000 ppm */
     size_t reserves_n;
-    int64_t ageing_us;          /* a waiting request gains one priority each time; 0: never */
-    int64_t line_len_max;       /* requests that may wait, > 0 */
+    int64_t ageing_us;           /* a waiting request gains one priority each time; 0: never */
+    int64_t line_len_max;        /* requests that may wait, > 0 */
     int64_t tenant_line_len_max; /* of one tenant, > 0 */
 };
 

@@ -11,6 +11,7 @@
  *                   RENEW of a lease is enough to rebuild it
  *   RECORD_SETTLE   a lease ended at at_us with this usage (`late`: it had expired before)
  *   RECORD_EXPIRE   a lease ended at at_us without a word
+ *   RECORD_CANCEL   a lease ended at at_us as if it had never been
  *   RECORD_COUNTER  a calendar, lifetime or bucket counter now stands at this value; the
  *                   newest for a (limit, scope) replaces those before
  *
@@ -31,13 +32,15 @@ enum record_kind {
     RECORD_SETTLE = 3,
     RECORD_EXPIRE = 4,
     RECORD_COUNTER = 5,
+    RECORD_CANCEL = 6,
 };
 
 struct record {
     enum record_kind kind;
     int64_t at_us; /* GRANT, RENEW: when the lease was granted; else when it happened */
 
-    /* GRANT and RENEW: all; SETTLE and EXPIRE: lease, load (the usage), late. */
+    /* All kinds but COUNTER. `load` is what was held, in SETTLE what was used. SETTLE and EXPIRE
+     * repeat the names, so that they mean something on their own once the grant has been pruned. */
     uint64_t lease;
     uint64_t parent; /* 0: none */
     int64_t expires_us;
@@ -55,10 +58,10 @@ struct record {
     /* COUNTER. `limit` is the pool's name for shared limits (resource empty), else the
      * limit's name in its resource. */
     struct text limit;
-    struct text scope_key;  /* tenant, session, model or label value; empty for the resource */
-    int64_t period_us;      /* calendar: when the period began; bucket: when `level` held */
-    int64_t used;           /* calendar, lifetime: used in the period */
-    int64_t level;          /* bucket: whole units left, rounded down */
+    struct text scope_key; /* tenant, session, model or label value; empty for the resource */
+    int64_t period_us;     /* calendar: when the period began; bucket: when `level` held */
+    int64_t used;          /* calendar, lifetime: used in the period */
+    int64_t level;         /* bucket: whole units left, rounded down */
 };
 
 #endif

@@ -1,0 +1,265 @@
+/*
+ * An acquire: everything that can be said of it at once is said at once.
+ *
+ * In this order: what the coordinator refuses (shutting down, unknown resource), what it has
+ * already answered (the same id), what can never be served or that a budget refuses, what nobody
+ * stands in the way of; the rest joins the line. Nothing has changed before the last two, and those
+ * make all room first, so that no error has anything to undo.
+ */
+#include "core/acquire.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/counter.h"
+#include "core/effect.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/request.h"
+#include "core/turn.h"
+
+/* The value of a label in "key=value" lines; empty where there is none. */
+static struct text label_value(struct text labels, const char *key)
+{
+    size_t key_len = strlen(key);
+    const char *end = labels.at + labels.len;
+    for (const char *at = labels.at; at < end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        stop = stop ? stop : end;
+        if ((size_t)(stop - at) > key_len && at[key_len] == '=' && !memcmp(at, key, key_len)) {
+            return (struct text){at + key_len + 1, (size_t)(stop - at) - key_len - 1};
+        }
+        at = stop + 1;
+    }
+    return TEXT_NONE;
+}
+
+struct text scope_key(const struct rule *rule, const struct resource *resource,
+                      const struct acquire *a)
+{
+    switch (rule->limit->scope) {
+    case SCOPE_TENANT: return a->tenant;
+    case SCOPE_SESSION: return a->session;
+    case SCOPE_MODEL: return text_of(resource->model);
+    case SCOPE_LABEL: return label_value(a->labels, rule->limit->label);
+    case SCOPE_RESOURCE: break;
+    }
+    return TEXT_NONE;
+}
+
+/* Whether a reserve's meters count this request. */
+static bool reserve_is_for(const struct reserve *reserve, const struct acquire *a)
+{
+    return reserve->tenant[0] ? text_equal(text_of(reserve->tenant), a->tenant)
+                              : a->priority <= reserve->priority;
+}
+
+int counters_of(struct core *core, const struct line *line, const struct acquire *a,
+                struct counter **counters)
+{
+    for (size_t i = 0; i < line->rules_n; i++) {
+        struct rule *rule = line->rules[i];
+        counters[i] = rule->whole;
+        if (rule->reserve >= 0 && !reserve_is_for(&line->resource->reserves[rule->reserve], a)) {
+            counters[i] = NULL;
+        } else if (!rule->whole) {
+            struct text key = scope_key(rule, line->resource, a);
+            counters[i] = counter_find(core, rule, key);
+            if (!counters[i] && counter_new(core, rule, key, &counters[i]) != 0) {
+                return ERR_NO_MEMORY;
+            }
+        }
+    }
+    return 0;
+}
+
+static bool load_equal(const struct load *a, const struct load *b)
+{
+    return memcmp(a->of, b->of, sizeof(a->of)) == 0;
+}
+
+/* A request whose id is known already. Returns whether it was answered. */
+static bool answer_known_id(struct core *core, const struct event *event)
+{
+    const struct acquire *a = &event->acquire;
+    struct lease *l = lease_find_id(core, a->id, &a->tenant);
+    struct request *r = l ? NULL : request_find_id(core, a->id, &a->tenant);
+    if (!l && !r) {
+        return false;
+    }
+    struct line *line = l ? l->line : flow_line(r->flow);
+    bool same = text_equal(text_of(line->resource->name), a->resource);
+    same = same && (l ? l->state != LEASE_OPEN || load_equal(&l->load, &a->load)
+                      : load_equal(&r->load, &a->load));
+    if (!same) {
+        effect_refuse(core, event->caller, line, ERR_ID_IN_USE)->refuse.id = a->id;
+        return true;
+    }
+    if (l) {
+        effect_grant(core, event->caller, l, true);
+        return true;
+    }
+    request_take_over(core, r, event->caller, a->hold_us);
+    return true;
+}
+
+/* What makes a request refused without waiting, whoever else waits: the limit, or NULL. */
+static struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
+                                  enum error_code *code)
+{
+    for (size_t i = 0; i < a->line->limits_n; i++) {
+        struct counter *c = a->counters[i];
+        const struct rule *rule = c->rule;
+        int64_t n = a->load->of[rule->limit->unit];
+        bool refuses = rule->limit->exceed == EXCEED_REFUSE;
+        *code = ERR_NONE;
+        if (n > rule->terms.burst) {
+            *code = ERR_NEVER_FITS;
+        } else if (n == 0) {
+            continue;
+        } else if (refuses && counter_free_units(core, c) < n) {
+            *code = ERR_BUDGET_EXCEEDED;
+        } else if (rule->terms.kind == WINDOW_LIFETIME &&
+                   add_sat(counter_free_units(core, c), c->held) < n) {
+            *code = ERR_BUDGET_EXCEEDED;
+        } else if (parent && rule_holds(rule)) {
+            int64_t stuck = c->stuck + lease_ancestors_hold(core, parent, c);
+            *code = n > rule->terms.burst - stuck ? ERR_WOULD_DEADLOCK : ERR_NONE;
+        }
+        if (*code != ERR_NONE) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* The fast path: nobody stands in line, and it fits. */
+static int grant_at_once(struct core *core, const struct event *event, const struct asker *asker)
+{
+    const struct acquire *a = &event->acquire;
+    struct line *line = asker->line;
+    struct grant_facts facts = {
+        .line = line,
+        .counters = asker->counters,
+        .load = &a->load,
+        .tenant = a->tenant,
+        .session = a->session,
+        .labels = a->labels,
+        .id = a->id,
+        .parent = a->parent,
+        .priority = a->priority,
+        .attempt = 1,
+        .granted_us = core->now_us,
+        .expires_us = add_sat(core->now_us, a->lease_us),
+    };
+    struct lease *lease;
+    int rc = lease_grant(core, &facts, &lease);
+    if (rc == 0) {
+        line->stats.granted++;
+        effect_record(core, lease, RECORD_GRANT, lease->granted_us);
+        effect_grant(core, event->caller, lease, false);
+    }
+    return rc;
+}
+
+static int join(struct core *core, const struct event *event, const struct asker *asker)
+{
+    const struct acquire *a = &event->acquire;
+    struct request *r = request_new(core, a);
+    if (!r) {
+        return ERR_NO_MEMORY;
+    }
+    r->seq = core->next_seq;
+    r->enqueued_us = core->now_us;
+    r->deadline_us = add_sat(core->now_us, a->wait_us);
+    r->hold_us = add_sat(core->now_us, a->hold_us);
+    if (line_join(core, asker->line, r, asker->counters) != 0) {
+        request_free(core, r);
+        return ERR_NO_MEMORY;
+    }
+    core->next_seq++;
+    request_enrol(core, r, event->caller);
+    run_lines(core);
+    request_settle_unwilling(core, r);
+    return 0;
+}
+
+static bool line_is_full(const struct core *core, const struct line *line, const struct acquire *a)
+{
+    const struct resource *r = line->resource;
+    if ((int64_t)line->waiting >= r->line_len_max) {
+        return true;
+    }
+    return r->tenant_line_len_max < r->line_len_max &&
+           (int64_t)line_tenant_waiting(core, line, a->tenant) >= r->tenant_line_len_max;
+}
+
+static int acquire_from(struct core *core, const struct event *event, struct line *line)
+{
+    const struct acquire *a = &event->acquire;
+    struct counter *counters[CHARGES_MAX];
+    enum error_code code;
+    if (counters_of(core, line, a, counters) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    struct asker asker = {
+        .line = line,
+        .counters = counters,
+        .load = &a->load,
+        .priority = a->priority,
+        .seq = core->next_seq,
+    };
+    struct counter *c = never_fits(core, &asker, a->parent, &code);
+    if (c) {
+        int64_t n = a->load.of[c->rule->limit->unit];
+        effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
+        return 0;
+    }
+    if (line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS) {
+        return grant_at_once(core, event, &asker);
+    }
+    if (a->wait_us > 0 && line_is_full(core, line, a)) {
+        effect_refuse(core, event->caller, line, ERR_LINE_FULL)->refuse.id = a->id;
+        return 0;
+    }
+    return join(core, event, &asker);
+}
+
+/* What refuses a request before its resource's limits are looked at. */
+static enum error_code refusal(const struct core *core, const struct acquire *a,
+                               const struct line *line)
+{
+    const struct lease *parent = a->parent ? lease_find(core, a->parent) : NULL;
+    if (core->draining) {
+        return ERR_SHUTTING_DOWN;
+    }
+    if (!line) {
+        return ERR_UNKNOWN_RESOURCE;
+    }
+    if (a->parent && (!parent || parent->state != LEASE_OPEN)) {
+        return ERR_UNKNOWN_LEASE;
+    }
+    bool full = (int64_t)core->open_n >= core->policy->leases_max ||
+                (int64_t)core->counters.len >= core->policy->counters_max;
+    return full ? ERR_OVER_CAP : ERR_NONE;
+}
+
+int request_acquire(struct core *core, const struct event *event)
+{
+    const struct acquire *a = &event->acquire;
+    assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
+    assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
+    struct line *line = line_find(core, a->resource);
+    bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
+    if (known) {
+        return 0;
+    }
+    enum error_code code = refusal(core, a, line);
+    if (code != ERR_NONE) {
+        struct effect *e = effect_refuse(core, event->caller, line, code);
+        e->refuse.id = a->id;
+        e->refuse.resource = a->resource;
+        return 0;
+    }
+    return acquire_from(core, event, line);
+}

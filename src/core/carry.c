@@ -1,0 +1,243 @@
+#include "core/carry.h"
+#include "core/acquire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/configure.h"
+#include "core/counter.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/request.h"
+
+/* Whether a limit goes on counting what the old one counted. */
+static bool rule_continues(const struct rule *rule, const struct rule *old)
+{
+    const struct limit *a = rule->limit;
+    const struct limit *b = old->limit;
+    return a->unit == b->unit && a->window == b->window && a->scope == b->scope &&
+           a->charge == b->charge && strcmp(a->label, b->label) == 0 &&
+           (a->window != WINDOW_CALENDAR || a->step == b->step);
+}
+
+static int carry_counter(struct core *next, struct rule *rule, struct counter *old)
+{
+    struct counter *c = rule->whole;
+    if (!c && counter_new(next, rule, counter_key(old), &c) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    if (window_carry(&c->window, &rule->terms, &old->window, &old->rule->terms) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    const struct limit *limit = rule->limit;
+    if (limit->slice_us > 0 && limit->slice_us == old->rule->limit->slice_us &&
+        window_carry(&c->slice, &rule->slice, &old->slice, &old->rule->slice) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    c->warned = old->warned;
+    c->unread = old->unread;
+    old->successor = c;
+    return 0;
+}
+
+static int carry_counters(struct core *next, struct core *core)
+{
+    for (size_t i = 0; i < core->rules_n; i++) {
+        struct rule *old = core->rules[i];
+        for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
+            CONTAINER_OF(at, struct counter, of_rule)->successor = NULL;
+        }
+        bool pooled = old->limit->shared[0] != '\0';
+        struct rule *rule = rule_find(next, pooled ? TEXT_NONE : text_of(old->resource),
+                                      text_of(pooled ? old->limit->shared : old->limit->name));
+        if (old->reserve >= 0 || !rule || !rule_continues(rule, old)) {
+            continue;
+        }
+        for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
+            int rc = carry_counter(next, rule, CONTAINER_OF(at, struct counter, of_rule));
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The line of the same resource; where it is no longer configured, one without limits, for what is
+ * still held there. */
+static int successor_line(struct core *next, const struct line *old, struct line **out)
+{
+    *out = line_find(next, text_of(old->resource->name));
+    if (*out) {
+        return 0;
+    }
+    struct resource *retired = malloc(sizeof(struct resource));
+    if (!retired) {
+        return ERR_NO_MEMORY;
+    }
+    *retired = *old->resource;
+    retired->limits_n = 0;
+    retired->reserves_n = 0;
+    int rc = core_add_line(next, retired, out);
+    if (rc != 0 && !*out) {
+        free(retired);
+    } else {
+        (*out)->retired = retired;
+    }
+    return rc;
+}
+
+static void carry_stats(struct line *line, const struct line *old)
+{
+    line->stats = old->stats;
+    line->stats.resource = line->resource;
+    line->stats.held = (struct load){0};
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        line->urgencies[p].vtime = old->urgencies[p].vtime;
+        line->urgencies[p].finish_max = old->urgencies[p].finish_max;
+    }
+}
+
+static int carry_lines(struct core *next, const struct core *core)
+{
+    for (size_t i = 0; i < core->lines_n; i++) {
+        const struct line *old = core->lines[i];
+        struct line *line = line_find(next, text_of(old->resource->name));
+        bool needed = old->leases > 0 || old->waiting > 0 || old->remembered > 0;
+        int rc = line || !needed ? 0 : successor_line(next, old, &line);
+        if (rc != 0) {
+            return rc;
+        }
+        if (line) {
+            carry_stats(line, old);
+        }
+    }
+    return 0;
+}
+
+/* --- Fair shares. --- */
+
+struct party_carrier {
+    struct core *next;
+    int rc;
+};
+
+static void carry_party(void *ctx, struct map_node *node)
+{
+    struct party_carrier *carrier = ctx;
+    const struct party *old = CONTAINER_OF(node, struct party, node);
+    struct line *line = line_find(carrier->next, text_of(old->line->resource->name));
+    struct party *p;
+    if (carrier->rc != 0 || !line) {
+        return;
+    }
+    carrier->rc = party_get(carrier->next, line, old->priority,
+                            (struct text){old->tenant, old->tenant_len}, &p);
+    if (carrier->rc == 0) {
+        p->finish = heap_holds(&old->place) ? old->start : old->finish;
+    }
+}
+
+static int carry_parties(struct core *next, const struct core *core)
+{
+    struct party_carrier carrier = {.next = next};
+    map_each(&core->parties, carry_party, &carrier);
+    return carrier.rc;
+}
+
+/* --- Leases. --- */
+
+/* The charge of an old lease that a counter of the new state goes on counting. */
+static const struct charge *carried_charge(const struct lease *old, const struct counter *c)
+{
+    for (size_t i = 0; i < old->charges_n; i++) {
+        if (old->charges[i].counter->successor == c) {
+            return &old->charges[i];
+        }
+    }
+    return NULL;
+}
+
+static int carry_charge(struct core *next, struct lease *l, const struct lease *old,
+                        struct counter *c)
+{
+    const struct charge *before = carried_charge(old, c);
+    int64_t n = l->load.of[c->rule->limit->unit];
+    if (n == 0 || (!before && old->state != LEASE_OPEN)) {
+        return 0;
+    }
+    struct charge *ch = &l->charges[l->charges_n];
+    if (before) {
+        *ch = (struct charge){.counter = c, .amount = before->amount, .mark = before->mark};
+        c->held += old->state == LEASE_OPEN && rule_holds(c->rule) ? ch->amount : 0;
+    } else {
+        if (counter_reserve(next, c) != 0) {
+            return ERR_NO_MEMORY;
+        }
+        window_mark mark = counter_charge(next, c, n, old->granted_us);
+        *ch = (struct charge){.counter = c, .amount = n, .mark = mark};
+    }
+    counter_ref(c);
+    l->charges_n++;
+    return 0;
+}
+
+static int carry_lease(struct core *next, struct line *line, const struct lease *old)
+{
+    struct counter *counters[CHARGES_MAX];
+    struct acquire a = {
+        .tenant = old->tenant,
+        .session = old->session,
+        .labels = old->labels,
+        .priority = old->priority,
+    };
+    struct lease *l;
+    if (counters_of(next, line, &a, counters) != 0 ||
+        lease_copy(next, line, old, line->rules_n, &l) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < line->rules_n; i++) {
+        rc = counters[i] ? carry_charge(next, l, old, counters[i]) : 0;
+    }
+    return rc;
+}
+
+static int carry_leases(struct core *next, const struct core *core)
+{
+    const struct list *lists[] = {&core->open, &core->ended};
+    for (size_t i = 0; i < 2; i++) {
+        for (const struct list *at = lists[i]->next; at != lists[i]; at = at->next) {
+            const struct lease *old = CONTAINER_OF(at, struct lease, place);
+            int rc = carry_lease(next, line_find(next, text_of(old->line->resource->name)), old);
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+static int carry_requests(struct core *next, const struct core *core)
+{
+    for (size_t i = 0; i < core->lines_n; i++) {
+        const struct line *old = core->lines[i];
+        struct line *line = line_find(next, text_of(old->resource->name));
+        for (const struct list *at = old->all.next; at != &old->all; at = at->next) {
+            int rc = request_carry(next, line, CONTAINER_OF(at, struct request, in_line));
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+int carry_over(struct core *next, struct core *core)
+{
+    int rc = carry_counters(next, core);
+    rc = rc != 0 ? rc : carry_lines(next, core);
+    rc = rc != 0 ? rc : carry_parties(next, core);
+    rc = rc != 0 ? rc : carry_leases(next, core);
+    return rc != 0 ? rc : carry_requests(next, core);
+}

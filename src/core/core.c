@@ -1,0 +1,290 @@
+/*
+ * A step: time first, then the event, then the lines, then what must be recorded.
+ *
+ * Timers that are due are served before the event, in order of their time, because what they give
+ * back came back earlier. Decisions are counted against CORE_STEP_MAX; where it runs out, timers
+ * and lines that are left keep core_next_deadline at `now`, and the next step goes on. A line that
+ * is still to be run lets nobody in by the fast path, so order holds across steps.
+ */
+#include "core/core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/acquire.h"
+#include "core/configure.h"
+#include "core/counter.h"
+#include "core/effect.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/request.h"
+#include "core/timer.h"
+#include "core/turn.h"
+
+int core_new(const struct core_options *options, struct core **out)
+{
+    *out = NULL;
+    struct core *core = calloc(1, sizeof(struct core));
+    if (!core) {
+        return ERR_NO_MEMORY;
+    }
+    core->hash_key = (struct hash_key){options->seed[0], options->seed[1]};
+    core->spill = options->spill;
+    core->next_seq = 1;
+    core->next_lease = 1;
+    state_init(core);
+    *out = core;
+    return 0;
+}
+
+void core_free(struct core *core)
+{
+    if (core) {
+        state_release(core);
+        free(core);
+    }
+}
+
+/* --- Events. --- */
+
+/* The lease an event names, if it is one of the caller's tenant. */
+static struct lease *named_lease(const struct core *core, const struct event *event, uint64_t id)
+{
+    struct lease *l = lease_find(core, id);
+    bool visible = l && (event->any_tenant || text_equal(l->tenant, event->tenant));
+    return visible ? l : NULL;
+}
+
+static void release_open(struct core *core, const struct event *event, struct lease *l)
+{
+    struct line *line = l->line;
+    struct load usage = event->release.has_usage ? event->release.usage : l->load;
+    lease_settle(core, l, &usage);
+    line->stats.settled++;
+    line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage.of[u]);
+    }
+    effect_record(core, l, RECORD_SETTLE, core->now_us);
+}
+
+static void release_late(struct core *core, const struct event *event, struct lease *l)
+{
+    struct load usage = event->release.has_usage ? event->release.usage : l->load;
+    lease_settle_late(core, l, &usage);
+    l->line->stats.late++;
+    effect_record(core, l, RECORD_SETTLE, core->now_us);
+    struct effect *e = &core->effects->at[core->effects->len - 1];
+    e->record.late = true;
+}
+
+static void step_release(struct core *core, const struct event *event)
+{
+    struct lease *l = named_lease(core, event, event->release.lease);
+    if (!l) {
+        effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_LEASE);
+        return;
+    }
+    bool open = l->state == LEASE_OPEN;
+    bool late = l->state == LEASE_EXPIRED;
+    if (open) {
+        release_open(core, event, l);
+    } else if (late) {
+        release_late(core, event, l);
+    }
+    effect_settled(core, event->caller, l, late, !open && !late);
+}
+
+static void step_renew(struct core *core, const struct event *event)
+{
+    struct lease *l = named_lease(core, event, event->renew.lease);
+    if (!l || l->state != LEASE_OPEN) {
+        effect_refuse(core, event->caller, l ? l->line : NULL, ERR_UNKNOWN_LEASE);
+        return;
+    }
+    lease_extend(core, l, add_sat(core->now_us, event->renew.lease_us));
+    effect_record(core, l, RECORD_RENEW, l->granted_us);
+    struct effect *e = effect_add(core, EFFECT_RENEWED, event->caller);
+    e->renewed.lease = l->lease;
+    e->renewed.expires_us = l->expires_us;
+}
+
+/* Every calendar window is to be looked at again. */
+static void step_clock(struct core *core, int64_t skew_us)
+{
+    core->skew_us = skew_us;
+    for (size_t i = 0; i < core->rules_n; i++) {
+        struct list *all = &core->rules[i]->counters;
+        for (struct list *at = all->next; at != all; at = at->next) {
+            counter_gained(core, CONTAINER_OF(at, struct counter, of_rule));
+        }
+    }
+}
+
+static int step_event(struct core *core, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_TICK: return 0;
+    case EVENT_ACQUIRE: return request_acquire(core, event);
+    case EVENT_RESUME: request_resume(core, event); return 0;
+    case EVENT_HANGUP: request_hangup(core, event); return 0;
+    case EVENT_CANCEL: request_cancel(core, event); return 0;
+    case EVENT_RELEASE: step_release(core, event); return 0;
+    case EVENT_RENEW: step_renew(core, event); return 0;
+    case EVENT_CLOCK: step_clock(core, event->skew_us); return 0;
+    case EVENT_CONFIGURE: return configure(core, event->policy);
+    case EVENT_DRAIN: core->draining = true; return 0;
+    }
+    assert(!"a known kind of event");
+    return ERR_INTERNAL;
+}
+
+/* --- Time. --- */
+
+static void expire(struct core *core, struct lease *l)
+{
+    struct line *line = l->line;
+    lease_expire(core, l);
+    line->stats.expired++;
+    effect_record(core, l, RECORD_EXPIRE, core->now_us);
+    struct effect *e = effect_add(core, EFFECT_EXPIRED, 0);
+    e->expired.lease = l->lease;
+    e->expired.resource = text_of(line->resource->name);
+    e->expired.tenant = l->tenant;
+}
+
+static void serve_timer(struct core *core, struct timer *t)
+{
+    timer_clear(core, t);
+    switch (t->kind) {
+    case TIMER_REQUEST: request_timer(core, CONTAINER_OF(t, struct request, timer)); break;
+    case TIMER_LEASE: expire(core, CONTAINER_OF(t, struct lease, timer)); break;
+    case TIMER_LINE: line_is_pending(core, CONTAINER_OF(t, struct line, timer)); break;
+    case TIMER_COUNTER: counter_gained(core, CONTAINER_OF(t, struct counter, timer)); break;
+    case TIMER_AGEING: line_age(core, CONTAINER_OF(t, struct flow, ageing)); break;
+    }
+}
+
+/* Serves what is due; lines are run in between, so that a request whose time is up at the very
+ * instant at which its turn comes is granted. */
+static void serve_time(struct core *core)
+{
+    struct timer *t;
+    while (core->budget > 0 && (t = timer_due(core)) != NULL) {
+        if (t->kind == TIMER_REQUEST) {
+            run_lines(core);
+            if (core->budget == 0 || timer_due(core) != t) {
+                continue;
+            }
+        }
+        core->budget--;
+        serve_timer(core, t);
+    }
+    run_lines(core);
+}
+
+/* --- Draining. --- */
+
+static void refuse_all(struct core *core)
+{
+    for (size_t i = 0; i < core->lines_n; i++) {
+        struct request *r;
+        while (core->budget > 0 && (r = line_oldest(core->lines[i])) != NULL) {
+            core->budget--;
+            request_refuse(core, r, ERR_SHUTTING_DOWN);
+        }
+    }
+}
+
+/* --- The step. --- */
+
+/* Warns once when a counter passes its mark, and again after it has fallen below. */
+static void watch_budget(struct core *core, struct counter *c)
+{
+    int32_t warn_ppm = c->rule->limit->warn_ppm;
+    if (warn_ppm == 0) {
+        return;
+    }
+    int64_t used = sub_sat(c->rule->terms.burst, counter_free_units(core, c));
+    bool over = used >= mul_div_sat(c->rule->terms.burst, warn_ppm, 1000000);
+    if (over && !c->warned) {
+        effect_alert(core, ALERT_BUDGET_WARN, c->rule->users[0], c);
+    }
+    c->warned = over;
+}
+
+static void record_counters(struct core *core)
+{
+    while (!list_empty(&core->dirty)) {
+        struct counter *c = CONTAINER_OF(list_first(&core->dirty), struct counter, dirty);
+        list_remove(&c->dirty);
+        watch_budget(core, c);
+        struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
+        counter_record(core, c, &e->record);
+    }
+}
+
+static void sweep(struct core *core)
+{
+    graveyard_clear(core);
+    counter_sweep(core);
+    party_sweep(core);
+    lease_sweep(core);
+}
+
+int core_step(struct core *core, const struct event *event, struct effects *effects)
+{
+    size_t more = event->kind == EVENT_CONFIGURE ? 2 * core->waiting : 0;
+    if (effects_begin(effects, more) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    core->effects = effects;
+    core->now_us = max_i64(core->now_us, event->now_us);
+    core->budget = CORE_STEP_MAX;
+    sweep(core);
+    if (event->kind != EVENT_CONFIGURE) {
+        serve_time(core);
+    }
+    int rc = step_event(core, event);
+    if (core->draining) {
+        refuse_all(core);
+    } else {
+        run_lines(core);
+    }
+    record_counters(core);
+    core->effects = NULL;
+    return rc;
+}
+
+int64_t core_next_deadline(const struct core *core)
+{
+    bool drained = core->draining && core->waiting > 0;
+    if (!list_empty(&core->pending) || !list_empty(&core->gained) || drained) {
+        return core->now_us;
+    }
+    struct heap_node *first = heap_first(&core->timers);
+    return first ? CONTAINER_OF(first, struct timer, node)->at_us : INT64_MAX;
+}
+
+void load_complete(struct load *load, unsigned given)
+{
+    bool input = given & (1u << UNIT_INPUT_TOKENS);
+    bool output = given & (1u << UNIT_OUTPUT_TOKENS);
+    bool total = given & (1u << UNIT_TOKENS);
+    int64_t *of = load->of;
+    of[UNIT_SLOTS] = 1;
+    if (!(given & (1u << UNIT_REQUESTS))) {
+        of[UNIT_REQUESTS] = 1;
+    }
+    if (!total) {
+        of[UNIT_TOKENS] = add_sat(of[UNIT_INPUT_TOKENS], of[UNIT_OUTPUT_TOKENS]);
+        return;
+    }
+    if (!input) {
+        of[UNIT_INPUT_TOKENS] = max_i64(0, of[UNIT_TOKENS] - of[UNIT_OUTPUT_TOKENS]);
+    }
+    if (!output) {
+        of[UNIT_OUTPUT_TOKENS] = max_i64(0, of[UNIT_TOKENS] - (input ? of[UNIT_INPUT_TOKENS] : 0));
+    }
+}

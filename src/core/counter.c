@@ -1,0 +1,310 @@
+#include "core/counter.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/line.h"
+#include "core/timer.h"
+
+#define IDLE_LOOK_US US_PER_MIN /* how long a counter must be idle to be forgotten */
+#define SWEEP_MAX    8
+
+static uint64_t key_hash(const struct core *core, const struct rule *rule, struct text key)
+{
+    return text_hash(key, &core->hash_key) + rule->index * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+struct text counter_key(const struct counter *c)
+{
+    return (struct text){c->key, c->key_len};
+}
+
+struct counter *counter_find(const struct core *core, const struct rule *rule, struct text key)
+{
+    uint64_t hash = key_hash(core, rule, key);
+    for (struct map_node *n = map_find(&core->counters, hash); n; n = map_next_equal(n)) {
+        struct counter *c = CONTAINER_OF(n, struct counter, node);
+        if (c->rule == rule && text_equal(counter_key(c), key)) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool flow_arrived_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return request_before(flow_first(CONTAINER_OF(a, struct flow, place)),
+                          flow_first(CONTAINER_OF(b, struct flow, place)));
+}
+
+static void counter_init(struct core *core, struct counter *c, struct rule *rule, struct text key)
+{
+    c->rule = rule;
+    window_init(&c->window, &rule->terms, core->now_us);
+    window_init(&c->slice, &rule->slice, core->now_us);
+    heap_init(&c->sleepers, flow_arrived_before);
+    timer_init(&c->timer, TIMER_COUNTER);
+    list_init(&c->idle);
+    list_init(&c->dirty);
+    list_init(&c->gained);
+    c->key_len = key.len;
+    if (key.len) {
+        memcpy(c->key, key.at, key.len);
+    }
+}
+
+/* The list of idle counters is in order of when to look: all are put off by the same time. */
+static void counter_put_off(struct core *core, struct counter *c)
+{
+    c->check_us = add_sat(core->now_us, IDLE_LOOK_US);
+    list_append(&core->idle, &c->idle);
+}
+
+int counter_new(struct core *core, struct rule *rule, struct text key, struct counter **counter)
+{
+    bool scoped = rule->limit->scope != SCOPE_RESOURCE;
+    struct counter *c = calloc(1, sizeof(struct counter) + key.len);
+    if (!c || timer_admit(core) != 0 || (scoped && map_reserve(&core->counters) != 0)) {
+        free(c);
+        return ERR_NO_MEMORY;
+    }
+    core->timers_n++;
+    counter_init(core, c, rule, key);
+    list_append(&rule->counters, &c->of_rule);
+    rule->counters_n++;
+    if (scoped) {
+        map_insert(&core->counters, &c->node, key_hash(core, rule, key));
+        counter_put_off(core, c);
+    }
+    *counter = c;
+    return 0;
+}
+
+void counter_free(struct core *core, struct counter *c)
+{
+    assert(c->refs == 0 && c->sleepers.len == 0);
+    if (c->rule->limit->scope != SCOPE_RESOURCE) {
+        map_remove(&core->counters, &c->node);
+    }
+    timer_clear(core, &c->timer);
+    core->timers_n--;
+    list_remove(&c->of_rule);
+    c->rule->counters_n--;
+    list_remove(&c->idle);
+    list_remove(&c->dirty);
+    list_remove(&c->gained);
+    window_release(&c->window, &c->rule->terms);
+    window_release(&c->slice, &c->rule->slice);
+    heap_release(&c->sleepers);
+    free(c);
+}
+
+void counter_ref(struct counter *c)
+{
+    c->refs++;
+    list_remove(&c->idle);
+}
+
+void counter_unref(struct core *core, struct counter *c)
+{
+    assert(c->refs > 0);
+    c->refs--;
+    if (c->refs == 0 && c->rule->limit->scope != SCOPE_RESOURCE) {
+        counter_put_off(core, c);
+    }
+}
+
+static void counter_advance(struct core *core, struct counter *c)
+{
+    window_advance(&c->window, &c->rule->terms, core->now_us, core->skew_us);
+    if (c->rule->limit->slice_us > 0) {
+        window_advance(&c->slice, &c->rule->slice, core->now_us, core->skew_us);
+    }
+}
+
+int64_t counter_free_units(struct core *core, struct counter *c)
+{
+    counter_advance(core, c);
+    return sub_sat(window_free(&c->window, &c->rule->terms), c->held);
+}
+
+/* A slice lets pass what it has room for; what is larger than a slice passes an empty one. */
+static bool slice_fits(const struct counter *c, int64_t amount)
+{
+    return c->rule->limit->slice_us == 0 || window_free(&c->slice, &c->rule->slice) >= amount ||
+           window_idle(&c->slice, &c->rule->slice);
+}
+
+bool counter_fits(struct core *core, struct counter *c, int64_t amount, int64_t claimed)
+{
+    assert(amount > 0 && claimed >= 0);
+    return sub_sat(counter_free_units(core, c), claimed) >= amount &&
+           slice_fits(c, add_sat(amount, claimed));
+}
+
+int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
+{
+    counter_advance(core, c);
+    int64_t need = add_sat(amount, c->held);
+    int64_t at_us = window_fits_us(&c->window, &c->rule->terms, core->now_us, need);
+    if (!slice_fits(c, amount)) {
+        int64_t pace = min_i64(amount, c->rule->slice.amount);
+        at_us = max_i64(at_us, window_fits_us(&c->slice, &c->rule->slice, core->now_us, pace));
+    }
+    return at_us;
+}
+
+int counter_reserve(struct core *core, struct counter *c)
+{
+    counter_advance(core, c);
+    int rc = window_reserve(&c->window, &c->rule->terms);
+    if (rc == 0 && c->rule->limit->slice_us > 0) {
+        rc = window_reserve(&c->slice, &c->rule->slice);
+    }
+    return rc;
+}
+
+bool rule_holds(const struct rule *rule)
+{
+    return rule->terms.kind == WINDOW_NONE || rule->limit->charge == CHARGE_AT_SETTLE;
+}
+
+bool counter_is_recorded(const struct counter *c)
+{
+    return c->rule->reserve < 0 && c->rule->terms.kind != WINDOW_NONE &&
+           c->rule->terms.kind != WINDOW_ROLLING;
+}
+
+static void counter_changed(struct core *core, struct counter *c)
+{
+    if (counter_is_recorded(c) && !core->restoring && !list_holds(&c->dirty)) {
+        list_append(&core->dirty, &c->dirty);
+    }
+}
+
+window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us)
+{
+    assert(amount > 0);
+    if (c->rule->limit->slice_us > 0) {
+        window_charge(&c->slice, &c->rule->slice, at_us, amount);
+    }
+    if (rule_holds(c->rule)) {
+        c->held = add_sat(c->held, amount);
+        return 0;
+    }
+    if (core->restoring && counter_is_recorded(c)) {
+        return window_mark_at(&c->rule->terms, at_us);
+    }
+    counter_changed(core, c);
+    return window_charge(&c->window, &c->rule->terms, at_us, amount);
+}
+
+int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real)
+{
+    if (rule->terms.kind == WINDOW_NONE || rule->limit->settle == SETTLE_KEEP) {
+        return held;
+    }
+    return rule->limit->settle == SETTLE_REFUND_ONLY ? min_i64(held, real) : real;
+}
+
+window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
+                           int64_t booked)
+{
+    counter_advance(core, c);
+    window_mark mark = charge->mark;
+    if (!rule_holds(c->rule)) {
+        counter_correct(core, c, mark, sub_sat(booked, charge->amount));
+        return mark;
+    }
+    assert(c->held >= charge->amount);
+    c->held -= charge->amount;
+    if (core->restoring && counter_is_recorded(c)) {
+        mark = window_mark_at(&c->rule->terms, core->now_us);
+    } else if (c->rule->terms.kind != WINDOW_NONE) {
+        mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
+        counter_changed(core, c);
+    }
+    counter_gained(core, c);
+    return mark;
+}
+
+void counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta)
+{
+    counter_advance(core, c);
+    if (core->restoring && counter_is_recorded(c)) {
+        return;
+    }
+    if (delta == 0 || !window_adjust(&c->window, &c->rule->terms, mark, delta)) {
+        return;
+    }
+    counter_changed(core, c);
+    if (delta < 0) {
+        counter_gained(core, c);
+    }
+}
+
+void counter_gained(struct core *core, struct counter *c)
+{
+    if (c->sleepers.len > 0 && !list_holds(&c->gained)) {
+        list_append(&core->gained, &c->gained);
+    }
+    for (size_t i = 0; c->rule->whole == c && i < c->rule->users_n; i++) {
+        if (c->rule->users[i]->head) {
+            line_is_pending(core, c->rule->users[i]);
+        }
+    }
+}
+
+void counter_record(struct core *core, const struct counter *c, struct record *record)
+{
+    const struct rule *rule = c->rule;
+    bool pooled = rule->limit->shared[0] != '\0';
+    *record = (struct record){
+        .kind = RECORD_COUNTER,
+        .at_us = core->now_us,
+        .resource = pooled ? TEXT_NONE : text_of(rule->resource),
+        .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
+        .scope_key = counter_key(c),
+    };
+    if (rule->terms.kind == WINDOW_BUCKET) {
+        record->period_us = c->window.bucket.at_us;
+        record->level = window_free(&c->window, &rule->terms);
+    } else {
+        record->period_us =
+            rule->terms.kind == WINDOW_CALENDAR ? c->window.count.period.start_us : 0;
+        record->used = c->window.count.used;
+    }
+}
+
+/* Whether a counter that nothing points to could be made anew, or read back, without a difference.
+ */
+static bool counter_is_spent(struct core *core, struct counter *c)
+{
+    if (list_holds(&c->dirty) || list_holds(&c->gained)) {
+        return false;
+    }
+    counter_advance(core, c);
+    assert(c->held == 0);
+    if (c->rule->limit->slice_us > 0 && !window_idle(&c->slice, &c->rule->slice)) {
+        return false;
+    }
+    bool spilled = core->spill && c->rule->terms.kind == WINDOW_LIFETIME;
+    return spilled || window_idle(&c->window, &c->rule->terms);
+}
+
+void counter_sweep(struct core *core)
+{
+    for (int i = 0; i < SWEEP_MAX && !list_empty(&core->idle); i++) {
+        struct counter *c = CONTAINER_OF(list_first(&core->idle), struct counter, idle);
+        if (c->check_us > core->now_us) {
+            return;
+        }
+        if (counter_is_spent(core, c)) {
+            counter_free(core, c);
+        } else {
+            list_remove(&c->idle);
+            counter_put_off(core, c);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/*
+ * Counters: what one scope has used of one limit, in the window and held beside it.
+ *
+ * A counter answers whether an amount fits, takes charges, gives back, and says who is to be looked
+ * at again when something came back: the lines of its limit, and the flows asleep at it. Counters
+ * of scopes come and go with use; counter_sweep forgets those that no longer matter.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_COUNTER_H
+#define SLUICE_CORE_COUNTER_H
+
+#include "core/state.h"
+
+/* The scoped counter of that key, or NULL. */
+struct counter *counter_find(const struct core *core, const struct rule *rule, struct text key);
+
+/* A new, unused counter; 0 or ERR_NO_MEMORY. */
+int counter_new(struct core *core, struct rule *rule, struct text key, struct counter **counter);
+
+/* Removes a counter from everywhere, and frees it. */
+void counter_free(struct core *core, struct counter *c);
+
+struct text counter_key(const struct counter *c);
+
+/* References keep a scoped counter in memory. */
+void counter_ref(struct counter *c);
+void counter_unref(struct core *core, struct counter *c);
+
+/* What could be taken now. Slices are not looked at. */
+int64_t counter_free_units(struct core *core, struct counter *c);
+
+/* Whether an amount > 0 fits now, with `claimed` set aside for others. */
+bool counter_fits(struct core *core, struct counter *c, int64_t amount, int64_t claimed);
+
+/* When an amount may fit if nothing is given back; see window_fits_us. */
+int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount);
+
+/* Makes room for one charge; 0 or ERR_NO_MEMORY. */
+int counter_reserve(struct core *core, struct counter *c);
+
+/* Whether charges of this limit are held beside the window until the lease ends. */
+bool rule_holds(const struct rule *rule);
+
+/* Charges at a grant: an amount > 0 for which room was reserved. */
+window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us);
+
+/* Ends a charge whose real amount is known: gives back what was held, enters `booked` into the
+ * window or corrects what was entered at the grant. Returns the mark of what was booked. */
+window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
+                           int64_t booked);
+
+/* Corrects by `delta` what was booked at `mark`, if that is still inside. */
+void counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta);
+
+/* Something came back, or may have: whoever waits for this counter is to be looked at. */
+void counter_gained(struct core *core, struct counter *c);
+
+/* The amount that replaces a charge of `held` when `real` was used. */
+int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real);
+
+/* The counter as a durable fact; only for windows that records of leases cannot rebuild. */
+bool counter_is_recorded(const struct counter *c);
+void counter_record(struct core *core, const struct counter *c, struct record *record);
+
+/* Forgets a few idle counters that no longer matter. */
+void counter_sweep(struct core *core);
+
+#endif

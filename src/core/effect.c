@@ -1,0 +1,122 @@
+#include "core/effect.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/counter.h"
+#include "core/lease.h"
+
+/* A decision tells at most: a record and an answer for each, and an alert and a counter's record
+ * for each limit it touches. */
+#define EFFECTS_PER_STEP (CORE_STEP_MAX * (3 + 2 * RESOURCE_LIMITS_MAX) + 128)
+
+void effects_init(struct effects *e)
+{
+    *e = (struct effects){0};
+}
+
+void effects_release(struct effects *e)
+{
+    free(e->at);
+    effects_init(e);
+}
+
+int effects_begin(struct effects *e, size_t more)
+{
+    size_t size = EFFECTS_PER_STEP + more;
+    e->len = 0;
+    if (e->size >= size) {
+        return 0;
+    }
+    struct effect *at = realloc(e->at, size * sizeof(struct effect));
+    if (!at) {
+        return ERR_NO_MEMORY;
+    }
+    e->at = at;
+    e->size = size;
+    return 0;
+}
+
+struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller)
+{
+    struct effects *e = core->effects;
+    assert(e->len < e->size);
+    struct effect *effect = &e->at[e->len++];
+    *effect = (struct effect){.kind = kind, .caller = caller};
+    return effect;
+}
+
+void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
+                   int64_t at_us)
+{
+    struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
+    lease_record(lease, kind, at_us, &e->record);
+}
+
+void effect_grant(struct core *core, caller_id caller, const struct lease *l, bool repeated)
+{
+    struct effect *e = effect_add(core, EFFECT_GRANT, caller);
+    e->grant.lease = l->lease;
+    e->grant.resource = text_of(l->line->resource->name);
+    e->grant.model = text_of(l->line->resource->model);
+    e->grant.tenant = l->tenant;
+    e->grant.id = l->id;
+    e->grant.held = l->load;
+    e->grant.waited_us = l->waited_us;
+    e->grant.expires_us = l->expires_us;
+    e->grant.attempt = l->attempt;
+    e->grant.repeated = repeated;
+}
+
+void effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,
+                    bool repeated)
+{
+    struct effect *e = effect_add(core, EFFECT_SETTLED, caller);
+    e->settled.lease = l->lease;
+    e->settled.resource = text_of(l->line->resource->name);
+    e->settled.settled = l->load;
+    e->settled.held_for_us = l->ended_us - l->granted_us;
+    e->settled.late = late;
+    e->settled.repeated = repeated;
+}
+
+struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,
+                             enum error_code code)
+{
+    struct effect *e = effect_add(core, EFFECT_REFUSE, caller);
+    e->refuse.code = code;
+    if (line) {
+        e->refuse.resource = text_of(line->resource->name);
+        line->stats.refused[code]++;
+    }
+    return e;
+}
+
+struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
+                                   enum error_code code, struct counter *c, int64_t asked)
+{
+    struct effect *e = effect_refuse(core, caller, line, code);
+    int64_t again_us = counter_fits_us(core, c, asked);
+    e->refuse.limit = c->rule->limit->name;
+    e->refuse.limit_amount = c->rule->terms.burst;
+    e->refuse.limit_free = counter_free_units(core, c);
+    e->refuse.limit_asked = asked;
+    e->refuse.retry_after_us = again_us == INT64_MAX ? 0 : again_us - core->now_us;
+    return e;
+}
+
+void effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
+                  const struct counter *c)
+{
+    if (!core->effects) {
+        return;
+    }
+    struct effect *e = effect_add(core, EFFECT_ALERT, 0);
+    const struct terms *terms = &c->rule->terms;
+    e->alert.kind = kind;
+    e->alert.resource = text_of(line->resource->name);
+    e->alert.limit = c->rule->limit->name;
+    e->alert.scope_key = counter_key(c);
+    e->alert.used = add_sat(window_used(&c->window, terms), c->held);
+    e->alert.amount = terms->burst;
+}

@@ -1,0 +1,414 @@
+#include "core/lease.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/counter.h"
+#include "core/effect.h"
+#include "core/line.h"
+#include "core/timer.h"
+
+#define LEASE_SWEEP_MAX 4
+
+static const bool moves[LEASE_CANCELLED + 1][LEASE_CANCELLED + 1] = {
+    [LEASE_OPEN] = {[LEASE_SETTLED] = true, [LEASE_EXPIRED] = true, [LEASE_CANCELLED] = true},
+    [LEASE_EXPIRED] = {[LEASE_SETTLED] = true},
+};
+
+/* --- Finding. --- */
+
+static uint64_t lease_hash(uint64_t lease)
+{
+    uint64_t h = lease * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ (h >> 32);
+}
+
+struct lease *lease_find(const struct core *core, uint64_t lease)
+{
+    struct map_node *n = map_find(&core->leases, lease_hash(lease));
+    for (; n; n = map_next_equal(n)) {
+        struct lease *l = CONTAINER_OF(n, struct lease, by_lease);
+        if (l->lease == lease) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+struct lease *lease_find_id(const struct core *core, struct text id, const struct text *tenant)
+{
+    struct map_node *n = map_find(&core->lease_ids, text_hash(id, &core->hash_key));
+    for (; n; n = map_next_equal(n)) {
+        struct lease *l = CONTAINER_OF(n, struct lease, by_id);
+        if (text_equal(l->id, id) && (!tenant || text_equal(l->tenant, *tenant))) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+/* --- Making. --- */
+
+static size_t charges_of(const struct grant_facts *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->line->rules_n; i++) {
+        n += f->counters[i] && f->load->of[f->line->rules[i]->limit->unit] > 0;
+    }
+    return n;
+}
+
+/* Makes room everywhere, so that what follows cannot fail. */
+static int lease_admit(struct core *core, const struct grant_facts *f)
+{
+    if (timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
+        map_reserve(&core->lease_ids) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < f->line->rules_n; i++) {
+        if (f->counters[i] && counter_reserve(core, f->counters[i]) != 0) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
+static void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
+{
+    for (size_t i = 0; i < f->line->rules_n; i++) {
+        struct counter *c = f->counters[i];
+        int64_t n = f->load->of[f->line->rules[i]->limit->unit];
+        if (c && n > 0) {
+            counter_ref(c);
+            l->charges[l->charges_n++] = (struct charge){
+                .counter = c,
+                .amount = n,
+                .mark = counter_charge(core, c, n, f->granted_us),
+            };
+        }
+    }
+}
+
+static void lease_fill(struct core *core, struct lease *l, const struct grant_facts *f, char *bytes)
+{
+    timer_init(&l->timer, TIMER_LEASE);
+    list_init(&l->place);
+    l->state = LEASE_OPEN;
+    l->line = f->line;
+    l->load = *f->load;
+    l->lease = f->lease ? f->lease : (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
+    l->parent = f->parent;
+    l->priority = f->priority;
+    l->attempt = f->attempt;
+    l->granted_us = f->granted_us;
+    l->expires_us = f->expires_us;
+    l->waited_us = f->waited_us;
+    l->noted_us = core->now_us;
+    l->waiting_below = 0;
+    l->ended_us = 0;
+    l->charges_n = 0;
+    l->tenant = text_copy(&bytes, f->tenant);
+    l->session = text_copy(&bytes, f->session);
+    l->labels = text_copy(&bytes, f->labels);
+    l->id = text_copy(&bytes, f->id);
+}
+
+static void lease_register(struct core *core, struct lease *l)
+{
+    struct line *line = l->line;
+    core->timers_n++;
+    if (l->lease >= core->next_lease) {
+        core->next_lease = l->lease + 1;
+    }
+    map_insert(&core->leases, &l->by_lease, lease_hash(l->lease));
+    if (l->id.len) {
+        map_insert(&core->lease_ids, &l->by_id, text_hash(l->id, &core->hash_key));
+    }
+    list_append(&core->open, &l->place);
+    core->open_n++;
+    line->leases++;
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->stats.held.of[u] = add_sat(line->stats.held.of[u], l->load.of[u]);
+    }
+}
+
+/* Room for `charges_n` charges; nothing charged yet. */
+static struct lease *lease_alloc(const struct grant_facts *f, size_t charges_n)
+{
+    size_t charges_size = charges_n * sizeof(struct charge);
+    size_t bytes = f->tenant.len + f->session.len + f->labels.len + f->id.len;
+    return malloc(sizeof(struct lease) + charges_size + bytes);
+}
+
+int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
+{
+    size_t charges_n = charges_of(f);
+    struct lease *l = lease_alloc(f, charges_n);
+    if (!l || lease_admit(core, f) != 0) {
+        free(l);
+        return ERR_NO_MEMORY;
+    }
+    lease_fill(core, l, f, (char *)&l->charges[charges_n]);
+    lease_charge(core, l, f);
+    lease_register(core, l);
+    timer_set(core, &l->timer, l->expires_us);
+    *lease = l;
+    return 0;
+}
+
+/* --- Ending. --- */
+
+static void lease_drop_charges(struct core *core, struct lease *l)
+{
+    for (size_t i = 0; i < l->charges_n; i++) {
+        counter_unref(core, l->charges[i].counter);
+    }
+    l->charges_n = 0;
+}
+
+/* Takes an open lease out of what is open; its charges are the caller's business. */
+static void lease_close(struct core *core, struct lease *l, enum lease_state state)
+{
+    assert(moves[l->state][state]);
+    struct line *line = l->line;
+    timer_clear(core, &l->timer);
+    list_remove(&l->place);
+    list_append(&core->ended, &l->place);
+    core->open_n--;
+    core->ended_n++;
+    line->leases--;
+    line->remembered++;
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->stats.held.of[u] = sub_sat(line->stats.held.of[u], l->load.of[u]);
+    }
+    l->state = state;
+    l->ended_us = core->now_us;
+}
+
+int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held)
+{
+    if (rule->limit->on_expire == EXPIRE_NOTHING) {
+        return 0;
+    }
+    if (rule->limit->on_expire == EXPIRE_FULL) {
+        return held;
+    }
+    switch (rule->limit->unit) {
+    case UNIT_TOKENS: return min_i64(held, load->of[UNIT_INPUT_TOKENS]);
+    case UNIT_OUTPUT_TOKENS: return 0;
+    default: return held;
+    }
+}
+
+static void lease_unstick(struct lease *l, int sign)
+{
+    for (size_t i = 0; i < l->charges_n; i++) {
+        struct charge *ch = &l->charges[i];
+        if (rule_holds(ch->counter->rule)) {
+            ch->counter->stuck += sign * ch->amount;
+        }
+    }
+}
+
+/* Ends each charge with what it was in truth. */
+static void lease_book(struct core *core, struct lease *l, const struct load *usage, bool keep)
+{
+    if (l->waiting_below > 0) {
+        lease_unstick(l, -1);
+    }
+    for (size_t i = 0; i < l->charges_n; i++) {
+        struct charge *ch = &l->charges[i];
+        const struct rule *rule = ch->counter->rule;
+        int64_t real =
+            usage ? usage->of[rule->limit->unit] : expired_usage(rule, &l->load, ch->amount);
+        int64_t booked = keep ? rule_booked(rule, ch->amount, real) : real;
+        ch->mark = counter_settle(core, ch->counter, ch, booked);
+        if (booked > ch->amount && rule->reserve < 0 && counter_free_units(core, ch->counter) < 0) {
+            effect_alert(core, ALERT_OVERRUN, l->line, ch->counter);
+        }
+        ch->amount = booked;
+    }
+}
+
+void lease_settle(struct core *core, struct lease *l, const struct load *usage)
+{
+    lease_book(core, l, usage, true);
+    lease_close(core, l, LEASE_SETTLED);
+    lease_drop_charges(core, l);
+    l->load = *usage;
+}
+
+void lease_cancel(struct core *core, struct lease *l)
+{
+    static const struct load nothing;
+    lease_book(core, l, &nothing, false);
+    lease_close(core, l, LEASE_CANCELLED);
+    lease_drop_charges(core, l);
+    l->load = nothing;
+}
+
+/* The charges stay, with what was booked, for a late settle to correct. */
+void lease_expire(struct core *core, struct lease *l)
+{
+    lease_book(core, l, NULL, false);
+    lease_close(core, l, LEASE_EXPIRED);
+}
+
+void lease_settle_late(struct core *core, struct lease *l, const struct load *usage)
+{
+    assert(moves[l->state][LEASE_SETTLED]);
+    for (size_t i = 0; i < l->charges_n; i++) {
+        struct charge *ch = &l->charges[i];
+        const struct rule *rule = ch->counter->rule;
+        if (rule->terms.kind == WINDOW_NONE) {
+            continue;
+        }
+        int64_t held = l->load.of[rule->limit->unit];
+        int64_t booked = rule_booked(rule, held, usage->of[rule->limit->unit]);
+        counter_correct(core, ch->counter, ch->mark, sub_sat(booked, ch->amount));
+    }
+    lease_drop_charges(core, l);
+    l->state = LEASE_SETTLED;
+    l->load = *usage;
+}
+
+int lease_copy(struct core *core, struct line *line, const struct lease *from, size_t charges_n,
+               struct lease **lease)
+{
+    struct grant_facts facts = {
+        .line = line,
+        .load = &from->load,
+        .tenant = from->tenant,
+        .session = from->session,
+        .labels = from->labels,
+        .id = from->id,
+        .lease = from->lease,
+        .parent = from->parent,
+        .priority = from->priority,
+        .attempt = from->attempt,
+        .granted_us = from->granted_us,
+        .expires_us = from->expires_us,
+        .waited_us = from->waited_us,
+    };
+    struct lease *l = lease_alloc(&facts, charges_n);
+    if (!l || timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
+        map_reserve(&core->lease_ids) != 0) {
+        free(l);
+        return ERR_NO_MEMORY;
+    }
+    lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
+    lease_register(core, l);
+    l->noted_us = from->noted_us;
+    if (from->state == LEASE_OPEN) {
+        timer_set(core, &l->timer, l->expires_us);
+    } else {
+        lease_close(core, l, from->state);
+        l->ended_us = from->ended_us;
+    }
+    *lease = l;
+    return 0;
+}
+
+/* --- Records. --- */
+
+void lease_extend(struct core *core, struct lease *l, int64_t expires_us)
+{
+    l->expires_us = expires_us;
+    if (l->state == LEASE_OPEN) {
+        timer_set(core, &l->timer, expires_us);
+        lease_noted(core, l);
+    }
+}
+
+void lease_noted(struct core *core, struct lease *l)
+{
+    l->noted_us = core->now_us;
+    list_remove(&l->place);
+    list_append(&core->open, &l->place);
+}
+
+void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, struct record *r)
+{
+    *r = (struct record){
+        .kind = kind,
+        .at_us = at_us,
+        .lease = l->lease,
+        .parent = l->parent,
+        .expires_us = l->expires_us,
+        .load = l->load,
+        .priority = l->priority,
+        .attempt = l->attempt,
+        .waited_us = l->waited_us,
+        .resource = text_of(l->line->resource->name),
+        .tenant = l->tenant,
+        .session = l->session,
+        .labels = l->labels,
+        .id = l->id,
+    };
+}
+
+/* --- Ancestors. --- */
+
+void lease_ancestors_wait(struct core *core, uint64_t parent, int sign)
+{
+    for (int depth = 0; parent && depth < ANCESTORS_MAX; depth++) {
+        struct lease *l = lease_find(core, parent);
+        if (!l) {
+            return;
+        }
+        l->waiting_below += (size_t)sign;
+        if (l->state == LEASE_OPEN && l->waiting_below == (sign > 0 ? 1 : 0)) {
+            lease_unstick(l, sign);
+        }
+        parent = l->parent;
+    }
+}
+
+int64_t lease_ancestors_hold(const struct core *core, uint64_t parent, const struct counter *c)
+{
+    int64_t held = 0;
+    for (int depth = 0; parent && depth < ANCESTORS_MAX; depth++) {
+        const struct lease *l = lease_find(core, parent);
+        if (!l) {
+            break;
+        }
+        for (size_t i = 0; l->state == LEASE_OPEN && l->waiting_below == 0 && i < l->charges_n;
+             i++) {
+            held += l->charges[i].counter == c ? l->charges[i].amount : 0;
+        }
+        parent = l->parent;
+    }
+    return held;
+}
+
+/* --- Forgetting. --- */
+
+void lease_free(struct core *core, struct lease *l)
+{
+    lease_drop_charges(core, l);
+    l->line->remembered -= l->state != LEASE_OPEN;
+    timer_clear(core, &l->timer);
+    core->timers_n--;
+    map_remove(&core->leases, &l->by_lease);
+    if (l->id.len) {
+        map_remove(&core->lease_ids, &l->by_id);
+    }
+    list_remove(&l->place);
+    free(l);
+}
+
+void lease_sweep(struct core *core)
+{
+    int64_t cap = core->policy ? core->policy->leases_max : INT64_MAX;
+    for (int i = 0; i < LEASE_SWEEP_MAX && !list_empty(&core->ended); i++) {
+        struct lease *l = CONTAINER_OF(list_first(&core->ended), struct lease, place);
+        bool over = (int64_t)(core->open_n + core->ended_n) > cap;
+        if (l->waiting_below > 0 ||
+            (!over && add_sat(l->ended_us, LEASE_REMEMBERED_US) > core->now_us)) {
+            return;
+        }
+        core->ended_n--;
+        lease_free(core, l);
+    }
+}

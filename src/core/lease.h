@@ -1,0 +1,83 @@
+/*
+ * Leases: what was granted, what it holds, and how it ends.
+ *
+ *   from \ to   open   settled  expired  cancelled  forgotten
+ *   (none)      grant
+ *   open        renew  settle   expiry   cancel
+ *   settled                                         after a while
+ *   expired            (late settle: books a correction, stays ended)   after a while
+ *   cancelled                                       after a while
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_LEASE_H
+#define SLUICE_CORE_LEASE_H
+
+#include "core/state.h"
+
+/* What a lease is made from. */
+struct grant_facts {
+    struct line *line;
+    struct counter *const *counters; /* by the line's rules */
+    const struct load *load;
+    struct text tenant, session, labels, id;
+    uint64_t lease; /* 0: the next number */
+    uint64_t parent;
+    int32_t priority;
+    int32_t attempt;
+    int64_t granted_us;
+    int64_t expires_us;
+    int64_t waited_us;
+};
+
+struct lease *lease_find(const struct core *core, uint64_t lease);
+
+/* By the caller's own id, which belongs to its tenant; a NULL tenant is any. */
+struct lease *lease_find_id(const struct core *core, struct text id, const struct text *tenant);
+
+/* Charges all counters and makes the lease, or changes nothing: 0 or ERR_NO_MEMORY. */
+int lease_grant(struct core *core, const struct grant_facts *facts, struct lease **lease);
+
+/* The same lease in another state, with room for `charges_n` charges but none yet. 0 or
+ * ERR_NO_MEMORY. */
+int lease_copy(struct core *core, struct line *line, const struct lease *from, size_t charges_n,
+               struct lease **lease);
+
+/* Ends an open lease with the real usage. */
+void lease_settle(struct core *core, struct lease *lease, const struct load *usage);
+
+/* Ends an open lease without a word: charged by each limit's rule. */
+void lease_expire(struct core *core, struct lease *lease);
+
+/* Ends an open lease as if it had never been. */
+void lease_cancel(struct core *core, struct lease *lease);
+
+/* Books the real usage of an expired lease after all. */
+void lease_settle_late(struct core *core, struct lease *lease, const struct load *usage);
+
+/* What a limit takes an expired lease of that load to have used of what it held. */
+int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held);
+
+/* Moves the time of expiry; nothing for a lease that has ended. */
+void lease_extend(struct core *core, struct lease *lease, int64_t expires_us);
+
+/* Says that a GRANT or RENEW record of the lease was emitted now. */
+void lease_noted(struct core *core, struct lease *lease);
+
+/* Its facts as a record; texts are the lease's own. */
+void lease_record(const struct lease *lease, enum record_kind kind, int64_t at_us,
+                  struct record *record);
+
+/* Counts the ancestors' holdings as stuck while a descendant waits (sign 1), or no longer (-1). */
+void lease_ancestors_wait(struct core *core, uint64_t parent, int sign);
+
+/* What the ancestors of a request hold of a counter that is not yet counted as stuck. */
+int64_t lease_ancestors_hold(const struct core *core, uint64_t parent, const struct counter *c);
+
+/* Forgets a few leases that ended long ago, or the oldest where there are too many. */
+void lease_sweep(struct core *core);
+
+/* Frees a lease whatever its state, without touching counters but their references. */
+void lease_free(struct core *core, struct lease *lease);
+
+#endif

@@ -1,0 +1,338 @@
+/*
+ * The order of a line.
+ *
+ * Requests of one resource that have the same priority, the same tenant and the same counters form
+ * a flow: a list, first come first served. Only the first of a flow can be next, so all heaps below
+ * hold flows, not requests, and a hundred thousand waiting requests of three tenants are three
+ * entries in a heap.
+ *
+ *     line → urgency (priority 1…10) → party (a tenant there) → flow → request
+ *
+ * A pick goes down that path: the most urgent priority that has anyone, the party with the smallest
+ * start tag in it, the flow whose first request arrived first.
+ *
+ * Start tags are start-time fair queueing (Goyal, Vin and Cheng, 1996). The cost of a grant is the
+ * largest part that it is of any of the resource's own limits: by load, not by count. A party that
+ * comes to have someone in line starts at max(the priority's virtual time, its own last finish); a
+ * grant from the line moves virtual time to its start, and its start on by cost / weight. So
+ * backlogged tenants advance evenly by weight, and one that was idle cannot save up. When nobody is
+ * awake at a priority any more, virtual time moves to the largest finish: the next busy time starts
+ * even, and what was granted without a line does not count.
+ *
+ * A flow whose first request is held by a limit of a scope (its tenant's, its session's, …) sleeps
+ * at that counter, out of its party's heap, and so blocks nobody; the counter wakes it. A request
+ * whose holder went away with a ticket moves to a flow of its own, in no heap; when the holder is
+ * back that flow competes by the old arrival number. Ageing moves the first request of a flow to
+ * the same tenant's flow at the next priority, where it again counts by arrival.
+ */
+#include "core/line.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/counter.h"
+#include "core/flow.h"
+#include "core/timer.h"
+
+#define COST_SHIFT     32
+#define COST_UNLIMITED ((UINT64_C(1) << COST_SHIFT) / 1000)
+
+/* --- Lines. --- */
+
+struct line *line_find(const struct core *core, struct text resource)
+{
+    uint64_t hash = text_hash(resource, &core->hash_key);
+    for (struct map_node *n = map_find(&core->lines_by_name, hash); n; n = map_next_equal(n)) {
+        struct line *line = CONTAINER_OF(n, struct line, node);
+        if (text_equal(text_of(line->resource->name), resource)) {
+            return line;
+        }
+    }
+    return NULL;
+}
+
+int line_new(struct core *core, const struct resource *resource, struct line **out)
+{
+    struct line *line = calloc(1, sizeof(struct line));
+    if (!line || map_reserve(&core->lines_by_name) != 0 || timer_admit(core) != 0) {
+        free(line);
+        return ERR_NO_MEMORY;
+    }
+    core->timers_n++;
+    line->resource = resource;
+    line->stats.resource = resource;
+    list_init(&line->pending);
+    list_init(&line->all);
+    timer_init(&line->timer, TIMER_LINE);
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        heap_init(&line->urgencies[p].parties, party_before);
+    }
+    map_insert(&core->lines_by_name, &line->node,
+               text_hash(text_of(resource->name), &core->hash_key));
+    *out = line;
+    return 0;
+}
+
+void line_free(struct core *core, struct line *line)
+{
+    assert(line->waiting == 0);
+    map_remove(&core->lines_by_name, &line->node);
+    list_remove(&line->pending);
+    timer_clear(core, &line->timer);
+    core->timers_n--;
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        assert(line->urgencies[p].parties_n == 0);
+        heap_release(&line->urgencies[p].parties);
+        rank_release(&line->urgencies[p].rank);
+    }
+    free(line->rules);
+    free(line->retired);
+    free(line);
+}
+
+void line_is_pending(struct core *core, struct line *line)
+{
+    if (!list_holds(&line->pending)) {
+        list_append(&core->pending, &line->pending);
+    }
+}
+
+static uint64_t part_of(int64_t n, int64_t amount)
+{
+    if (n < INT64_C(1) << (63 - COST_SHIFT)) {
+        return ((uint64_t)n << COST_SHIFT) / (uint64_t)amount;
+    }
+    return (uint64_t)mul_div_sat(n, INT64_C(1) << COST_SHIFT, amount);
+}
+
+uint64_t line_cost(const struct line *line, const struct load *load)
+{
+    uint64_t cost = 0;
+    bool limited = false;
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        if (rule->whole && rule->terms.kind != WINDOW_NONE) {
+            uint64_t part = part_of(load->of[rule->limit->unit], rule->terms.amount);
+            cost = part > cost ? part : cost;
+            limited = true;
+        }
+    }
+    return limited ? cost : COST_UNLIMITED;
+}
+
+/* --- Joining, leaving, stepping aside. --- */
+
+static void count_request(struct core *core, struct line *line, const struct request *r, int sign)
+{
+    line->waiting += (size_t)sign;
+    core->waiting += (size_t)sign;
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->waiting_load.of[u] += sign * r->load.of[u];
+        line->waiting_zero[u] += (size_t)(r->load.of[u] == 0 ? sign : 0);
+    }
+}
+
+int line_join(struct core *core, struct line *line, struct request *r,
+              struct counter *const *counters)
+{
+    struct flow *flow;
+    r->arrival = line->arrivals;
+    if (rank_reserve(&line->urgencies[r->priority].rank, r->arrival) != 0 ||
+        flow_get(core, line, r, counters, &flow) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    line->arrivals++;
+    rank_insert(&line->urgencies[r->priority].rank, r->arrival);
+    count_request(core, line, r, 1);
+    list_append(&line->all, &r->in_line);
+    flow->party->waiting++;
+    if (r->state == REQUEST_AWAY) {
+        list_append(&flow->requests, &r->in_flow);
+        r->flow = flow;
+        line->away++;
+    } else {
+        flow_append(core, flow, r);
+    }
+    return 0;
+}
+
+void line_leave(struct core *core, struct request *r)
+{
+    struct line *line = flow_line(r->flow);
+    if (line->head == r) {
+        line->head = NULL;
+        line_is_pending(core, line);
+    }
+    if (r->state == REQUEST_AWAY) {
+        line->away--;
+    }
+    rank_remove(&line->urgencies[r->priority].rank, r->arrival);
+    count_request(core, line, r, -1);
+    list_remove(&r->in_line);
+    r->flow->party->waiting--;
+    flow_drop(core, r);
+    timer_clear(core, &r->timer);
+    r->state = REQUEST_OVER;
+    list_append(&core->graveyard, &r->in_flow);
+}
+
+int line_step_aside(struct core *core, struct request *r)
+{
+    struct flow *from = r->flow;
+    struct flow *own;
+    if (flow_new(core, from->party, r->base_priority, from->counters, true, &own) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    struct line *line = flow_line(from);
+    if (line->head == r) {
+        line->head = NULL;
+        line_is_pending(core, line);
+    }
+    flow_drop(core, r);
+    list_append(&own->requests, &r->in_flow);
+    r->flow = own;
+    r->state = REQUEST_AWAY;
+    line->away++;
+    return 0;
+}
+
+void line_step_back(struct core *core, struct request *r)
+{
+    assert(r->state == REQUEST_AWAY && r->flow->solo);
+    r->state = REQUEST_WAITING;
+    flow_line(r->flow)->away--;
+    flow_place_awake(core, r->flow);
+    flow_time_ageing(core, r->flow);
+}
+
+/* The flow that a request moves to with its next priority; 0 or ERR_NO_MEMORY. */
+static int next_flow(struct core *core, const struct request *r, struct flow **flow)
+{
+    struct line *line = flow_line(r->flow);
+    struct party *party;
+    int rc = party_get(core, line, r->priority - 1, r->tenant, &party);
+    if (rc == 0) {
+        rc = rank_reserve(&line->urgencies[r->priority - 1].rank, r->arrival);
+    }
+    if (rc != 0 || r->flow->solo) {
+        return rc != 0 ? rc
+                       : flow_new(core, party, r->base_priority, r->flow->counters, true, flow);
+    }
+    *flow = flow_find(core, party, r->base_priority, r->flow->counters);
+    return *flow ? 0 : flow_new(core, party, r->base_priority, r->flow->counters, false, flow);
+}
+
+void line_age(struct core *core, struct flow *flow)
+{
+    struct request *r = flow_first(flow);
+    struct line *line = flow_line(flow);
+    struct flow *to;
+    if (next_flow(core, r, &to) != 0) {
+        timer_set(core, &flow->ageing, add_sat(core->now_us, US_PER_S));
+        return;
+    }
+    bool away = r->state == REQUEST_AWAY;
+    flow->party->waiting--;
+    to->party->waiting++;
+    flow_drop(core, r);
+    rank_remove(&line->urgencies[r->priority].rank, r->arrival);
+    r->priority--;
+    rank_insert(&line->urgencies[r->priority].rank, r->arrival);
+    if (away) {
+        list_append(&to->requests, &r->in_flow);
+        r->flow = to;
+        flow_time_ageing(core, to);
+    } else {
+        flow_append(core, to, r);
+    }
+    line_is_pending(core, line);
+}
+
+/* --- The pick. --- */
+
+/* Whether a reserve's holder uses less than its share, with this request counted as well. */
+static bool below_share(struct core *core, const struct flow *flow, int reserve)
+{
+    const struct line *line = flow_line(flow);
+    const struct request *r = flow_first(flow);
+    for (size_t i = line->limits_n; i < line->rules_n; i++) {
+        int64_t n = r->load.of[line->rules[i]->limit->unit];
+        struct counter *c = flow->counters[i];
+        if (line->rules[i]->reserve == reserve && n > 0 && counter_free_units(core, c) < n) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct flow *urgency_first(const struct urgency *u)
+{
+    struct heap_node *first = heap_first(&u->parties);
+    if (!first) {
+        return NULL;
+    }
+    struct party *p = CONTAINER_OF(first, struct party, place);
+    return CONTAINER_OF(heap_first(&p->flows), struct flow, place);
+}
+
+/* The first in line among those a reserve is for. */
+static struct flow *reserve_first(const struct core *core, const struct line *line,
+                                  const struct reserve *reserve)
+{
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        struct flow *flow = NULL;
+        if (reserve->tenant[0] == '\0') {
+            flow = p <= reserve->priority ? urgency_first(&line->urgencies[p]) : NULL;
+        } else {
+            struct party *party = party_find(core, line, p, text_of(reserve->tenant));
+            struct heap_node *first = party ? heap_first(&party->flows) : NULL;
+            flow = first ? CONTAINER_OF(first, struct flow, place) : NULL;
+        }
+        if (flow) {
+            return flow;
+        }
+    }
+    return NULL;
+}
+
+struct flow *line_pick(struct core *core, struct line *line)
+{
+    for (size_t i = 0; i < line->resource->reserves_n; i++) {
+        struct flow *flow = reserve_first(core, line, &line->resource->reserves[i]);
+        if (flow && below_share(core, flow, (int)i)) {
+            return flow;
+        }
+    }
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        struct flow *flow = urgency_first(&line->urgencies[p]);
+        if (flow) {
+            return flow;
+        }
+    }
+    return NULL;
+}
+
+int64_t line_position(const struct line *line, const struct request *r)
+{
+    size_t ahead = rank_before(&line->urgencies[r->priority].rank, r->arrival);
+    for (int p = PRIORITY_MIN; p < r->priority; p++) {
+        ahead += line->urgencies[p].rank.len;
+    }
+    return (int64_t)ahead + 1;
+}
+
+size_t line_tenant_waiting(const struct core *core, const struct line *line, struct text tenant)
+{
+    size_t waiting = 0;
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        const struct party *party = party_find(core, line, p, tenant);
+        waiting += party ? party->waiting : 0;
+    }
+    return waiting;
+}
+
+struct request *line_oldest(const struct line *line)
+{
+    struct list *first = list_first(&line->all);
+    return first ? CONTAINER_OF(first, struct request, in_line) : NULL;
+}

@@ -1,0 +1,370 @@
+#include "core/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/acquire.h"
+#include "core/counter.h"
+#include "core/effect.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/timer.h"
+#include "core/turn.h"
+
+/* --- Finding. --- */
+
+static uint64_t number_hash(uint64_t n)
+{
+    uint64_t h = n * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ (h >> 32);
+}
+
+static struct request *find_caller(const struct core *core, caller_id caller)
+{
+    struct map_node *n = map_find(&core->requests_by_caller, number_hash(caller));
+    for (; n; n = map_next_equal(n)) {
+        struct request *r = CONTAINER_OF(n, struct request, by_caller);
+        if (r->caller == caller) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+static struct request *find_ticket(const struct core *core, const struct event *event,
+                                   uint64_t ticket)
+{
+    struct map_node *n = map_find(&core->requests_by_ticket, number_hash(ticket));
+    for (; n; n = map_next_equal(n)) {
+        struct request *r = CONTAINER_OF(n, struct request, by_ticket);
+        if (r->seq == ticket && (event->any_tenant || text_equal(r->tenant, event->tenant))) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+struct request *request_find_id(const struct core *core, struct text id, const struct text *tenant)
+{
+    struct map_node *n = map_find(&core->request_ids, text_hash(id, &core->hash_key));
+    for (; n; n = map_next_equal(n)) {
+        struct request *r = CONTAINER_OF(n, struct request, by_id);
+        if (text_equal(r->id, id) && (!tenant || text_equal(r->tenant, *tenant))) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+/* --- Life. --- */
+
+struct request *request_new(struct core *core, const struct acquire *a)
+{
+    size_t bytes = a->tenant.len + a->session.len + a->labels.len + a->id.len;
+    struct request *r = malloc(sizeof(struct request) + bytes);
+    if (!r || timer_admit(core) != 0 || map_reserve(&core->requests_by_caller) != 0 ||
+        map_reserve(&core->requests_by_ticket) != 0 || map_reserve(&core->request_ids) != 0) {
+        free(r);
+        return NULL;
+    }
+    char *to = r->bytes;
+    memset(r, 0, sizeof(*r));
+    list_init(&r->in_flow);
+    list_init(&r->in_line);
+    timer_init(&r->timer, TIMER_REQUEST);
+    r->state = REQUEST_WAITING;
+    r->load = a->load;
+    r->priority = a->priority;
+    r->base_priority = a->priority;
+    r->lease_us = a->lease_us;
+    r->parent = a->parent;
+    r->tenant = text_copy(&to, a->tenant);
+    r->session = text_copy(&to, a->session);
+    r->labels = text_copy(&to, a->labels);
+    r->id = text_copy(&to, a->id);
+    core->timers_n++;
+    return r;
+}
+
+void request_free(struct core *core, struct request *r)
+{
+    timer_clear(core, &r->timer);
+    core->timers_n--;
+    list_remove(&r->in_flow);
+    free(r);
+}
+
+void graveyard_clear(struct core *core)
+{
+    while (!list_empty(&core->graveyard)) {
+        request_free(core, CONTAINER_OF(list_first(&core->graveyard), struct request, in_flow));
+    }
+}
+
+/* Whoever is told the outcome. */
+static void request_attach(struct core *core, struct request *r, caller_id caller)
+{
+    if (r->caller) {
+        map_remove(&core->requests_by_caller, &r->by_caller);
+    }
+    r->caller = caller;
+    if (caller) {
+        map_insert(&core->requests_by_caller, &r->by_caller, number_hash(caller));
+    }
+}
+
+static void request_set_timer(struct core *core, struct request *r)
+{
+    timer_set(core, &r->timer, min_i64(r->deadline_us, r->hold_us));
+}
+
+static void request_enrol_ticket(struct core *core, struct request *r)
+{
+    if (!r->ticketed) {
+        r->ticketed = true;
+        map_insert(&core->requests_by_ticket, &r->by_ticket, number_hash(r->seq));
+    }
+}
+
+/* Makes a request that has joined a line known by all its names. */
+void request_enrol(struct core *core, struct request *r, caller_id caller)
+{
+    request_attach(core, r, caller);
+    if (r->id.len) {
+        map_insert(&core->request_ids, &r->by_id, text_hash(r->id, &core->hash_key));
+    }
+    lease_ancestors_wait(core, r->parent, 1);
+    request_set_timer(core, r);
+}
+
+void request_end(struct core *core, struct request *r)
+{
+    line_leave(core, r);
+    if (r->caller) {
+        map_remove(&core->requests_by_caller, &r->by_caller);
+    }
+    if (r->ticketed) {
+        map_remove(&core->requests_by_ticket, &r->by_ticket);
+    }
+    if (r->id.len) {
+        map_remove(&core->request_ids, &r->by_id);
+    }
+    lease_ancestors_wait(core, r->parent, -1);
+}
+
+void request_refuse(struct core *core, struct request *r, enum error_code code)
+{
+    struct line *line = flow_line(r->flow);
+    struct effect *e = effect_refuse(core, r->caller, line, code);
+    e->refuse.id = r->id;
+    e->refuse.waited_us = core->now_us - r->enqueued_us;
+    request_end(core, r);
+}
+
+/* A refusal that says what holds the request, and for how long. */
+static void refuse_explained(struct core *core, struct request *r, enum error_code code)
+{
+    struct asker a = asker_of(r);
+    int64_t position = line_position(a.line, r);
+    struct effect *e = effect_refuse(core, r->caller, a.line, code);
+    explain(core, &a, &e->refuse.held_by);
+    e->refuse.id = r->id;
+    e->refuse.limit = e->refuse.held_by.limits_n ? e->refuse.held_by.limits[0] : NULL;
+    e->refuse.position = position;
+    e->refuse.retry_after_us = estimate_us(core, &a, position);
+    e->refuse.waited_us = core->now_us - r->enqueued_us;
+    request_end(core, r);
+}
+
+void request_time_up(struct core *core, struct request *r)
+{
+    if (r->state == REQUEST_AWAY) {
+        request_end(core, r);
+        return;
+    }
+    bool unwilling = r->deadline_us == r->enqueued_us;
+    refuse_explained(core, r, unwilling ? ERR_WOULD_WAIT : ERR_WAIT_TIMEOUT);
+}
+
+void request_settle_unwilling(struct core *core, struct request *r)
+{
+    if (r->state == REQUEST_WAITING && r->deadline_us == r->enqueued_us) {
+        request_time_up(core, r);
+    }
+}
+
+/* Tells the holder its ticket, and keeps the place for it. */
+static void give_ticket(struct core *core, struct request *r)
+{
+    struct asker a = asker_of(r);
+    struct held_by held_by;
+    int64_t position = line_position(a.line, r);
+    int64_t eta_us = estimate_us(core, &a, position);
+    explain(core, &a, &held_by);
+    if (line_step_aside(core, r) != 0) {
+        r->hold_us = add_sat(core->now_us, US_PER_S);
+        request_set_timer(core, r);
+        return;
+    }
+    struct effect *e = effect_add(core, EFFECT_WAIT, r->caller);
+    e->wait.ticket = r->seq;
+    e->wait.id = r->id;
+    e->wait.position = position;
+    e->wait.eta_us = eta_us;
+    e->wait.held_by = held_by;
+    request_attach(core, r, 0);
+    request_enrol_ticket(core, r);
+    r->hold_us = add_sat(core->now_us, TICKET_KEPT_US);
+    request_set_timer(core, r);
+}
+
+void request_timer(struct core *core, struct request *r)
+{
+    if (r->state == REQUEST_AWAY || core->now_us >= r->deadline_us) {
+        request_time_up(core, r);
+    } else {
+        give_ticket(core, r);
+    }
+}
+
+/* --- A change of policy. --- */
+
+int request_carry(struct core *core, struct line *line, const struct request *from)
+{
+    struct counter *counters[CHARGES_MAX];
+    struct acquire a = {
+        .load = from->load,
+        .priority = from->base_priority,
+        .tenant = from->tenant,
+        .session = from->session,
+        .labels = from->labels,
+        .id = from->id,
+        .parent = from->parent,
+        .lease_us = from->lease_us,
+    };
+    struct request *r = request_new(core, &a);
+    if (!r) {
+        return ERR_NO_MEMORY;
+    }
+    r->priority = from->priority;
+    r->seq = from->seq;
+    r->enqueued_us = from->enqueued_us;
+    r->deadline_us = from->deadline_us;
+    r->hold_us = from->hold_us;
+    r->state = from->state;
+    if (counters_of(core, line, &a, counters) != 0 || line_join(core, line, r, counters) != 0) {
+        request_free(core, r);
+        return ERR_NO_MEMORY;
+    }
+    request_enrol(core, r, from->caller);
+    if (from->ticketed) {
+        request_enrol_ticket(core, r);
+    }
+    return 0;
+}
+
+void request_judge_anew(struct core *core, struct line *line, struct request *r)
+{
+    if (line->retired) {
+        request_refuse(core, r, ERR_UNKNOWN_RESOURCE);
+        return;
+    }
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        int64_t n = r->load.of[rule->limit->unit];
+        if (n > rule->terms.burst) {
+            struct counter *c = r->flow->counters[i];
+            effect_refuse_limit(core, r->caller, line, ERR_NEVER_FITS, c, n)->refuse.id = r->id;
+            request_end(core, r);
+            return;
+        }
+    }
+}
+
+/* --- Coming back, withdrawing, hanging up. --- */
+
+void request_take_over(struct core *core, struct request *r, caller_id caller, int64_t hold_us)
+{
+    if (r->caller) {
+        effect_refuse(core, r->caller, flow_line(r->flow), ERR_CANCELLED)->refuse.id = r->id;
+    }
+    request_attach(core, r, caller);
+    r->hold_us = add_sat(core->now_us, hold_us);
+    if (r->state == REQUEST_AWAY) {
+        line_step_back(core, r);
+    }
+    request_set_timer(core, r);
+}
+
+void request_resume(struct core *core, const struct event *event)
+{
+    struct request *r = find_ticket(core, event, event->resume.ticket);
+    if (!r || core->draining) {
+        effect_refuse(core, event->caller, NULL,
+                      core->draining ? ERR_SHUTTING_DOWN : ERR_UNKNOWN_TICKET);
+        return;
+    }
+    request_take_over(core, r, event->caller, event->resume.hold_us);
+}
+
+static void cancel_request(struct core *core, struct request *r)
+{
+    flow_line(r->flow)->stats.cancelled++;
+    if (r->caller) {
+        request_refuse(core, r, ERR_CANCELLED);
+    } else {
+        request_end(core, r);
+    }
+}
+
+static void cancel_lease(struct core *core, struct lease *l)
+{
+    l->line->stats.cancelled++;
+    lease_cancel(core, l);
+    effect_record(core, l, RECORD_CANCEL, core->now_us);
+}
+
+/* The open lease that a cancel names, by its number or by the caller's own id. */
+static struct lease *lease_to_cancel(const struct core *core, const struct event *event)
+{
+    const struct text *tenant = event->any_tenant ? NULL : &event->tenant;
+    struct lease *l = event->cancel.lease ? lease_find(core, event->cancel.lease)
+                                          : lease_find_id(core, event->cancel.id, tenant);
+    bool mine = l && (!tenant || text_equal(l->tenant, *tenant));
+    return mine && l->state == LEASE_OPEN ? l : NULL;
+}
+
+void request_cancel(struct core *core, const struct event *event)
+{
+    const struct text *tenant = event->any_tenant ? NULL : &event->tenant;
+    struct request *r = NULL;
+    struct lease *l = NULL;
+    if (event->cancel.ticket) {
+        r = find_ticket(core, event, event->cancel.ticket);
+    } else {
+        r = event->cancel.lease ? NULL : request_find_id(core, event->cancel.id, tenant);
+        l = r ? NULL : lease_to_cancel(core, event);
+    }
+    if (!r && !l) {
+        effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_TICKET);
+        return;
+    }
+    struct effect *e = effect_add(core, EFFECT_CANCELLED, event->caller);
+    e->cancelled.lease = l ? l->lease : 0;
+    e->cancelled.ticket = r ? r->seq : 0;
+    if (r) {
+        cancel_request(core, r);
+    } else {
+        cancel_lease(core, l);
+    }
+}
+
+void request_hangup(struct core *core, const struct event *event)
+{
+    struct request *r = event->caller ? find_caller(core, event->caller) : NULL;
+    if (r) {
+        flow_line(r->flow)->stats.cancelled++;
+        request_end(core, r);
+    }
+}

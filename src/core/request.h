@@ -1,0 +1,58 @@
+/*
+ * Requests: from asking to being granted, refused or gone.
+ *
+ *   from \ to   waiting         away        over
+ *   (none)      joins the line
+ *   waiting                     hold_us     grant, refusal, time up, hang-up, cancel
+ *   away        resume                      time up, not back in TICKET_KEPT_US, cancel
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_REQUEST_H
+#define SLUICE_CORE_REQUEST_H
+
+#include "core/state.h"
+
+/* A request with its texts copied, known to nobody; NULL without memory. */
+struct request *request_new(struct core *core, const struct acquire *a);
+void request_free(struct core *core, struct request *r);
+
+/* Makes a request that has joined a line known by all its names. */
+void request_enrol(struct core *core, struct request *r, caller_id caller);
+
+/* By the caller's own id, which belongs to its tenant; a NULL tenant is any. */
+struct request *request_find_id(const struct core *core, struct text id, const struct text *tenant);
+
+/* Another caller is to be told the outcome; the one before is refused as cancelled. */
+void request_take_over(struct core *core, struct request *r, caller_id caller, int64_t hold_us);
+
+/* EVENT_RESUME, EVENT_CANCEL and EVENT_HANGUP. */
+void request_resume(struct core *core, const struct event *event);
+void request_cancel(struct core *core, const struct event *event);
+void request_hangup(struct core *core, const struct event *event);
+
+/* Its timer: time up, or time to be told to come back with a ticket. */
+void request_timer(struct core *core, struct request *r);
+
+/* Refuses a request whose time in line is up. */
+void request_time_up(struct core *core, struct request *r);
+
+/* Refuses a request, and ends it. */
+void request_refuse(struct core *core, struct request *r, enum error_code code);
+
+/* It leaves the line for good; its texts stay until the next step. */
+void request_end(struct core *core, struct request *r);
+
+/* Those who were told nothing in this step and asked not to wait. */
+void request_settle_unwilling(struct core *core, struct request *r);
+
+/* Frees the requests that were over in the step before. */
+void graveyard_clear(struct core *core);
+
+/* Puts the same request into a line of another state. 0 or ERR_NO_MEMORY. */
+int request_carry(struct core *core, struct line *line, const struct request *from);
+
+/* Refuses a request that a new policy can never grant. */
+void request_judge_anew(struct core *core, struct line *line, struct request *r);
+
+#endif

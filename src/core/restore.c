@@ -1,0 +1,298 @@
+/*
+ * Taking records back at a start.
+ *
+ * Rolling windows and what leases hold are rebuilt from the records of leases, in their order. What
+ * those cannot rebuild - calendar, lifetime and bucket windows, whose past may be longer than the
+ * journal keeps - comes as absolute values in COUNTER records, so while records of leases are taken
+ * back these windows are left alone (core->restoring). Every record says all it needs by name:
+ * limits that are no longer configured are passed over, and new ones are charged with what is still
+ * held.
+ */
+#include <string.h>
+
+#include "core/acquire.h"
+#include "core/configure.h"
+#include "core/counter.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/request.h"
+
+/* --- What no core can have emitted. --- */
+
+static bool load_is_sane(const struct load *load)
+{
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        int64_t max = u == UNIT_USD ? USD_AMOUNT_MAX : AMOUNT_MAX;
+        if (load->of[u] < 0 || load->of[u] > max) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool texts_are_sane(const struct record *r)
+{
+    return r->resource.len <= NAME_LEN_MAX && r->tenant.len <= NAME_LEN_MAX &&
+           r->session.len <= NAME_LEN_MAX && r->labels.len <= LABELS_LEN_MAX &&
+           r->id.len <= NAME_LEN_MAX && r->limit.len <= NAME_LEN_MAX &&
+           r->scope_key.len <= LABELS_LEN_MAX;
+}
+
+static bool record_is_sane(const struct record *r)
+{
+    if (r->at_us < 0 || !texts_are_sane(r)) {
+        return false;
+    }
+    if (r->kind == RECORD_COUNTER) {
+        return r->limit.len > 0 && r->used >= 0;
+    }
+    return r->kind >= RECORD_GRANT && r->kind <= RECORD_CANCEL && r->lease > 0 &&
+           r->lease < INT64_MAX && r->expires_us >= 0 && r->priority >= PRIORITY_MIN &&
+           r->priority <= PRIORITY_MAX && load_is_sane(&r->load);
+}
+
+/* --- Counters. --- */
+
+static void set_counter(struct counter *c, const struct record *r)
+{
+    struct window *w = &c->window;
+    const struct terms *t = &c->rule->terms;
+    c->unread = false;
+    if (t->kind == WINDOW_LIFETIME) {
+        w->count.used = r->used;
+    } else if (t->kind == WINDOW_CALENDAR) {
+        w->count.period = calendar_period(t->step, t->zone, r->period_us);
+        w->count.used = w->count.period.start_us == r->period_us ? r->used : 0;
+    } else {
+        w->bucket.at_us = min_i64(r->period_us, r->at_us);
+        w->bucket.level = (int128)min_i64(r->level, t->burst) * t->per_us;
+    }
+}
+
+static bool is_wanted_kind(const struct rule *rule)
+{
+    return rule->terms.kind == WINDOW_LIFETIME || rule->terms.kind == WINDOW_CALENDAR ||
+           rule->terms.kind == WINDOW_BUCKET;
+}
+
+/* Makes the counter where it is not in memory; `recall`: also where it can wait until it is asked
+ * for. */
+static int restore_counter(struct core *core, const struct record *r, bool recall, bool *skipped)
+{
+    struct rule *rule = rule_find(core, r->resource, r->limit);
+    *skipped = !rule || !is_wanted_kind(rule) || (rule->whole && r->scope_key.len > 0);
+    if (*skipped) {
+        return 0;
+    }
+    struct counter *c = rule->whole ? rule->whole : counter_find(core, rule, r->scope_key);
+    bool later = rule->terms.kind == WINDOW_LIFETIME && core->spill && !recall;
+    if (!c && later) {
+        return 0;
+    }
+    if (!c && counter_new(core, rule, r->scope_key, &c) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    set_counter(c, r);
+    return 0;
+}
+
+int core_recall(struct core *core, const struct record *record)
+{
+    bool skipped;
+    if (record->kind != RECORD_COUNTER || !texts_are_sane(record) || record->used < 0) {
+        return ERR_STORE_DAMAGED;
+    }
+    return restore_counter(core, record, true, &skipped);
+}
+
+/* --- Leases. --- */
+
+static void facts_of(const struct record *r, struct acquire *a)
+{
+    *a = (struct acquire){
+        .tenant = r->tenant,
+        .session = r->session,
+        .labels = r->labels,
+        .priority = r->priority,
+    };
+}
+
+/* Counters that a restored lease made are not known yet, where the journal alone has the past. */
+static void mark_unread(struct core *core, const struct line *line, const struct acquire *a)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        struct rule *rule = line->rules[i];
+        if (!rule->whole && rule->terms.kind == WINDOW_LIFETIME && core->spill) {
+            struct counter *c = counter_find(core, rule, scope_key(rule, line->resource, a));
+            if (!c) {
+                continue;
+            }
+            c->unread = c->unread || (c->refs == 0 && c->window.count.used == 0);
+        }
+    }
+}
+
+static int restore_grant(struct core *core, struct line *line, const struct record *r)
+{
+    struct lease *lease = lease_find(core, r->lease);
+    if (lease) {
+        lease_extend(core, lease, r->expires_us);
+        return 0;
+    }
+    struct counter *counters[CHARGES_MAX];
+    struct acquire a;
+    facts_of(r, &a);
+    if (counters_of(core, line, &a, counters) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    mark_unread(core, line, &a);
+    struct grant_facts facts = {
+        .line = line,
+        .counters = counters,
+        .load = &r->load,
+        .tenant = r->tenant,
+        .session = r->session,
+        .labels = r->labels,
+        .id = r->id,
+        .lease = r->lease,
+        .parent = r->parent,
+        .priority = r->priority,
+        .attempt = r->attempt,
+        .granted_us = r->at_us,
+        .expires_us = r->expires_us,
+        .waited_us = r->waited_us,
+    };
+    return lease_grant(core, &facts, &lease);
+}
+
+/* The end of a lease whose grant has been pruned: only what its limits count from the end on is
+ * still inside a window. */
+static int book_alone(struct core *core, struct line *line, const struct record *r)
+{
+    struct counter *counters[CHARGES_MAX];
+    struct acquire a;
+    facts_of(r, &a);
+    if (r->kind == RECORD_CANCEL || r->late) {
+        return 0;
+    }
+    if (counters_of(core, line, &a, counters) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < line->rules_n; i++) {
+        struct counter *c = counters[i];
+        const struct rule *rule = line->rules[i];
+        if (!c || !rule_holds(rule) || rule->terms.kind != WINDOW_ROLLING) {
+            continue;
+        }
+        if (counter_reserve(core, c) != 0) {
+            return ERR_NO_MEMORY;
+        }
+        int64_t n = r->load.of[rule->limit->unit];
+        int64_t used = r->kind == RECORD_EXPIRE ? expired_usage(rule, &r->load, n) : n;
+        window_charge(&c->window, &rule->terms, r->at_us, used);
+    }
+    return 0;
+}
+
+static int restore_end(struct core *core, struct line *line, const struct record *r)
+{
+    struct lease *lease = lease_find(core, r->lease);
+    if (!lease) {
+        return book_alone(core, line, r);
+    }
+    if (lease->state == LEASE_EXPIRED && r->kind == RECORD_SETTLE) {
+        lease_settle_late(core, lease, &r->load);
+    } else if (lease->state == LEASE_OPEN && r->kind == RECORD_SETTLE) {
+        lease_settle(core, lease, &r->load);
+    } else if (lease->state == LEASE_OPEN && r->kind == RECORD_EXPIRE) {
+        lease_expire(core, lease);
+    } else if (lease->state == LEASE_OPEN) {
+        lease_cancel(core, lease);
+    }
+    return 0;
+}
+
+static int restore_lease(struct core *core, const struct record *r, bool *skipped)
+{
+    struct line *line = line_find(core, r->resource);
+    *skipped = !line;
+    if (!line) {
+        return 0;
+    }
+    core->now_us = max_i64(core->now_us, r->at_us);
+    bool begins = r->kind == RECORD_GRANT || r->kind == RECORD_RENEW;
+    core->restoring = true;
+    int rc = begins ? restore_grant(core, line, r) : restore_end(core, line, r);
+    core->restoring = false;
+    return rc;
+}
+
+int core_restore(struct core *core, const struct record *record, bool *skipped)
+{
+    *skipped = false;
+    if (!record_is_sane(record)) {
+        return ERR_STORE_DAMAGED;
+    }
+    if (!core->restored) {
+        core->restored = true;
+        core->now_us = 0;
+    }
+    if (record->kind == RECORD_COUNTER) {
+        return restore_counter(core, record, false, skipped);
+    }
+    return restore_lease(core, record, skipped);
+}
+
+/* --- What is missing. --- */
+
+static void missing_key(const struct rule *rule, struct text key, struct record *record)
+{
+    bool pooled = rule->limit->shared[0] != '\0';
+    *record = (struct record){
+        .kind = RECORD_COUNTER,
+        .resource = pooled ? TEXT_NONE : text_of(rule->resource),
+        .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
+        .scope_key = key,
+    };
+}
+
+static size_t missing_unread(const struct core *core, struct record *keys, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < core->rules_n; i++) {
+        const struct rule *rule = core->rules[i];
+        const struct list *all = &rule->counters;
+        for (const struct list *at = all->next; at != all && n < max; at = at->next) {
+            const struct counter *c = CONTAINER_OF(at, struct counter, of_rule);
+            if (c->unread) {
+                missing_key(rule, counter_key(c), &keys[n++]);
+            }
+        }
+    }
+    return n;
+}
+
+size_t core_missing(const struct core *core, const struct acquire *acquire, struct record *keys,
+                    size_t max)
+{
+    if (!core->spill) {
+        return 0;
+    }
+    if (!acquire) {
+        return missing_unread(core, keys, max);
+    }
+    const struct line *line = line_find(core, acquire->resource);
+    size_t n = 0;
+    for (size_t i = 0; line && i < line->limits_n && n < max; i++) {
+        const struct rule *rule = line->rules[i];
+        if (rule->whole || rule->terms.kind != WINDOW_LIFETIME) {
+            continue;
+        }
+        struct text key = scope_key(rule, line->resource, acquire);
+        const struct counter *c = counter_find(core, rule, key);
+        if (!c || c->unread) {
+            missing_key(rule, key, &keys[n++]);
+        }
+    }
+    return n;
+}

@@ -1,0 +1,274 @@
+/*
+ * What the core keeps: its structures and who owns them.
+ *
+ *   core ─┬─ rules      a limit in force; a pool of several resources' limits is one rule
+ *         │    └─ counters   one for the whole resource, or one a tenant, session, …
+ *         ├─ lines      one a resource: whose turn it is
+ *         │    └─ parties    a tenant at a priority of a line
+ *         │         └─ flows      its requests that are charged to the same counters, in order
+ *         │              └─ requests
+ *         └─ leases     grants, with what each has charged to which counter
+ *
+ * Invariants (core_check verifies them):
+ *   - a request with a flow is in that flow's list; a flow that has requests is either in its
+ *     party's heap (awake) or in a counter's heap of sleepers (asleep); an away request's flow is
+ *     its own and in neither;
+ *   - a party is in its line's heap exactly while it has awake flows;
+ *   - a counter's `held` is the sum of the open leases' charges that are held beside its window;
+ *   - `timers_n` counts everything that owns a timer, and the heap has room for all of them, so
+ *     setting a timer cannot fail.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_STATE_H
+#define SLUICE_CORE_STATE_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "core/core.h"
+#include "core/rank.h"
+#include "core/window.h"
+
+#define CHARGES_MAX   (RESOURCE_LIMITS_MAX * (1 + RESERVES_MAX))
+#define ANCESTORS_MAX 16
+#define PRIORITIES    (PRIORITY_MAX + 1) /* indexed by priority; 0 is unused */
+
+struct line;
+
+enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_AGEING };
+
+struct timer {
+    struct heap_node node;
+    int64_t at_us;
+    uint64_t seq; /* breaks ties */
+    enum timer_kind kind;
+};
+
+/* A limit in force. */
+struct rule {
+    const struct limit *limit;
+    const char *resource; /* of the first resource that has it */
+    struct terms terms;
+    struct terms slice; /* where limit->slice_us > 0 */
+    int reserve;        /* index of the reserve it meters, or -1 for a limit that judges */
+    size_t index;
+    struct counter *whole; /* SCOPE_RESOURCE; NULL where scoped */
+    struct list counters;  /* all that are in memory */
+    size_t counters_n;
+    struct line **users;
+    size_t users_n; /* > 1: shared */
+};
+
+/* The usage of one limit by one scope. */
+struct counter {
+    struct map_node node; /* in core->counters, where scoped */
+    struct list of_rule;
+    struct rule *rule;
+    struct window window;
+    struct window slice;
+    struct counter *successor; /* while a policy changes: the counter that takes over */
+    int64_t held;              /* by open leases, beside the window */
+    int64_t stuck;             /* of `held`: by leases with a descendant that waits */
+    size_t refs;               /* charges and flows that point here */
+    size_t flows_n;
+    struct heap sleepers; /* flows that wait for this counter, and block nobody meanwhile */
+    struct timer timer;   /* when the first sleeper may fit */
+    struct list idle;     /* in core->idle, while refs is 0 and it is scoped */
+    struct list dirty;    /* in core->dirty: its record is to be emitted */
+    struct list gained;   /* in core->gained: sleepers are to be looked at */
+    int64_t check_us;     /* idle: when to look whether it still matters */
+    bool warned;
+    bool unread; /* made by a restored lease; what the journal knows of it is yet to come */
+    size_t key_len;
+    char key[];
+};
+
+struct flow {
+    struct map_node node; /* in core->flows, unless solo */
+    struct party *party;
+    struct list requests;
+    struct heap_node place;    /* in party->flows or asleep_at->sleepers */
+    struct counter *asleep_at; /* NULL while awake or away */
+    struct timer ageing;
+    int base_priority; /* of its requests; the party's is the effective one */
+    bool solo;         /* holds one request that was away once */
+    size_t counters_n;
+    struct counter *counters[]; /* by the line's rules; NULL for a reserve not its own */
+};
+
+struct party {
+    struct map_node node;   /* in core->parties */
+    struct heap_node place; /* in its priority's heap, while it has awake flows */
+    struct list idle;       /* in core->idle_parties, while it has no flows */
+    struct line *line;
+    int priority;
+    int32_t weight;
+    struct heap flows; /* awake, by arrival of their first request */
+    size_t flows_n;    /* all */
+    size_t waiting;    /* requests, away ones included */
+    uint64_t start;    /* start tag while it has awake flows */
+    uint64_t finish;   /* finish tag of its last grant */
+    size_t tenant_len;
+    char tenant[];
+};
+
+struct urgency { /* one priority of a line */
+    struct heap parties;
+    size_t parties_n;
+    uint64_t vtime;      /* start tag of the last grant */
+    uint64_t finish_max; /* of all parties */
+    struct rank rank;
+};
+
+struct line {
+    struct map_node node; /* in core->lines_by_name */
+    const struct resource *resource;
+    size_t index;
+    struct rule **rules; /* limits first, then the meters of reserves */
+    size_t rules_n;
+    size_t limits_n; /* of rules: those that judge */
+    struct urgency urgencies[PRIORITIES];
+    struct list pending;      /* in core->pending: the line is to be run */
+    struct list all;          /* requests, by arrival */
+    struct resource *retired; /* owned; NULL but for a resource that is no longer configured */
+    struct timer timer;       /* when the stalled head may fit */
+    struct request *head;     /* stalled, or NULL; a member of the line */
+    bool claims;              /* the head is held by a shared limit */
+    size_t backlog;           /* parties with awake flows */
+    size_t waiting;           /* away ones included */
+    size_t away;
+    size_t leases;                   /* open */
+    size_t remembered;               /* ended */
+    struct load waiting_load;        /* sum over all in line */
+    size_t waiting_zero[UNIT_COUNT]; /* how many ask nothing of a unit */
+    uint64_t arrivals;               /* numbers arrivals, for rank */
+    struct resource_view stats;
+};
+
+enum request_state { REQUEST_WAITING, REQUEST_AWAY, REQUEST_OVER };
+
+struct request {
+    struct list in_flow; /* in flow->requests, or in core->graveyard when over */
+    struct list in_line; /* in line->all */
+    struct map_node by_caller;
+    struct map_node by_ticket; /* in a map while `ticketed` */
+    struct map_node by_id;     /* in a map while it has an id */
+    struct timer timer;
+    struct flow *flow;
+    enum request_state state;
+    bool ticketed;
+    caller_id caller; /* 0 while away */
+    uint64_t seq;     /* order of arrival, over all lines; the ticket */
+    uint64_t arrival; /* in its line */
+    struct load load;
+    int priority; /* effective */
+    int base_priority;
+    int64_t enqueued_us;
+    int64_t deadline_us; /* end of its time in line */
+    int64_t hold_us;     /* when it becomes away; or, away, when it is dropped */
+    int64_t lease_us;
+    uint64_t parent;
+    struct text tenant, session, labels, id; /* in `bytes` */
+    char bytes[];
+};
+
+struct charge {
+    struct counter *counter;
+    int64_t amount; /* charged at the grant; after an expiry: what that booked */
+    window_mark mark;
+};
+
+enum lease_state { LEASE_OPEN, LEASE_SETTLED, LEASE_EXPIRED, LEASE_CANCELLED };
+
+struct lease {
+    struct map_node by_lease;
+    struct map_node by_id; /* in a map while it has an id */
+    struct list place;     /* in core->open, by the age of its newest record, or in core->ended */
+    struct timer timer;
+    enum lease_state state;
+    uint64_t lease;
+    uint64_t parent;
+    struct line *line;
+    struct load load; /* held; once ended: what was settled */
+    int64_t granted_us;
+    int64_t expires_us;
+    int64_t noted_us; /* when its newest GRANT or RENEW record was emitted */
+    int64_t ended_us;
+    int64_t waited_us;
+    size_t waiting_below; /* descendants in line */
+    int32_t attempt;
+    int32_t priority;
+    struct text tenant, session, labels, id; /* in `bytes`, behind the charges */
+    size_t charges_n;
+    struct charge charges[]; /* then the bytes */
+};
+
+/* Copies a text to where *to points, and moves *to behind it. */
+static inline struct text text_copy(char **to, struct text t)
+{
+    struct text copy = {*to, t.len};
+    if (t.len) {
+        memcpy(*to, t.at, t.len);
+    }
+    *to += t.len;
+    return copy;
+}
+
+struct core {
+    struct hash_key hash_key;
+    const struct policy *policy; /* NULL before the first EVENT_CONFIGURE */
+    int64_t now_us;
+    int64_t skew_us;
+    uint64_t next_lease;
+    uint64_t next_seq;
+    uint64_t next_timer;
+    bool draining;
+    bool restoring; /* core_restore is at work: recorded windows are not to be charged */
+    bool restored;  /* core_restore has set the time back, once */
+    bool spill;     /* the journal keeps lifetime counters that are forgotten here */
+    size_t budget;  /* decisions left in this step */
+
+    struct rule **rules;
+    size_t rules_n;
+    struct line **lines;
+    size_t lines_n;
+    struct map lines_by_name;
+    struct map counters; /* scoped ones */
+    struct map parties;
+    struct map flows;
+    struct map leases;
+    struct map lease_ids;
+    struct map requests_by_caller;
+    struct map requests_by_ticket;
+    struct map request_ids;
+
+    struct heap timers;
+    size_t timers_n;
+
+    struct list open;  /* leases, by noted_us */
+    struct list ended; /* leases, by ended_us */
+    size_t open_n;
+    size_t ended_n;
+    struct list idle; /* counters, by check_us */
+    struct list idle_parties;
+    struct list dirty;     /* counters */
+    struct list gained;    /* counters */
+    struct list pending;   /* lines */
+    struct list graveyard; /* requests over in this step, whose texts its effects still name */
+    size_t waiting;
+    int64_t stay_us_max;     /* of all rolling windows */
+    struct effects *effects; /* of the step under way */
+};
+
+/* An empty state: no policy, nothing counted. The core is zeroed. */
+void state_init(struct core *core);
+
+/* Frees all that a core holds, but not the core. */
+void state_release(struct core *core);
+
+/* Copies the state from one struct to another, which then owns it; `from` is not to be used again.
+ */
+void state_move(struct core *to, struct core *from);
+
+#endif

@@ -1,0 +1,419 @@
+/*
+ * How the one whose turn it is gets judged.
+ *
+ * A request is held against each of its limits in turn, and asks for n of the limit's unit:
+ *
+ *   - a limit that refuses, and has less than n left: the request is refused;
+ *   - a limit of a scope (its tenant's, its session's …) that has less than n left, or at which an
+ *     earlier request is asleep: the request's flow sleeps there, and those behind it go on;
+ *   - a limit of the whole resource that has less than n left, beside what stalled heads of other
+ *     resources claim of it: the line stalls. Nobody overtakes its head but who provably cannot
+ *     delay it.
+ *
+ * Who provably cannot delay the head: a request that asks nothing of the limits that hold the head,
+ * and leaves of every other limit of the resource at least what the head asks. Then, whenever the
+ * head's limits let it pass, everything else it needs is there as well. A request that asks for
+ * something of a limit that holds the head might take the very unit that a refund is about to
+ * bring.
+ *
+ * A limit that several resources share is judged for each line by itself, so a large head of one
+ * line could be starved by small requests of another. So a head that is held by shared limits, and
+ * by nothing else, claims what it needs of all of them: requests of other lines that come later, by
+ * priority and arrival, must leave that much. A head that one of its own limits holds claims
+ * nothing: its resource must not idle the others.
+ *
+ * A stalled line is run again when one of its counters gains, when its head leaves, when somebody
+ * joins, and at the time at which its head may fit if nothing is given back. So nobody polls, and
+ * no wake-up is lost.
+ */
+#include "core/turn.h"
+
+#include <assert.h>
+
+#include "core/counter.h"
+#include "core/effect.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/request.h"
+#include "core/timer.h"
+
+#define MEMORY_RETRY_US (INT64_C(10) * US_PER_MS)
+#define PASSERS_MAX     (PRIORITY_MAX + 2)
+
+struct asker asker_of(const struct request *r)
+{
+    return (struct asker){
+        .line = flow_line(r->flow),
+        .counters = r->flow->counters,
+        .load = &r->load,
+        .priority = r->priority,
+        .seq = r->seq,
+        .flow = r->flow,
+    };
+}
+
+/* --- Judging. --- */
+
+static bool comes_before(const struct request *r, const struct asker *a)
+{
+    return r->priority != a->priority ? r->priority < a->priority : r->seq < a->seq;
+}
+
+/* What stalled heads of other lines claim of a shared limit before this asker. */
+static int64_t claimed(const struct rule *rule, const struct asker *a)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; rule->users_n > 1 && i < rule->users_n; i++) {
+        const struct line *other = rule->users[i];
+        if (other != a->line && other->claims && other->head && comes_before(other->head, a)) {
+            sum = add_sat(sum, other->head->load.of[rule->limit->unit]);
+        }
+    }
+    return sum;
+}
+
+/* Whether somebody who comes before is asleep at the counter. */
+static bool others_asleep(const struct counter *c, const struct asker *a)
+{
+    struct heap_node *first = heap_first(&c->sleepers);
+    if (!first) {
+        return false;
+    }
+    const struct flow *flow = CONTAINER_OF(first, struct flow, place);
+    return flow != a->flow && comes_before(flow_first(flow), a);
+}
+
+static enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c,
+                                int64_t n)
+{
+    const struct rule *rule = c->rule;
+    if (rule->limit->exceed == EXCEED_REFUSE && counter_free_units(core, c) < n) {
+        return VERDICT_OVER_BUDGET;
+    }
+    if (!rule->whole) {
+        bool fits = counter_fits(core, c, n, 0) && !others_asleep(c, a);
+        return fits ? VERDICT_FITS : VERDICT_ASLEEP;
+    }
+    return counter_fits(core, c, n, claimed(rule, a)) ? VERDICT_FITS : VERDICT_STALLED;
+}
+
+struct judgement judge(struct core *core, const struct asker *a)
+{
+    struct judgement j = {.verdict = VERDICT_FITS};
+    bool own = false;
+    for (size_t i = 0; i < a->line->limits_n; i++) {
+        struct counter *c = a->counters[i];
+        int64_t n = a->load->of[c->rule->limit->unit];
+        enum verdict v = n > 0 ? judge_limit(core, a, c, n) : VERDICT_FITS;
+        if (v == VERDICT_OVER_BUDGET) {
+            return (struct judgement){.verdict = v, .by = c};
+        }
+        own |= v == VERDICT_STALLED && c->rule->users_n == 1;
+        bool graver =
+            j.verdict == VERDICT_FITS || (j.verdict == VERDICT_STALLED && v == VERDICT_ASLEEP);
+        if (v != VERDICT_FITS && graver) {
+            j = (struct judgement){.verdict = v, .by = c};
+        }
+    }
+    j.claims = j.verdict == VERDICT_STALLED && !own;
+    return j;
+}
+
+bool line_is_open(const struct core *core, const struct line *line)
+{
+    return line->backlog == 0 && list_empty(&line->pending) && list_empty(&core->gained);
+}
+
+/* --- Deciding. --- */
+
+static void refuse_over_budget(struct core *core, struct request *r, struct counter *c)
+{
+    struct line *line = flow_line(r->flow);
+    int64_t n = r->load.of[c->rule->limit->unit];
+    struct effect *e = effect_refuse_limit(core, r->caller, line, ERR_BUDGET_EXCEEDED, c, n);
+    e->refuse.id = r->id;
+    e->refuse.waited_us = core->now_us - r->enqueued_us;
+    request_end(core, r);
+}
+
+static bool grant(struct core *core, struct request *r)
+{
+    struct line *line = flow_line(r->flow);
+    struct grant_facts facts = {
+        .line = line,
+        .counters = r->flow->counters,
+        .load = &r->load,
+        .tenant = r->tenant,
+        .session = r->session,
+        .labels = r->labels,
+        .id = r->id,
+        .parent = r->parent,
+        .priority = r->base_priority,
+        .attempt = 1,
+        .granted_us = core->now_us,
+        .expires_us = add_sat(core->now_us, r->lease_us),
+        .waited_us = core->now_us - r->enqueued_us,
+    };
+    struct lease *lease;
+    if (lease_grant(core, &facts, &lease) != 0) {
+        return false;
+    }
+    line->stats.granted++;
+    line->stats.waited_us = add_sat(line->stats.waited_us, facts.waited_us);
+    effect_record(core, lease, RECORD_GRANT, lease->granted_us);
+    effect_grant(core, r->caller, lease, false);
+    party_served(r->flow->party, &r->load);
+    request_end(core, r);
+    return true;
+}
+
+/* --- The stalled line. --- */
+
+/* Lines that share a limit with this one are to be run again: its claims have changed. */
+static void tell_sharers(struct core *core, const struct line *line)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        for (size_t u = 0; rule->users_n > 1 && u < rule->users_n; u++) {
+            if (rule->users[u] != line && rule->users[u]->backlog > 0) {
+                line_is_pending(core, rule->users[u]);
+            }
+        }
+    }
+}
+
+static void line_stall(struct core *core, struct line *line, struct request *head, bool claims)
+{
+    if (line->claims && (line->head != head || !claims)) {
+        tell_sharers(core, line);
+    }
+    line->head = head;
+    line->claims = claims;
+    int64_t at_us = head ? core->now_us : INT64_MAX;
+    for (size_t i = 0; head && i < line->limits_n; i++) {
+        int64_t n = head->load.of[line->rules[i]->limit->unit];
+        if (line->rules[i]->whole && n > 0) {
+            at_us = max_i64(at_us, counter_fits_us(core, line->rules[i]->whole, n));
+        }
+    }
+    /* A head that only claims of others hold is woken when those change. */
+    timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
+}
+
+/* Whether granting to `r` leaves the head all it needs, whatever may come back and when. */
+static bool may_pass(struct core *core, const struct request *head, const struct request *r)
+{
+    const struct line *line = flow_line(head->flow);
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        int64_t n = r->load.of[rule->limit->unit];
+        int64_t ahead = head->load.of[rule->limit->unit];
+        if (rule->whole && n > 0 && !counter_fits(core, rule->whole, n, ahead)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether anybody in line asks nothing of the limits that hold the head. */
+static bool anyone_may_pass(struct core *core, const struct line *line)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        int64_t n = line->head->load.of[rule->limit->unit];
+        if (rule->whole && n > 0 && line->waiting_zero[rule->limit->unit] == 0 &&
+            !counter_fits(core, rule->whole, n, 0)) {
+            return false;
+        }
+    }
+    return line->backlog > 0;
+}
+
+static size_t add_passer(struct flow **passers, size_t n, struct heap_node *party_place,
+                         bool second)
+{
+    if (!party_place) {
+        return n;
+    }
+    struct party *p = CONTAINER_OF(party_place, struct party, place);
+    struct heap_node *node = second ? heap_second(&p->flows) : heap_first(&p->flows);
+    if (node) {
+        passers[n++] = CONTAINER_OF(node, struct flow, place);
+    }
+    return n;
+}
+
+/* Those worth looking at behind the head: the first of each priority, and the next two of its own.
+ */
+static size_t find_passers(struct line *line, struct flow **passers)
+{
+    size_t n = 0;
+    struct heap *own = &line->urgencies[line->head->priority].parties;
+    n = add_passer(passers, n, &line->head->flow->party->place, true);
+    n = add_passer(passers, n, heap_second(own), false);
+    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
+        n = add_passer(passers, n, heap_first(&line->urgencies[p].parties), false);
+    }
+    return n;
+}
+
+static bool pass_one(struct core *core, struct line *line)
+{
+    struct flow *passers[PASSERS_MAX];
+    size_t n = find_passers(line, passers);
+    for (size_t i = 0; i < n; i++) {
+        struct request *r = flow_first(passers[i]);
+        struct asker a = asker_of(r);
+        if (r != line->head && !passers[i]->asleep_at && judge(core, &a).verdict == VERDICT_FITS &&
+            may_pass(core, line->head, r)) {
+            return grant(core, r);
+        }
+    }
+    return false;
+}
+
+/* --- The run. --- */
+
+/* The first asleep may fit after a while without anything being given back. */
+static void counter_time_sleepers(struct core *core, struct counter *c)
+{
+    struct heap_node *first = heap_first(&c->sleepers);
+    if (!first) {
+        timer_clear(core, &c->timer);
+        return;
+    }
+    const struct request *r = flow_first(CONTAINER_OF(first, struct flow, place));
+    int64_t at_us = counter_fits_us(core, c, max_i64(r->load.of[c->rule->limit->unit], 1));
+    timer_set(core, &c->timer, at_us > core->now_us ? at_us : INT64_MAX);
+}
+
+/* Judges whoever is next. False when the line can go no further for now. */
+static bool line_turn(struct core *core, struct line *line)
+{
+    struct flow *flow = line_pick(core, line);
+    if (!flow) {
+        line_stall(core, line, NULL, false);
+        return false;
+    }
+    struct request *r = flow_first(flow);
+    struct asker a = asker_of(r);
+    if (core->now_us >= r->deadline_us) {
+        request_time_up(core, r);
+        return true;
+    }
+    struct judgement j = judge(core, &a);
+    switch (j.verdict) {
+    case VERDICT_FITS:
+        if (!grant(core, r)) {
+            timer_set(core, &line->timer, add_sat(core->now_us, MEMORY_RETRY_US));
+            return false;
+        }
+        return true;
+    case VERDICT_OVER_BUDGET: refuse_over_budget(core, r, j.by); return true;
+    case VERDICT_ASLEEP:
+        flow_sleep(flow, j.by);
+        counter_time_sleepers(core, j.by);
+        return true;
+    case VERDICT_STALLED: break;
+    }
+    line_stall(core, line, r, j.claims);
+    return anyone_may_pass(core, line) && pass_one(core, line);
+}
+
+/* Wakes who is asleep at a counter, in order, as long as what they ask together fits. */
+static void counter_wake(struct core *core, struct counter *c)
+{
+    int64_t promised = 0;
+    struct heap_node *first;
+    while ((first = heap_first(&c->sleepers)) != NULL && core->budget > 0) {
+        struct flow *flow = CONTAINER_OF(first, struct flow, place);
+        int64_t n = flow_first(flow)->load.of[c->rule->limit->unit];
+        bool refuses = c->rule->limit->exceed == EXCEED_REFUSE;
+        if (n > 0 && !refuses && !counter_fits(core, c, n, promised)) {
+            break;
+        }
+        promised = add_sat(promised, n);
+        core->budget--;
+        flow_wake(core, flow);
+    }
+    bool more = core->budget == 0 && first;
+    if (!more) {
+        list_remove(&c->gained);
+    }
+    counter_time_sleepers(core, c);
+}
+
+void run_lines(struct core *core)
+{
+    while (!list_empty(&core->gained) && core->budget > 0) {
+        counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
+    }
+    while (!list_empty(&core->pending) && core->budget > 0) {
+        struct line *line = CONTAINER_OF(list_first(&core->pending), struct line, pending);
+        while (core->budget > 0 && list_holds(&line->pending)) {
+            core->budget--;
+            if (!line_turn(core, line)) {
+                list_remove(&line->pending);
+            }
+        }
+        while (!list_empty(&core->gained) && core->budget > 0) {
+            counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
+        }
+    }
+}
+
+/* --- Explaining. --- */
+
+void explain(struct core *core, const struct asker *a, struct held_by *h)
+{
+    struct asker head = a->line->head && a->line->head->flow ? asker_of(a->line->head) : *a;
+    h->limits_n = 0;
+    for (int pass = 0; pass < 2 && h->limits_n == 0; pass++) {
+        const struct asker *who = pass == 0 ? a : &head;
+        for (size_t i = 0; i < who->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
+            struct counter *c = who->counters[i];
+            int64_t n = who->load->of[c->rule->limit->unit];
+            if (n > 0 && judge_limit(core, who, c, n) != VERDICT_FITS) {
+                h->limits[h->limits_n++] = c->rule->limit->name;
+            }
+        }
+    }
+}
+
+/* How long a limit takes to make up for what is asked of it beyond what it has. */
+static int64_t deficit_us(struct core *core, const struct line *line, struct counter *c,
+                          int64_t deficit)
+{
+    const struct terms *t = &c->rule->terms;
+    if (t->kind == WINDOW_ROLLING || t->kind == WINDOW_BUCKET) {
+        return mul_div_sat(deficit, t->per_us, t->amount);
+    }
+    if (t->kind == WINDOW_CALENDAR) {
+        return counter_fits_us(core, c, 1) - core->now_us;
+    }
+    uint64_t settled = line->stats.settled;
+    int64_t held_us = settled ? line->stats.held_for_us / (int64_t)settled : INT64_C(10) * US_PER_S;
+    return mul_div_sat(deficit, held_us, t->amount);
+}
+
+int64_t estimate_us(struct core *core, const struct asker *a, int64_t position)
+{
+    int64_t eta_us = 0;
+    int64_t waiting = max_i64((int64_t)a->line->waiting, 1);
+    for (size_t i = 0; i < a->line->limits_n; i++) {
+        struct counter *c = a->counters[i];
+        enum unit unit = c->rule->limit->unit;
+        int64_t n = a->load->of[unit];
+        int64_t ahead =
+            c->rule->whole ? mul_div_sat(a->line->waiting_load.of[unit], position - 1, waiting) : 0;
+        int64_t deficit = sub_sat(add_sat(n, ahead), counter_free_units(core, c));
+        if (n == 0 || deficit <= 0) {
+            continue;
+        }
+        int64_t exact_us = ahead == 0 ? counter_fits_us(core, c, n) : INT64_MAX;
+        int64_t us =
+            exact_us != INT64_MAX ? exact_us - core->now_us : deficit_us(core, a->line, c, deficit);
+        eta_us = max_i64(eta_us, us);
+    }
+    return min_i64(eta_us, WAIT_US_MAX);
+}

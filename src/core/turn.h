@@ -1,0 +1,48 @@
+/*
+ * A turn of the line: judging whoever is next, granting while it fits.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_TURN_H
+#define SLUICE_CORE_TURN_H
+
+#include "core/state.h"
+
+/* Whoever asks: a request in line, or one that has just come. */
+struct asker {
+    struct line *line;
+    struct counter *const *counters; /* by the line's rules */
+    const struct load *load;
+    int priority;
+    uint64_t seq;
+    const struct flow *flow; /* NULL for one that has just come */
+};
+
+enum verdict {
+    VERDICT_FITS,
+    VERDICT_OVER_BUDGET, /* a limit refuses rather than lets wait */
+    VERDICT_ASLEEP,      /* a limit of its scope holds it */
+    VERDICT_STALLED,     /* a limit of the whole resource holds it */
+};
+
+struct judgement {
+    enum verdict verdict;
+    struct counter *by; /* NULL when it fits */
+    bool claims;        /* stalled, and only by limits that other resources share */
+};
+
+struct judgement judge(struct core *core, const struct asker *asker);
+
+/* Whether a request that has just come may be judged without joining the line: nobody stands in it.
+ */
+bool line_is_open(const struct core *core, const struct line *line);
+
+/* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
+void run_lines(struct core *core);
+
+/* What line a turn would have to wait for, and how long: P9. */
+void explain(struct core *core, const struct asker *asker, struct held_by *held_by);
+int64_t estimate_us(struct core *core, const struct asker *asker, int64_t position);
+struct asker asker_of(const struct request *r);
+
+#endif

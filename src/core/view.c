@@ -1,0 +1,150 @@
+#include <assert.h>
+
+#include "core/counter.h"
+#include "core/lease.h"
+#include "core/line.h"
+#include "core/turn.h"
+
+size_t core_resources(const struct core *core)
+{
+    return core->policy ? core->policy->resources_n : 0;
+}
+
+/* Looking advances windows to the time of the last event, which changes nothing that is promised.
+ */
+static struct core *looking(const struct core *core)
+{
+    union {
+        const struct core *in;
+        struct core *out;
+    } cast = {.in = core};
+    return cast.out;
+}
+
+void core_resource_view(const struct core *core, size_t i, struct resource_view *view)
+{
+    assert(i < core_resources(core));
+    const struct line *line = core->lines[i];
+    const struct request *oldest = line_oldest(line);
+    *view = line->stats;
+    view->waiting = line->waiting;
+    view->away = line->away;
+    view->leases = line->leases;
+    view->oldest_wait_us = oldest ? core->now_us - oldest->enqueued_us : 0;
+    view->head_held_by.limits_n = 0;
+    if (line->head) {
+        struct asker a = asker_of(line->head);
+        explain(looking(core), &a, &view->head_held_by);
+    }
+}
+
+size_t core_limits(const struct core *core, size_t i)
+{
+    assert(i < core_resources(core));
+    return core->lines[i]->limits_n;
+}
+
+static void view_rule(const struct rule *rule, struct limit_view *view)
+{
+    *view = (struct limit_view){
+        .limit = rule->limit,
+        .amount = rule->terms.burst,
+        .guard_us = rule->limit->guard_us,
+        .counters = rule->counters_n,
+    };
+}
+
+static void view_counter(const struct core *core, struct counter *c, struct limit_view *view)
+{
+    view_rule(c->rule, view);
+    view->remaining = counter_free_units(looking(core), c);
+    view->used = window_used(&c->window, &c->rule->terms);
+    view->held = c->held;
+    if (view->used > 0 || view->held > 0) {
+        int64_t again_us =
+            counter_fits_us(looking(core), c, max_i64(sub_sat(view->remaining, -1), 1));
+        view->reset_us = again_us == INT64_MAX ? INT64_MAX : again_us;
+    }
+}
+
+void core_limit_view(const struct core *core, size_t i, size_t j, struct limit_view *view)
+{
+    assert(i < core_resources(core) && j < core_limits(core, i));
+    const struct rule *rule = core->lines[i]->rules[j];
+    if (rule->whole) {
+        view_counter(core, rule->whole, view);
+    } else {
+        view_rule(rule, view);
+    }
+}
+
+bool core_scope_view(const struct core *core, size_t i, size_t j, struct text scope_key,
+                     struct limit_view *view)
+{
+    assert(i < core_resources(core) && j < core_limits(core, i));
+    const struct rule *rule = core->lines[i]->rules[j];
+    struct counter *c = rule->whole ? rule->whole : counter_find(core, rule, scope_key);
+    if (c) {
+        view_counter(core, c, view);
+    }
+    return c != NULL;
+}
+
+static void view_lease(const struct lease *l, struct lease_view *view)
+{
+    *view = (struct lease_view){
+        .lease = l->lease,
+        .parent = l->parent,
+        .resource = text_of(l->line->resource->name),
+        .tenant = l->tenant,
+        .session = l->session,
+        .labels = l->labels,
+        .id = l->id,
+        .held = l->load,
+        .granted_us = l->granted_us,
+        .expires_us = l->expires_us,
+        .open = l->state == LEASE_OPEN,
+    };
+}
+
+bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view *view)
+{
+    const struct lease *l = lease_find(core, lease);
+    if (l) {
+        view_lease(l, view);
+    }
+    return l != NULL;
+}
+
+bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view)
+{
+    const struct lease *at = after ? lease_find(core, after) : NULL;
+    const struct list *node = at && at->state == LEASE_OPEN ? at->place.next : core->open.next;
+    if ((after && !at) || node == &core->open) {
+        return false;
+    }
+    view_lease(CONTAINER_OF(node, struct lease, place), view);
+    return true;
+}
+
+void core_totals(const struct core *core, struct core_totals *totals)
+{
+    *totals = (struct core_totals){
+        .leases_open = core->open_n,
+        .leases_remembered = core->ended_n,
+        .waiting = core->waiting,
+        .counters = core->counters.len,
+        .now_us = core->now_us,
+    };
+}
+
+int64_t core_horizon_us(const struct core *core)
+{
+    int64_t window_us = max_i64(core->stay_us_max, LEASE_REMEMBERED_US);
+    int64_t horizon_us = sub_sat(core->now_us, add_sat(window_us, US_PER_S));
+    if (!list_empty(&core->open)) {
+        const struct lease *oldest = CONTAINER_OF(core->open.next, struct lease, place);
+        horizon_us = min_i64(horizon_us, oldest->noted_us);
+    }
+    return horizon_us;
+}

@@ -1,0 +1,383 @@
+/*
+ * Rolling windows are exact logs. Time is cut into granules of per_us / 131,072 (half a millisecond
+ * for a minute, one microsecond for all windows shorter than 131 ms); an amount charged at t joins
+ * the entry of the granule that ends at or after t, and leaves stay_us after that end: never early,
+ * and at most one granule late. So a log has a bounded number of entries, whatever the traffic.
+ * Entries lie in a ring that doubles; their running numbers stay valid as marks while they are
+ * inside, so that a settle changes an entry in place in O(1).
+ *
+ * A bucket keeps its level multiplied by per_us: after dt microseconds it has amount × dt more, a
+ * whole number, so that no refill is lost to rounding, however often one looks.
+ *
+ * A calendar window counts up within its period and starts anew when a later one begins; a period
+ * that seems to begin earlier (clocks set back over midnight) is not a new one.
+ */
+#include "core/window.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define RING_SIZE_MIN  8
+#define LOOK_AHEAD_MAX 64
+#define PPM            1000000
+
+static int64_t after_headroom(int64_t amount, const struct limit *limit)
+{
+    int64_t left = mul_div_sat(amount, PPM - limit->headroom_ppm, PPM);
+    return max_i64(left, 1);
+}
+
+static void rolling_terms(struct terms *t, int64_t per_us, int64_t guard_us)
+{
+    t->per_us = per_us;
+    t->granule_us = max_i64(1, per_us / ROLLING_GRANULES);
+    t->stay_us = per_us + guard_us;
+}
+
+/* A request may reach the provider up to `guard` after its grant, when the bucket there has been
+ * refilled for less time than ours: what that refill makes up is taken off the burst. */
+static void bucket_terms(struct terms *t, const struct limit *limit)
+{
+    int64_t refill = mul_div_sat(t->amount, limit->guard_us, limit->per_us);
+    t->per_us = limit->per_us;
+    t->burst = max_i64(1, after_headroom(limit->burst, limit) - refill);
+}
+
+void terms_of_limit(struct terms *t, const struct limit *limit)
+{
+    int64_t amount = after_headroom(limit->amount, limit);
+    *t = (struct terms){
+        .kind = limit->window,
+        .amount = amount,
+        .burst = amount,
+        .step = limit->step,
+        .zone = limit->zone,
+    };
+    if (limit->window == WINDOW_ROLLING) {
+        rolling_terms(t, limit->per_us, limit->guard_us);
+    } else if (limit->window == WINDOW_BUCKET) {
+        bucket_terms(t, limit);
+    }
+}
+
+void terms_of_slice(struct terms *t, const struct limit *limit)
+{
+    assert(limit->window == WINDOW_ROLLING && limit->slice_us > 0);
+    terms_of_limit(t, limit);
+    t->amount = max_i64(1, mul_div_sat(t->amount, limit->slice_us, limit->per_us));
+    t->burst = t->amount;
+    rolling_terms(t, limit->slice_us, min_i64(limit->guard_us, limit->slice_us));
+}
+
+void terms_of_share(struct terms *t, const struct limit *limit, int32_t share_ppm)
+{
+    terms_of_limit(t, limit);
+    t->amount = max_i64(1, mul_div_sat(t->amount, share_ppm, PPM));
+    t->burst = max_i64(1, mul_div_sat(t->burst, share_ppm, PPM));
+}
+
+/* --- Rolling. --- */
+
+static struct rolling_entry *entry_at(const struct rolling *r, uint64_t number)
+{
+    assert(number >= r->first && number < r->next);
+    return &r->entries[number & (r->size - 1)];
+}
+
+static int rolling_reserve(struct rolling *r)
+{
+    size_t len = (size_t)(r->next - r->first);
+    if (len < r->size) {
+        return 0;
+    }
+    size_t size = r->size ? r->size * 2 : RING_SIZE_MIN;
+    struct rolling_entry *entries = malloc(size * sizeof(struct rolling_entry));
+    if (!entries) {
+        return ERR_NO_MEMORY;
+    }
+    for (uint64_t i = r->first; i < r->next; i++) {
+        entries[i & (size - 1)] = *entry_at(r, i);
+    }
+    free(r->entries);
+    r->entries = entries;
+    r->size = size;
+    return 0;
+}
+
+static void rolling_advance(struct rolling *r, const struct terms *t, int64_t now_us)
+{
+    while (r->first < r->next) {
+        struct rolling_entry *e = entry_at(r, r->first);
+        if (e->at_us + t->stay_us > now_us) {
+            return;
+        }
+        r->sum -= e->amount;
+        r->first++;
+    }
+}
+
+static window_mark rolling_charge(struct rolling *r, const struct terms *t, int64_t now_us,
+                                  int64_t amount)
+{
+    int64_t at_us = (now_us + t->granule_us - 1) / t->granule_us * t->granule_us;
+    bool joins = r->next > r->first && entry_at(r, r->next - 1)->at_us >= at_us;
+    if (!joins) {
+        assert(r->next - r->first < r->size);
+        r->next++;
+        *entry_at(r, r->next - 1) = (struct rolling_entry){.at_us = at_us};
+    }
+    struct rolling_entry *e = entry_at(r, r->next - 1);
+    e->amount = add_sat(e->amount, amount);
+    r->sum = add_sat(r->sum, amount);
+    return (window_mark)(r->next - 1);
+}
+
+static bool rolling_adjust(struct rolling *r, window_mark mark, int64_t delta)
+{
+    if ((uint64_t)mark < r->first) {
+        return false;
+    }
+    struct rolling_entry *e = entry_at(r, (uint64_t)mark);
+    e->amount = add_sat(e->amount, delta);
+    r->sum = add_sat(r->sum, delta);
+    return true;
+}
+
+static int64_t rolling_fits_us(const struct rolling *r, const struct terms *t, int64_t now_us,
+                               int64_t need)
+{
+    int64_t free = t->amount - r->sum;
+    int64_t at_us = now_us;
+    uint64_t end = r->next - r->first > LOOK_AHEAD_MAX ? r->first + LOOK_AHEAD_MAX : r->next;
+    for (uint64_t i = r->first; i < end && free < need; i++) {
+        free += entry_at(r, i)->amount;
+        at_us = max_i64(now_us, entry_at(r, i)->at_us + t->stay_us);
+    }
+    return free < need && end == r->next ? INT64_MAX : at_us;
+}
+
+static int64_t rolling_free_at(const struct rolling *r, const struct terms *t, int64_t at_us)
+{
+    int64_t free = t->amount - r->sum;
+    uint64_t end = r->next - r->first > LOOK_AHEAD_MAX ? r->first + LOOK_AHEAD_MAX : r->next;
+    for (uint64_t i = r->first; i < end && entry_at(r, i)->at_us + t->stay_us <= at_us; i++) {
+        free += entry_at(r, i)->amount;
+    }
+    return free;
+}
+
+/* --- Bucket. --- */
+
+static int64_t bucket_units(const struct window *w, const struct terms *t)
+{
+    int128 level = w->bucket.level;
+    int128 units = level / t->per_us - (level % t->per_us < 0);
+    return units < INT64_MIN ? INT64_MIN : (int64_t)units;
+}
+
+static void bucket_add(struct window *w, const struct terms *t, int128 level)
+{
+    int128 full = (int128)t->burst * t->per_us;
+    w->bucket.level += level;
+    if (w->bucket.level > full) {
+        w->bucket.level = full;
+    }
+}
+
+static int64_t bucket_fits_us(const struct window *w, const struct terms *t, int64_t now_us,
+                              int64_t need)
+{
+    if (need > t->burst) {
+        return INT64_MAX;
+    }
+    int128 lack = (int128)need * t->per_us - w->bucket.level;
+    if (lack <= 0) {
+        return now_us;
+    }
+    int128 wait_us = (lack + t->amount - 1) / t->amount;
+    return wait_us > INT64_MAX / 2 ? INT64_MAX : add_sat(now_us, (int64_t)wait_us);
+}
+
+/* --- Any kind. --- */
+
+void window_init(struct window *w, const struct terms *t, int64_t now_us)
+{
+    *w = (struct window){0};
+    if (t->kind == WINDOW_BUCKET) {
+        w->bucket.level = (int128)t->burst * t->per_us;
+        w->bucket.at_us = now_us;
+    } else if (t->kind == WINDOW_CALENDAR) {
+        w->count.period = (struct period){INT64_MIN, INT64_MIN};
+    } else if (t->kind == WINDOW_LIFETIME) {
+        w->count.period = (struct period){INT64_MIN, INT64_MAX};
+    }
+}
+
+void window_release(struct window *w, const struct terms *t)
+{
+    if (t->kind == WINDOW_ROLLING) {
+        free(w->rolling.entries);
+        w->rolling = (struct rolling){0};
+    }
+}
+
+static int rolling_carry(struct rolling *to, const struct rolling *from)
+{
+    if (from->size == 0) {
+        return 0;
+    }
+    struct rolling_entry *entries = malloc(from->size * sizeof(struct rolling_entry));
+    if (!entries) {
+        return ERR_NO_MEMORY;
+    }
+    memcpy(entries, from->entries, from->size * sizeof(struct rolling_entry));
+    free(to->entries);
+    *to = *from;
+    to->entries = entries;
+    return 0;
+}
+
+int window_carry(struct window *to, const struct terms *t, const struct window *from,
+                 const struct terms *from_terms)
+{
+    assert(t->kind == from_terms->kind);
+    if (t->kind == WINDOW_ROLLING) {
+        return rolling_carry(&to->rolling, &from->rolling);
+    }
+    if (t->kind == WINDOW_BUCKET) {
+        int128 used = (int128)from_terms->burst * from_terms->per_us - from->bucket.level;
+        int128 used_now = used / from_terms->per_us * t->per_us +
+                          used % from_terms->per_us * t->per_us / from_terms->per_us;
+        to->bucket.level = (int128)t->burst * t->per_us - used_now;
+        to->bucket.at_us = from->bucket.at_us;
+        return 0;
+    }
+    to->count = from->count;
+    return 0;
+}
+
+int window_reserve(struct window *w, const struct terms *t)
+{
+    return t->kind == WINDOW_ROLLING ? rolling_reserve(&w->rolling) : 0;
+}
+
+static void calendar_advance(struct window *w, const struct terms *t, int64_t wall_us)
+{
+    if (wall_us < w->count.period.end_us) {
+        return;
+    }
+    struct period p = calendar_period(t->step, t->zone, wall_us);
+    if (p.start_us > w->count.period.start_us) {
+        w->count.period = p;
+        w->count.used = 0;
+    }
+}
+
+void window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
+{
+    if (t->kind == WINDOW_ROLLING) {
+        rolling_advance(&w->rolling, t, now_us);
+    } else if (t->kind == WINDOW_BUCKET && now_us > w->bucket.at_us) {
+        bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
+        w->bucket.at_us = now_us;
+    } else if (t->kind == WINDOW_CALENDAR) {
+        w->count.skew_us = skew_us;
+        calendar_advance(w, t, add_sat(now_us, skew_us));
+    }
+}
+
+int64_t window_used(const struct window *w, const struct terms *t)
+{
+    switch (t->kind) {
+    case WINDOW_ROLLING: return w->rolling.sum;
+    case WINDOW_BUCKET: return sub_sat(t->burst, bucket_units(w, t));
+    case WINDOW_CALENDAR:
+    case WINDOW_LIFETIME: return w->count.used;
+    case WINDOW_NONE: break;
+    }
+    return 0;
+}
+
+int64_t window_free(const struct window *w, const struct terms *t)
+{
+    return sub_sat(t->burst, window_used(w, t));
+}
+
+window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount)
+{
+    assert(amount >= 0);
+    switch (t->kind) {
+    case WINDOW_ROLLING: return rolling_charge(&w->rolling, t, now_us, amount);
+    case WINDOW_BUCKET: w->bucket.level -= (int128)amount * t->per_us; return 0;
+    case WINDOW_CALENDAR:
+    case WINDOW_LIFETIME:
+        w->count.used = add_sat(w->count.used, amount);
+        return w->count.period.start_us;
+    case WINDOW_NONE: break;
+    }
+    return 0;
+}
+
+window_mark window_mark_at(const struct terms *t, int64_t at_us)
+{
+    return t->kind == WINDOW_CALENDAR ? calendar_period(t->step, t->zone, at_us).start_us
+                                      : INT64_MIN;
+}
+
+bool window_adjust(struct window *w, const struct terms *t, window_mark mark, int64_t delta)
+{
+    switch (t->kind) {
+    case WINDOW_ROLLING: return rolling_adjust(&w->rolling, mark, delta);
+    case WINDOW_BUCKET: bucket_add(w, t, -(int128)delta * t->per_us); return true;
+    case WINDOW_CALENDAR:
+    case WINDOW_LIFETIME:
+        if (w->count.period.start_us != mark) {
+            return false;
+        }
+        w->count.used = add_sat(w->count.used, delta);
+        return true;
+    case WINDOW_NONE: break;
+    }
+    return false;
+}
+
+/* The end of the period by now_us; never now itself, even where the clocks were set back. */
+static int64_t calendar_end_us(const struct window *w, int64_t now_us)
+{
+    return max_i64(add_sat(now_us, 1), sub_sat(w->count.period.end_us, w->count.skew_us));
+}
+
+int64_t window_fits_us(const struct window *w, const struct terms *t, int64_t now_us, int64_t need)
+{
+    if (window_free(w, t) >= need) {
+        return now_us;
+    }
+    switch (t->kind) {
+    case WINDOW_ROLLING: return rolling_fits_us(&w->rolling, t, now_us, need);
+    case WINDOW_BUCKET: return bucket_fits_us(w, t, now_us, need);
+    case WINDOW_CALENDAR: return need > t->amount ? INT64_MAX : calendar_end_us(w, now_us);
+    case WINDOW_LIFETIME:
+    case WINDOW_NONE: break;
+    }
+    return INT64_MAX;
+}
+
+int64_t window_free_at(const struct window *w, const struct terms *t, int64_t at_us)
+{
+    return t->kind == WINDOW_ROLLING ? rolling_free_at(&w->rolling, t, at_us) : window_free(w, t);
+}
+
+bool window_idle(const struct window *w, const struct terms *t)
+{
+    switch (t->kind) {
+    case WINDOW_ROLLING: return w->rolling.first == w->rolling.next;
+    case WINDOW_BUCKET: return w->bucket.level == (int128)t->burst * t->per_us;
+    case WINDOW_CALENDAR:
+    case WINDOW_LIFETIME: return w->count.used == 0;
+    case WINDOW_NONE: break;
+    }
+    return true;
+}
