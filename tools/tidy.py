@@ -82,7 +82,7 @@ FILE_MAX = [("src/core/*.c", 500), ("include/*.h", 150), ("src/*.h", 150), ("src
 # `code` is identifiers and comments of src and include, `core` those of src/core and src/server,
 # `docs` prose outside code spans. (The pretend provider speaks the providers' words.)
 NOUNS = [
-    (r"\bqueues?\b|_queue\b|\bqueue_|\bqueued\b|(?<!fair )\bqueueing\b", "core", "line"),
+    (r"\bqueues?\b|_queue\b|\bqueue_|\bqueued\b", "core", "line"),
     (r"\bpermits?\b|_permit\b|\bpermit_", "code docs", "lease, or a verb such as allow"),
     (r"\breservations?\b|_reservation\b", "code docs", "lease, or reserve for a held share"),
     (r"\bquota_|_quota\b", "core", "limit"),
@@ -326,7 +326,7 @@ def project_files():
     for name in sorted(filter(None, listed)):
         path = Path(name)
         plain = path.suffix in TEXT_SUFFIXES or path.name == "Makefile" or path.parts[0] in ("scripts", ".ci")
-        if plain and (ROOT / path).is_file() and "corpus" not in path.parts:
+        if plain and (ROOT / path).is_file() and not {"corpus", "cases"} & set(path.parts):
             yield path
 
 
