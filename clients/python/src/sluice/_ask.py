@@ -49,7 +49,7 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("deadline", "fields", "future", "id", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("deadline", "fields", "future", "id", "lease", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
         self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place
@@ -62,6 +62,7 @@ class Ask:
         self.state = State.WAITING
         self.stream: Optional[object] = None  # the stream that will bring the answer
         self.ticket: Optional[str] = None
+        self.lease: Optional[str] = None  # once granted
         self.sent = False  # the coordinator may know of it
         self.tries = 0  # times a connection broke under it
 
@@ -87,6 +88,7 @@ class Ask:
         if self.state is not State.WAITING or self.future.done():
             return False
         self.state = State.GRANTED
+        self.lease = grant.lease
         self.future.set_result(grant)
         return True
 

@@ -15,17 +15,28 @@ import os
 import threading
 import weakref
 from types import TracebackType
-from typing import Any, Awaitable, Callable, Dict, Generator, List, Mapping, Optional, Type, TypeVar, cast
+from typing import Any, Awaitable, Callable, Dict, Generator, List, Mapping, Optional, Set, Type, TypeVar, cast
+from urllib.parse import quote
 
 import httpx
 
 from ._ask import Load
 from ._engine import CLOSE_S, Engine, OnUnreachable
-from ._errors import ClientClosed
+from ._errors import ClientClosed, Unreachable
 from ._lease import AsyncLease, Lease
 from ._wire import TROUBLE, Answer, refusal
-from ._errors import Unreachable
-from ._words import LEASE_DEFAULT_S, TIMEOUT_DEFAULT_S, UNSET, Defaults, Timeout, Words, caller, evaluate, place_of
+from ._words import (
+    LEASE_DEFAULT_S,
+    TIMEOUT_DEFAULT_S,
+    UNSET,
+    Defaults,
+    Timeout,
+    Words,
+    caller,
+    check_words,
+    evaluate,
+    place_of,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 AF = TypeVar("AF", bound=Callable[..., Awaitable[Any]])
@@ -44,6 +55,7 @@ class _EngineThread:
         )
         self._thread.start()
         self.engine = self._ready.result()
+        _threads.add(self)
 
     async def _main(self, defaults: Defaults) -> None:
         try:
@@ -57,6 +69,7 @@ class _EngineThread:
         await engine.aclose()
 
     def close(self) -> None:
+        _threads.discard(self)
         if self._thread.is_alive():
             self.engine.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(CLOSE_S + 1.0)
@@ -164,6 +177,7 @@ class Client:
         The words are those of `acquire`; each may be a callable of the function's arguments. `usage` picks what to
         settle with from the returned value.
         """
+        check_words(words)
 
         def decorate(function: F) -> F:
             if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -329,6 +343,7 @@ class AsyncClient:
         self, resource: str, *, load: Any = None, usage: Optional[Callable[[Any], Any]] = None, **words: Any
     ) -> Callable[[AF], AF]:
         """Decorates an asynchronous function, as `Client.limited` does a plain one."""
+        check_words(words)
 
         def decorate(function: AF) -> AF:
             if not inspect.iscoroutinefunction(function):
@@ -377,8 +392,6 @@ def _refuse_generator(function: Callable[..., Any]) -> None:
 
 
 def _path(name: Optional[str]) -> str:
-    from urllib.parse import quote
-
     return "/v1/resources" if name is None else f"/v1/resources/{quote(name, safe='')}"
 
 
@@ -395,18 +408,21 @@ def _shown(answer: Answer) -> Dict[str, Any]:
     return answer.body
 
 
+# Engine threads live until their client is closed or the process ends, so that a lease may outlive its client's name.
+_threads: Set[_EngineThread] = set()
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    for client in list(_clients):
-        client.close()
+    for thread in list(_threads):
+        thread.close()
 
 
 def _after_fork() -> None:
-    """In the child: locks that other threads of the parent held are held by nobody here, for ever."""
+    """In the child: its parent's threads are not here, and a lock they held would be held for ever."""
+    _left_to_parent.extend(_threads)
+    _threads.clear()
     for client in list(_clients):
-        _left_to_parent.append(client._thread)
         client._start_afresh()
 
 

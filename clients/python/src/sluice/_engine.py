@@ -77,7 +77,7 @@ class Engine:
         if rule == "refuse":
             self._line.refuse_when_away = True
         elif isinstance(rule, LocalShare):
-            self._judge = self._line.fallback = LocalJudge(self.loop, rule)
+            self._judge = self._line.fallback = LocalJudge(self.loop, rule, self._line.forget)
             if self._judge.wants_limits:
                 self._learner = self.loop.create_task(self._learn(self._judge))
 
@@ -131,7 +131,11 @@ class Engine:
             self._line.submit(ask)
 
     def abandon(self, ask: Ask) -> None:
-        self._line.abandon(ask)
+        """The caller of an acquire is gone, before the answer or in the same moment."""
+        if ask.lease is not None:
+            self.cancel(ask.lease, ask.id)
+        else:
+            self._line.abandon(ask)
 
     def held(self, lease: str) -> Optional[Held]:
         return self._held.get(lease)

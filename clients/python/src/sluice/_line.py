@@ -91,11 +91,11 @@ class Line:
             self._put([ask])
 
     def abandon(self, ask: Ask) -> None:
-        """The caller does not wait any longer: take the request out of the line, or the lease back."""
-        if ask.state in (State.FAILED, State.ABANDONED):
+        """The caller does not wait any longer: take the request out of the line."""
+        if ask.state is not State.WAITING:
             return
         ask.state = State.ABANDONED
-        self._forget(ask)
+        self.forget(ask)
         if ask.sent:
             self._withdraw(ask.id)
 
@@ -107,7 +107,7 @@ class Line:
 
     def fail_all(self, error: SluiceError) -> None:
         for ask in list(self._known.values()):
-            self._forget(ask)
+            self.forget(ask)
             ask.fail(error)
             if ask.sent:
                 self._withdraw(ask.id)
@@ -173,8 +173,8 @@ class Line:
         now = self._loop.time()
         while self._fresh and len(batch) < ARRAY_MAX:
             ask = self._fresh.popleft()
-            if ask.state is not State.WAITING:
-                continue
+            if ask.state is not State.WAITING or ask.future.done():
+                continue  # nobody waits for it any more
             if ask.tries and ask.late(now):
                 self._fail(ask, WaitTimeout("the time to wait was up while the connection was lost"))
             else:
@@ -228,6 +228,7 @@ class Line:
                 self._refuse_array(stream, Answer(response.status_code, await read_json(response)))
                 return
             async for answer in read_lines(response):
+                self._outage.proven()
                 self._decide(stream, answer)
         finally:
             await response.aclose()
@@ -273,7 +274,7 @@ class Line:
             place=ask.place,
         )
         self._left(ask)
-        self._forget(ask)
+        self.forget(ask)
         if ask.grant(grant):
             self._on_grant(ask, grant)
         elif ask.state is not State.FAILED:
@@ -314,11 +315,12 @@ class Line:
             ask.stream.waiting -= 1
         ask.stream = None
 
-    def _forget(self, ask: Ask) -> None:
+    def forget(self, ask: Ask) -> None:
+        """An ask that does not wait any longer."""
         if self._known.get(ask.id) is ask:
             del self._known[ask.id]
 
     def _fail(self, ask: Ask, error: Exception) -> None:
-        self._forget(ask)
+        self.forget(ask)
         ask.fail(error)
 

@@ -13,7 +13,7 @@ import itertools
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
 
 from ._ask import Ask, Grant, State
 from ._errors import WaitTimeout
@@ -110,8 +110,11 @@ def complete_load(load: Any) -> Dict[str, float]:
 class LocalJudge:
     """Grants from the local share, in order of arrival for each resource. Lives in one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, share: LocalShare) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, share: LocalShare, decided: Callable[[Ask], None]
+    ) -> None:
         self._loop = loop
+        self._decided = decided
         self._share = share
         self._views: Dict[str, Mapping[str, Any]] = {}
         self._counters: Dict[str, List[Counter]] = {}
@@ -171,7 +174,7 @@ class LocalJudge:
                 ask.fail(WaitTimeout("the time to wait for the local share was up", code="wait_timeout"))
             if ask.state is State.WAITING and not self._grant(ask, now):
                 break
-            queue.popleft()
+            self._decided(queue.popleft())
         if queue and self._timer is None:
             self._timer = self._loop.call_later(TURN_S, self._turn)
 

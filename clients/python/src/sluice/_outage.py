@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from typing import Callable, Optional
 
 from ._wire import TROUBLE, Wire
@@ -28,25 +27,27 @@ class Outage:
         self._task: Optional[asyncio.Task[None]] = None
         self.away = False
         self.cause = ""
-        self.since = 0.0  # time.time() of the last success before it
+        self._span = FIRST_SPAN_S
 
     def begin(self, cause: str, not_before: float = 0.0) -> None:
         """The coordinator does not answer; `not_before` seconds from now it asked not to be asked."""
-        self.cause = cause
         if self.away:
             return
         self.away = True
-        self.since = time.time()
+        self.cause = cause
         self._task = self._loop.create_task(self._watch(not_before))
 
+    def proven(self) -> None:
+        """The coordinator did some real work: the next outage is a new one."""
+        self._span = FIRST_SPAN_S
+
     async def _watch(self, not_before: float) -> None:
-        span = FIRST_SPAN_S
         await asyncio.sleep(not_before)
         while True:
-            await asyncio.sleep(random.uniform(0, span))
+            await asyncio.sleep(random.uniform(0, self._span))
+            self._span = min(self._span * 2, SPAN_MAX_S)
             if await self._answers():
                 break
-            span = min(span * 2, SPAN_MAX_S)
         self.away = False
         self._task = None
         self._on_back()

@@ -55,6 +55,7 @@ class Outbox:
         self._tasks: Set[asyncio.Task[None]] = set()
         self._gather = Gather(loop, self._flush)
         self._broken = 0  # connections that broke in a row
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -75,6 +76,7 @@ class Outbox:
         await self._idle.wait()
 
     def close(self) -> None:
+        self._closed = True
         self._gather.close()
         for task in self._tasks:
             task.cancel()
@@ -82,19 +84,21 @@ class Outbox:
     def _flush(self) -> None:
         while self._parcels and len(self._tasks) < IN_FLIGHT_MAX and not self._outage.away:
             batch = [self._parcels.popleft() for _ in range(min(len(self._parcels), self._array_max))]
-            task = self._loop.create_task(self._deliver(batch))
+            left: List[Optional[Parcel]] = [*batch]
+            task = self._loop.create_task(self._deliver(batch, left))
             self._tasks.add(task)
-            task.add_done_callback(self._delivered)
+            task.add_done_callback(lambda task, left=left: self._delivered(task, left))  # type: ignore[misc]
 
-    def _delivered(self, task: asyncio.Task[None]) -> None:
+    def _delivered(self, task: asyncio.Task[None], left: List[Optional[Parcel]]) -> None:
+        """A delivery is over, also by being cancelled before it began: what is left goes back to the front."""
         self._tasks.discard(task)
-        if self._parcels:
+        self._parcels.extendleft(reversed([parcel for parcel in left if parcel is not None]))
+        if self._parcels and not self._closed:
             self._gather.poke()
         elif not self._tasks:
             self._idle.set()
 
-    async def _deliver(self, batch: List[Parcel]) -> None:
-        left: List[Optional[Parcel]] = [*batch]
+    async def _deliver(self, batch: List[Parcel], left: List[Optional[Parcel]]) -> None:
         try:
             await self._exchange(batch, left)
             self._broken = 0
@@ -103,8 +107,6 @@ class Outbox:
             # A kept-alive connection may break for reasons of its own; the second time tells.
             if self._broken > 1 or isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout)):
                 self._outage.begin(str(e) or type(e).__name__)
-        finally:
-            self._parcels.extendleft(reversed([parcel for parcel in left if parcel is not None]))
 
     async def _exchange(self, batch: List[Parcel], left: List[Optional[Parcel]]) -> None:
         """Sends a batch; takes out of `left` what was answered for good."""

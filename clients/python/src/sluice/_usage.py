@@ -25,14 +25,13 @@ _MARKERS = frozenset(
         "output_tokens_details",
         "cache_creation_input_tokens",
         "cache_read_input_tokens",
-        "cache_creation",
-        "service_tier",
-        "server_tool_use",
         "promptTokenCount",
         "candidatesTokenCount",
         "totalTokenCount",
     )
 )
+# Words that tell Anthropic's shape from the coordinator's own, but occur elsewhere too.
+_BESIDE = frozenset(("cache_creation", "service_tier", "server_tool_use"))
 # Where a response, or an event of a stream, keeps it.
 _HOLDERS = ("usage", "usage_metadata", "usageMetadata", "response", "message")
 _HEADER_PARTS = ("ratelimit", "retry-after", "should-retry")
@@ -58,17 +57,19 @@ def merge_usage(so_far: Optional[Dict[str, Any]], more: Mapping[str, Any]) -> Di
 
 
 def _usage_in_mapping(value: Mapping[str, Any], depth: int) -> Optional[Dict[str, Any]]:
-    if any(name in value for name in _MARKERS):
-        return {k: v for k, v in value.items() if v is not None}
     for name in _HOLDERS:
         found = _deeper(value.get(name), depth)
         if found is not None:
             return found
-    if value and all(name in _NORMAL for name in value):
-        return dict(value)
-    if "input_tokens" in value or "output_tokens" in value:
-        return {k: v for k, v in value.items() if k in _NORMAL and v is not None}
-    return None
+    given = {name: amount for name, amount in value.items() if amount is not None}
+    if not given or any(name in given for name in _MARKERS) or all(name in _NORMAL for name in given):
+        return given or None
+    if "input_tokens" not in given and "output_tokens" not in given:
+        return None
+    if any(name in given for name in _BESIDE):
+        return given
+    # A provider's object without a word that says whose it is: what the normal form knows of it.
+    return {name: amount for name, amount in given.items() if name in _NORMAL}
 
 
 def _usage_in_object(value: Any, depth: int) -> Optional[Dict[str, Any]]:

@@ -42,9 +42,10 @@ class Wire:
             raise ValueError(f"not the address of a coordinator: {url!r}")
         self._base = base
         self._urls: Dict[str, httpx.URL] = {}
-        self._headers = {"Host": base.netloc.decode(), "Content-Type": "application/json", "Accept": "*/*"}
+        headers = {"Host": base.netloc.decode(), "Content-Type": "application/json"}
         if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+            headers["Authorization"] = f"Bearer {api_key}"
+        self._headers = httpx.Headers(headers)
         self._transport = transport or _transport_for(base)
 
     def _url(self, path: str) -> httpx.URL:

@@ -92,6 +92,17 @@ class Words:
         self.optional: Mapping[str, Any] = optional
 
 
+WORDS = frozenset(
+    "input_tokens max_output_tokens tokens load priority tenant session labels parent timeout id ticket".split()
+)
+
+
+def check_words(words: Mapping[str, Any]) -> None:
+    unknown = sorted(set(words) - WORDS)
+    if unknown:
+        raise TypeError(f"not a word of acquire: {', '.join(unknown)}")
+
+
 def caller(depth: int = 2) -> Place:
     """Where the caller of our caller stands."""
     frame = sys._getframe(depth)
