@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -207,9 +208,14 @@ static void listener_free(uv_handle_t *handle)
     server_forget(s);
 }
 
-/* Removes a socket file whose server is gone: nobody answers there. */
+/* Removes a socket file whose server is gone: nobody answers there. Any other file is left alone,
+ * although connecting to it is refused as well. */
 static bool remove_stale_socket(const char *path)
 {
+    struct stat found;
+    if (lstat(path, &found) || !S_ISSOCK(found.st_mode)) {
+        return false;
+    }
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, path, strlen(path) + 1); /* address_parse saw to its length */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
