@@ -9,10 +9,11 @@
 #include "config/access.h"
 #include "config/resource.h"
 
-#define LISTENS_MAX    16
-#define LISTEN_DEFAULT "127.0.0.1:7411"
-#define STORE_DEFAULT  "sluice.db"
-#define STORE_LEN_MAX  1024
+#define LISTENS_MAX     16
+#define SOCKET_PATH_MAX 107 /* bytes, as Linux has it */
+#define LISTEN_DEFAULT  "127.0.0.1:7411"
+#define STORE_DEFAULT   "sluice.db"
+#define STORE_LEN_MAX   1024
 
 struct server_draft {
     struct setting connections, body_max, header_max, header_timeout, body_timeout, idle_timeout,
@@ -73,7 +74,7 @@ static const char *const durability_choices[] = {"full", "process", "none", NULL
 
 static const struct key_row file_rows[] = {
     {"listen", read_node, AT(listen), NULL, 0, 0,
-     "an address ADDRESS:PORT or a list of them; IPv6 in brackets; `localhost` is 127.0.0.1",
+     "ADDRESS:PORT or unix:PATH, or a list of them; IPv6 in brackets; `localhost` is 127.0.0.1",
      LISTEN_DEFAULT, "Where the daemon takes requests."},
     {"store", read_word, AT(store), NULL, 0, 0, "a path, from the working directory", STORE_DEFAULT,
      "The SQLite file that holds the durable record."},
@@ -97,7 +98,15 @@ const struct section file_section = {"The file", file_rows,
 
 #undef AT
 
-/* Whether "HOST:PORT" is numeric, with IPv6 in brackets. */
+/* "unix:PATH", which the kernel wants short. */
+static bool is_socket_path(struct text t)
+{
+    return t.len > 5 && t.len - 5 <= SOCKET_PATH_MAX && memcmp(t.at, "unix:", 5) == 0 &&
+           name_allowed(t);
+}
+
+/* Whether "HOST:PORT" is numeric, with IPv6 in brackets: then it can be judged without asking the
+ * network. */
 static bool is_address(struct text t)
 {
     char host[INET6_ADDRSTRLEN];
@@ -133,7 +142,7 @@ static char *copy_text(struct problems *p, struct text t)
 
 static void read_address(struct problems *p, const struct node *n, struct config *config)
 {
-    static const char takes[] = "an address as in 127.0.0.1:7411 or [::1]:7411";
+    static const char takes[] = "an address as in 127.0.0.1:7411, [::1]:7411 or unix:PATH";
     struct place at = {.name = TEXT("listen")};
     if (!node_says(p, &at, n, takes)) {
         return;
@@ -144,7 +153,7 @@ static void read_address(struct problems *p, const struct node *n, struct config
         int len = snprintf(text, sizeof(text), "127.0.0.1%.*s", (int)(t.len - 9), t.at + 9);
         t = (struct text){text, (size_t)len};
     }
-    if (!is_address(t)) {
+    if (!is_address(t) && !is_socket_path(t)) {
         problem_add(p, n->line, "listen: \"%.*s\" is not %s", shown_len(n->text), n->text.at,
                     takes);
         return;

@@ -50,7 +50,7 @@ static void test_defaults(void **state)
 static void test_every_key_of_the_file_takes_effect(void **state)
 {
     (void)state;
-    struct config *c = parse("listen: [0.0.0.0:80, '[::1]:7411', localhost:0]\n"
+    struct config *c = parse("listen: [0.0.0.0:80, '[::1]:7411', localhost:0, unix:/run/s.sock]\n"
                              "store: /var/lib/sluice/store.db\n"
                              "durability: process\n"
                              "server:\n"
@@ -65,10 +65,11 @@ static void test_every_key_of_the_file_takes_effect(void **state)
                              "  leases: 77\n"
                              "  counters: 78\n"
                              "resources: {a: {}}\n");
-    assert_int_equal(c->listens_n, 3);
+    assert_int_equal(c->listens_n, 4);
     assert_string_equal(c->listens[0], "0.0.0.0:80");
     assert_string_equal(c->listens[1], "[::1]:7411");
     assert_string_equal(c->listens[2], "127.0.0.1:0");
+    assert_string_equal(c->listens[3], "unix:/run/s.sock");
     assert_string_equal(c->store, "/var/lib/sluice/store.db");
     assert_int_equal(c->durability, DURABILITY_PROCESS);
     assert_int_equal(c->connections_max, 1000);
