@@ -108,8 +108,10 @@ static int check_integrity(struct store *s, struct buf *why)
         code = schema_trouble(s->db, rc, s->path, why);
     } else {
         const char *found = (const char *)sqlite3_column_text(stmt, 0);
-        if (!found || strcmp(found, "ok") != 0) {
-            code = schema_damaged(s->path, found ? found : "out of memory", why);
+        if (!found) {
+            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
+        } else if (strcmp(found, "ok") != 0) {
+            code = schema_damaged(s->path, found, why);
         }
     }
     sqlite3_finalize(stmt);
@@ -128,7 +130,9 @@ static int use_wal(struct store *s, struct buf *why)
         code = schema_trouble(s->db, rc, s->path, why);
     } else {
         const char *mode = (const char *)sqlite3_column_text(stmt, 0);
-        if (!mode || strcmp(mode, "wal") != 0) {
+        if (!mode) {
+            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
+        } else if (strcmp(mode, "wal") != 0) {
             buf_addf(why, "%s is on a file system without shared memory, which the store needs",
                      s->path);
             code = ERR_STORE_FAILED;
@@ -287,7 +291,9 @@ static int replay_rows(struct store *s, const char *sql, read_row_fn *read, cons
         struct record record;
         s->rows++;
         const char *problem = read(stmt, &record);
-        if (problem) {
+        if (problem && sqlite3_errcode(s->db) == SQLITE_NOMEM) {
+            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
+        } else if (problem) {
             bool numbered = sqlite3_column_count(stmt) > ROW_COLUMN_SEQ;
             int64_t row = numbered ? sqlite3_column_int64(stmt, ROW_COLUMN_SEQ) : s->rows;
             code = replay_trouble(s, table, row, problem, why);

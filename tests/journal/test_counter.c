@@ -1,0 +1,181 @@
+/* Counters are found by key wherever their newest value stands, and memory under way is bounded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "fixture.h"
+#include "journal/backlog.h"
+
+static const struct hash_key key = {1, 2};
+
+static void append(struct fixture *f, struct record record)
+{
+    assert_int_equal(journal_append(f->journal, &record), 0);
+}
+
+/* What journal_counter finds for a tenant's counter; -1: nothing. */
+static int64_t stored(struct fixture *f, const char *limit, const char *scope_key)
+{
+    struct record record = {
+        .resource = TEXT("gpt-4o"), .limit = text_of(limit), .scope_key = text_of(scope_key)};
+    if (!journal_counter(f->journal, &record)) {
+        return -1;
+    }
+    assert_int_equal(record.kind, RECORD_COUNTER);
+    assert_int_equal(record.period_us, 4000000);
+    assert_int_equal(record.level, -3);
+    return record.used;
+}
+
+static void test_a_counter_is_found_while_its_batch_is_gathering(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(stored(f, "daily", "a"), -1);
+    append(f, sample_counter("daily", "a", 1));
+    append(f, sample_counter("daily", "a", 2));
+    assert_int_equal(stored(f, "daily", "a"), 2);
+}
+
+static void test_a_counter_is_found_while_its_batch_is_under_way(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f, DURABILITY_PROCESS);
+    append(f, sample_counter("daily", "a", 1));
+    /* Without a worker the batch stays under way. */
+    journal_commit(f->journal);
+    assert_int_equal(stored(f, "daily", "a"), 1);
+    append(f, sample_counter("daily", "a", 2));
+    assert_int_equal(stored(f, "daily", "a"), 2);
+}
+
+static void test_a_counter_is_found_in_the_store(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, sample_counter("daily", "a", 5));
+    fixture_commit(f);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(stored(f, "daily", "a"), 5);
+}
+
+static void test_keys_that_run_together_are_different_counters(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, sample_counter("daily", "ab", 1));
+    append(f, sample_counter("dailya", "b", 2));
+    append(f, sample_counter("daily", "", 3));
+    fixture_commit(f);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(stored(f, "daily", "ab"), 1);
+    assert_int_equal(stored(f, "dailya", "b"), 2);
+    assert_int_equal(stored(f, "daily", ""), 3);
+    assert_int_equal(stored(f, "daily", "a"), -1);
+}
+
+static void test_a_counter_that_was_handed_over_is_not_changed(void **state)
+{
+    (void)state;
+    struct backlog b;
+    struct backlog_cursor cursor;
+    struct record first = sample_counter("daily", "a", 1);
+    struct record second = sample_counter("daily", "a", 2);
+    assert_int_equal(backlog_init(&b, 1u << 20, &key, &cursor), 0);
+    assert_int_equal(backlog_append(&b, &first), 0);
+    assert_int_equal(backlog_hand_over(&b), 1);
+    assert_int_equal(backlog_append(&b, &second), 0);
+    assert_int_equal(backlog_append(&b, &second), 0);
+    assert_int_equal(backlog_hand_over(&b), 2);
+    assert_int_equal(backlog_next(&cursor)->used, 1);
+    assert_int_equal(backlog_next(&cursor)->used, 2);
+    backlog_release(&b);
+}
+
+static void test_the_backlog_ends_at_its_cap_and_goes_on_when_there_is_room(void **state)
+{
+    (void)state;
+    struct backlog b;
+    struct backlog_cursor cursor;
+    struct record counter = sample_counter("daily", "a", 1);
+    assert_int_equal(backlog_init(&b, 4 * BACKLOG_CHUNK_BYTES, &key, &cursor), 0);
+    assert_int_equal(backlog_append(&b, &counter), 0);
+    uint64_t lease = 0;
+    int rc = 0;
+    while (rc == 0) {
+        struct record record = sample_grant(lease, 1);
+        rc = backlog_append(&b, &record);
+        lease += rc == 0;
+    }
+    assert_int_equal(rc, ERR_OVER_CAP);
+    assert_true(b.bytes <= b.cap);
+    assert_true(lease > 100);
+    uint64_t handed = backlog_hand_over(&b);
+    assert_int_equal(handed, lease + 1);
+    assert_int_equal(backlog_next(&cursor)->kind, RECORD_COUNTER);
+    for (uint64_t i = 0; i < lease; i++) {
+        assert_int_equal(backlog_next(&cursor)->lease, i);
+    }
+    backlog_reap(&b, handed);
+    assert_null(backlog_counter(&b, &counter));
+    struct record record = sample_grant(lease, 1);
+    assert_int_equal(backlog_append(&b, &record), 0);
+    assert_int_equal(backlog_next(&cursor)->lease, lease);
+    backlog_release(&b);
+}
+
+static void test_memory_stays_flat_while_records_flow(void **state)
+{
+    (void)state;
+    struct backlog b;
+    struct backlog_cursor cursor;
+    assert_int_equal(backlog_init(&b, 64 * BACKLOG_CHUNK_BYTES, &key, &cursor), 0);
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct record record = sample_grant(i, 1);
+        assert_int_equal(backlog_append(&b, &record), 0);
+        uint64_t handed = backlog_hand_over(&b);
+        assert_int_equal(backlog_next(&cursor)->lease, i);
+        backlog_reap(&b, handed);
+    }
+    assert_true(b.bytes < 4 * BACKLOG_CHUNK_BYTES);
+    backlog_release(&b);
+}
+
+static void test_a_record_that_could_not_be_read_back_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    static char longer[NAME_LEN_MAX + 2];
+    memset(longer, 'x', sizeof(longer) - 1);
+    struct record record = sample_grant(1, 1);
+    fixture_open(f, DURABILITY_PROCESS);
+    record.tenant = text_of(longer);
+    assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
+    record = sample_grant(1, 1);
+    record.load.of[UNIT_TOKENS] = AMOUNT_MAX + 1;
+    assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
+    record = sample_grant(1, -1);
+    assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
+    assert_int_equal(journal_commit(f->journal), 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_a_counter_is_found_while_its_batch_is_gathering),
+        T(test_a_counter_is_found_while_its_batch_is_under_way),
+        T(test_a_counter_is_found_in_the_store),
+        T(test_keys_that_run_together_are_different_counters),
+        T(test_a_counter_that_was_handed_over_is_not_changed),
+        T(test_the_backlog_ends_at_its_cap_and_goes_on_when_there_is_room),
+        T(test_memory_stays_flat_while_records_flow),
+        T(test_a_record_that_could_not_be_read_back_is_not_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,263 @@
+/* Disks that fail: each operation in turn, a disk that is full for real, and what is kept
+ * meanwhile. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "faults.h"
+#include "fixture.h"
+#include "journal/store.h"
+
+#define BATCHES   4
+#define BATCH_LEN 40
+
+static const struct hash_key key = {1, 2};
+
+static int setup(void **state)
+{
+    faults_set(0, false);
+    return fixture_setup(state);
+}
+
+static int teardown(void **state)
+{
+    faults_set(0, false);
+    return fixture_teardown(state);
+}
+
+/* Writes the batches, each again until it succeeds, and keeps the store tidy in between. */
+static void write_through(struct store *store)
+{
+    struct backlog b;
+    struct backlog_cursor cursor;
+    assert_int_equal(backlog_init(&b, 64u << 20, &key, &cursor), 0);
+    for (uint64_t batch = 0; batch < BATCHES; batch++) {
+        for (uint64_t i = 0; i < BATCH_LEN; i++) {
+            struct record record = sample_grant(batch * BATCH_LEN + i, 1000);
+            assert_int_equal(backlog_append(&b, &record), 0);
+        }
+        backlog_hand_over(&b);
+        int tries = 0;
+        while (store_write(store, &cursor, BATCH_LEN) != 0) {
+            assert_true(strlen(store_words(store)) > 0);
+            assert_true(++tries < 3);
+        }
+        store_checkpoint(store);
+    }
+    bool more;
+    store_tidy(store, &more);
+    backlog_release(&b);
+}
+
+/* Everything is there, once, and in order. */
+static void assert_all_there(struct fixture *f)
+{
+    fixture_open(f, DURABILITY_FULL);
+    fixture_replay(f);
+    assert_int_equal(f->seen_n, BATCHES * BATCH_LEN);
+    for (size_t i = 0; i < f->seen_n; i++) {
+        assert_int_equal(f->seen[i].lease, i);
+    }
+    assert_int_equal(fixture_close(f), 0);
+    fixture_sql(f, "DELETE FROM record");
+}
+
+static void test_any_one_operation_may_fail_and_nothing_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    int refused = 0;
+    bool reached = true;
+    for (int nth = 1; reached; nth++) {
+        struct store *store = NULL;
+        buf_clear(&f->why);
+        faults_set(nth, false);
+        int rc = store_open(f->path, DURABILITY_FULL, &store, &f->why);
+        if (rc) {
+            assert_int_equal(rc, ERR_STORE_FAILED);
+            assert_non_null(strstr(f->why.at, f->path));
+            refused++;
+            continue;
+        }
+        write_through(store);
+        reached = faults_count() >= nth;
+        store_close(store);
+        faults_set(0, false);
+        assert_all_there(f);
+    }
+    assert_true(refused > 0);
+}
+
+static void test_a_disk_that_stays_broken_loses_only_what_was_never_durable(void **state)
+{
+    struct fixture *f = *state;
+    for (int nth = 1; nth < 60; nth += 3) {
+        faults_set(0, false);
+        fixture_start(f, DURABILITY_FULL);
+        faults_set(nth, true);
+        uint64_t durable = 0;
+        for (uint64_t batch = 1; batch <= BATCHES; batch++) {
+            struct record record = sample_grant(batch, 1000);
+            assert_int_equal(journal_append(f->journal, &record), 0);
+            assert_int_equal(journal_append(f->journal, &record), 0);
+            unsigned since = fixture_progress(f);
+            assert_int_equal(journal_commit(f->journal), batch);
+            fixture_await(f, since);
+            if (journal_trouble(f->journal, &f->why) != 0) {
+                break;
+            }
+            assert_int_equal(journal_durable(f->journal), batch);
+            durable = batch;
+        }
+        assert_int_equal(fixture_close(f), durable == BATCHES ? 0 : ERR_STORE_FAILED);
+        faults_set(0, false);
+        fixture_open(f, DURABILITY_FULL);
+        fixture_replay(f);
+        assert_true(f->seen_n >= 2 * durable);
+        assert_int_equal(f->seen_n % 2, 0);
+        assert_int_equal(fixture_close(f), 0);
+        fixture_sql(f, "DELETE FROM record");
+    }
+}
+
+static void test_trouble_is_told_and_ends_when_the_disk_is_well(void **state)
+{
+    struct fixture *f = *state;
+    struct record record = sample_grant(1, 1000);
+    fixture_start(f, DURABILITY_PROCESS);
+    assert_int_equal(journal_trouble(f->journal, &f->why), 0);
+    assert_int_equal(journal_append(f->journal, &record), 0);
+    unsigned since = fixture_progress(f);
+    faults_set(1, true);
+    journal_commit(f->journal);
+    fixture_await(f, since);
+    assert_int_equal(journal_trouble(f->journal, &f->why), ERR_STORE_FAILED);
+    assert_non_null(strstr(f->why.at, f->path));
+    assert_int_equal(journal_durable(f->journal), 0);
+    /* Later batches queue behind the one that failed. */
+    record.lease = 2;
+    assert_int_equal(journal_append(f->journal, &record), 0);
+    faults_set(0, false);
+    fixture_commit(f);
+    assert_int_equal(journal_durable(f->journal), 2);
+    assert_int_equal(journal_trouble(f->journal, &f->why), 0);
+    struct journal_stats stats;
+    journal_stats(f->journal, &stats);
+    assert_int_equal(stats.failures, 1);
+    fixture_reopen_and_replay(f);
+    assert_int_equal(f->seen_n, 2);
+    assert_int_equal(f->seen[1].lease, 2);
+}
+
+static void test_a_counter_that_cannot_be_read_is_trouble(void **state)
+{
+    struct fixture *f = *state;
+    struct record record = sample_counter("daily", "a", 1);
+    fixture_start(f, DURABILITY_PROCESS);
+    assert_int_equal(journal_append(f->journal, &record), 0);
+    fixture_commit(f);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_start(f, DURABILITY_PROCESS);
+    fixture_sql(f, "DROP TABLE counter");
+    assert_false(journal_counter(f->journal, &record));
+    assert_int_equal(journal_trouble(f->journal, &f->why), ERR_STORE_FAILED);
+}
+
+/* Appends and commits until the journal fails, and returns how many batches became durable. */
+static uint64_t fill(struct fixture *f, uint64_t most)
+{
+    for (uint64_t batch = 1; batch <= most; batch++) {
+        for (uint64_t i = 0; i < 100; i++) {
+            struct record record = sample_grant(batch, 1000);
+            assert_int_equal(journal_append(f->journal, &record), 0);
+        }
+        unsigned since = fixture_progress(f);
+        journal_commit(f->journal);
+        fixture_await(f, since);
+        if (journal_trouble(f->journal, &f->why) != 0) {
+            return batch - 1;
+        }
+    }
+    return most;
+}
+
+static void assert_whole_batches(struct fixture *f, uint64_t least)
+{
+    fixture_open(f, DURABILITY_PROCESS);
+    fixture_replay(f);
+    assert_int_equal(f->seen_n % 100, 0);
+    assert_true(f->seen_n / 100 >= least);
+    for (size_t i = 0; i < f->seen_n; i++) {
+        assert_int_equal(f->seen[i].lease, i / 100 + 1);
+    }
+    assert_int_equal(fixture_close(f), 0);
+}
+
+static void test_a_disk_that_is_full_for_real_stops_and_goes_on_with_room(void **state)
+{
+    struct fixture *f = *state;
+    if (mount("none", f->dir, "tmpfs", 0, "size=1m") != 0) {
+        skip(); /* needs root */
+    }
+    char ballast[128];
+    snprintf(ballast, sizeof(ballast), "%s/ballast", f->dir);
+    FILE *file = fopen(ballast, "wb");
+    assert_non_null(file);
+    char block[4096] = {0};
+    for (int i = 0; i < 100; i++) {
+        fwrite(block, 1, sizeof(block), file);
+    }
+    fclose(file);
+    fixture_start(f, DURABILITY_FULL);
+    uint64_t durable = fill(f, 1000);
+    assert_true(durable > 0 && durable < 1000);
+    assert_non_null(strstr(f->why.at, "full"));
+    assert_int_equal(unlink(ballast), 0);
+    fixture_commit(f);
+    assert_int_equal(journal_durable(f->journal), durable + 1);
+    assert_int_equal(fixture_close(f), 0);
+    assert_whole_batches(f, durable + 1);
+    assert_int_equal(umount(f->dir), 0);
+}
+
+static void test_a_limit_on_file_sizes_is_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before;
+    fixture_start(f, DURABILITY_PROCESS);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit small = {.rlim_cur = 200000, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    uint64_t durable = fill(f, 1000);
+    assert_true(durable > 0 && durable < 1000);
+    /* The last try may succeed, because the WAL was copied and starts anew. */
+    int rc = fixture_close(f);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_whole_batches(f, rc == 0 ? durable + 1 : durable);
+}
+
+int main(void)
+{
+    faults_install();
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_any_one_operation_may_fail_and_nothing_is_lost),
+        T(test_a_disk_that_stays_broken_loses_only_what_was_never_durable),
+        T(test_trouble_is_told_and_ends_when_the_disk_is_well),
+        T(test_a_counter_that_cannot_be_read_is_trouble),
+        T(test_a_disk_that_is_full_for_real_stops_and_goes_on_with_room),
+        T(test_a_limit_on_file_sizes_is_a_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

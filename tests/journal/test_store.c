@@ -1,0 +1,248 @@
+/* The file stays small: what is pruned, what must not be, and what becomes of the pages and the
+ * WAL. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "fixture.h"
+#include "journal/store.h"
+
+static const struct hash_key key = {1, 2};
+
+static struct store *open_store(struct fixture *f)
+{
+    struct store *store = NULL;
+    if (store_open(f->path, DURABILITY_PROCESS, &store, &f->why) != 0) {
+        fail_msg("cannot open: %s", f->why.at);
+    }
+    assert_int_equal(store_count(store), 0);
+    return store;
+}
+
+static void write_records(struct store *store, const struct record *records, size_t n)
+{
+    struct backlog b;
+    struct backlog_cursor cursor;
+    assert_int_equal(backlog_init(&b, 64u << 20, &key, &cursor), 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(backlog_append(&b, &records[i]), 0);
+    }
+    assert_int_equal(store_write(store, &cursor, backlog_hand_over(&b)), 0);
+    backlog_release(&b);
+}
+
+static void write_grants(struct store *store, unsigned n, int64_t from_us)
+{
+    static struct record records[10000];
+    assert_true(n <= 10000);
+    for (unsigned i = 0; i < n; i++) {
+        records[i] = sample_grant(i, from_us + i);
+    }
+    write_records(store, records, n);
+}
+
+/* Prunes until there is nothing more to prune, and returns how many rows went. */
+static uint64_t prune_all(struct store *store, int64_t horizon_us)
+{
+    uint64_t sum = 0;
+    bool more = true;
+    while (more) {
+        uint64_t pruned;
+        assert_int_equal(store_prune(store, horizon_us, &pruned, &more), 0);
+        assert_true(pruned <= STORE_PRUNE_ROWS_MAX);
+        sum += pruned;
+    }
+    return sum;
+}
+
+static void test_what_is_older_than_the_horizon_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    write_grants(store, 5000, 1000);
+    assert_int_equal(prune_all(store, 1000), 0);
+    assert_int_equal(prune_all(store, 1001), 1);
+    assert_int_equal(prune_all(store, 5500), 4499);
+    assert_int_equal(prune_all(store, 5500), 0);
+    assert_int_equal(store_rows(store), 500);
+    assert_int_equal(prune_all(store, INT64_MAX), 500);
+    assert_int_equal(store_rows(store), 0);
+    store_close(store);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record"), 0);
+}
+
+static void test_counters_are_never_pruned(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record records[] = {sample_counter("daily", "a", 1), sample_grant(1, 1)};
+    write_records(store, records, 2);
+    assert_int_equal(prune_all(store, INT64_MAX), 1);
+    store_close(store);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 1);
+}
+
+static struct record renew(uint64_t lease, int64_t granted_us, int64_t expires_us)
+{
+    struct record record = sample_grant(lease, granted_us);
+    record.kind = RECORD_RENEW;
+    record.expires_us = expires_us;
+    return record;
+}
+
+/* A RENEW carries the time of a grant that may be long gone; it was emitted later. */
+static void test_a_renewal_outlives_the_time_of_its_grant(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record records[] = {sample_grant(1, 1000), renew(1, 1000, 9000)};
+    write_records(store, records, 2);
+    assert_int_equal(prune_all(store, 8000), 1);
+    assert_int_equal(store_rows(store), 1);
+    /* At its end it is proved to be old. */
+    assert_int_equal(prune_all(store, 9001), 1);
+    store_close(store);
+}
+
+static void test_a_renewal_does_not_stop_the_pruning_of_what_follows(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record records[] = {
+        renew(1, 1000, 90000),
+        sample_end(RECORD_SETTLE, 1, 2000),
+        renew(2, 1000, 90000),
+        sample_grant(3, 4000),
+    };
+    write_records(store, records, 4);
+    /* The settle at 2000 proves that the first renewal is older than 3000; nothing tells of the
+     * second. */
+    assert_int_equal(prune_all(store, 3000), 2);
+    assert_int_equal(fixture_sql(f, "SELECT lease FROM record ORDER BY seq LIMIT 1"), 2);
+    store_close(store);
+}
+
+static void test_a_lease_that_ended_never_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t horizon_us = 0; horizon_us < 120; horizon_us += 7) {
+        struct store *store = open_store(f);
+        static struct record records[40];
+        for (int i = 0; i < 20; i++) {
+            records[2 * i] = renew((uint64_t)i, 0, i % 3 ? 60 + i : 1000);
+            records[2 * i + 1] = sample_end(RECORD_SETTLE, (uint64_t)i, 5 * i);
+        }
+        write_records(store, records, 40);
+        prune_all(store, horizon_us);
+        assert_int_equal(fixture_sql(f,
+                                     "SELECT count(*) FROM record r WHERE kind = 2 AND NOT EXISTS "
+                                     "(SELECT 1 FROM record s WHERE s.lease = r.lease AND "
+                                     "s.kind = 3 AND s.seq > r.seq)"),
+                         0);
+        store_close(store);
+        fixture_sql(f, "DELETE FROM record");
+    }
+}
+
+static void test_pages_of_pruned_rows_are_used_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    bool more;
+    int64_t largest = 0;
+    for (int64_t round = 0; round < 40; round++) {
+        write_grants(store, 2000, round * 10000);
+        prune_all(store, round * 10000);
+        store_checkpoint(store);
+        if (round == 5) {
+            largest = store_bytes(store);
+        }
+    }
+    assert_true(store_bytes(store) <= largest * 3 / 2);
+    store_tidy(store, &more);
+    assert_false(more);
+    store_close(store);
+}
+
+static void test_a_file_that_is_mostly_free_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    for (int64_t round = 0; round < 10; round++) {
+        write_grants(store, 10000, round * 10000);
+    }
+    bool more = true;
+    store_tidy(store, &more);
+    int64_t full = store_bytes(store);
+    prune_all(store, INT64_MAX);
+    unsigned steps = 0;
+    for (more = true; more; steps++) {
+        store_tidy(store, &more);
+    }
+    assert_true(steps > 1);
+    assert_true(store_bytes(store) < full / 2);
+    store_close(store);
+}
+
+static void test_the_wal_is_emptied_when_there_is_time(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    bool more;
+    char wal[128];
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    write_grants(store, 10000, 1);
+    assert_true(store_wal_pages(store) > 100);
+    store_tidy(store, &more);
+    assert_int_equal(store_wal_pages(store), 0);
+    FILE *file = fopen(wal, "rb");
+    assert_non_null(file);
+    assert_int_equal(fgetc(file), EOF);
+    fclose(file);
+    store_close(store);
+}
+
+static void test_the_journal_prunes_with_later_batches(void **state)
+{
+    struct fixture *f = *state;
+    struct journal_stats stats = {0};
+    fixture_start(f, DURABILITY_PROCESS);
+    for (unsigned i = 0; i < 5000; i++) {
+        struct record record = sample_grant(i, 1000 + i);
+        assert_int_equal(journal_append(f->journal, &record), 0);
+    }
+    fixture_commit(f);
+    journal_prune(f->journal, 5000);
+    for (int64_t at_us = 10000; stats.pruned < 4000; at_us++) {
+        struct record record = sample_grant(1, at_us);
+        assert_int_equal(journal_append(f->journal, &record), 0);
+        fixture_commit(f);
+        journal_stats(f->journal, &stats);
+        assert_true(stats.pruned <= 4000);
+    }
+    fixture_reopen_and_replay(f);
+    assert_int_equal(f->seen[0].at_us, 5000);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_what_is_older_than_the_horizon_goes),
+        T(test_counters_are_never_pruned),
+        T(test_a_renewal_outlives_the_time_of_its_grant),
+        T(test_a_renewal_does_not_stop_the_pruning_of_what_follows),
+        T(test_a_lease_that_ended_never_comes_back),
+        T(test_pages_of_pruned_rows_are_used_again),
+        T(test_a_file_that_is_mostly_free_is_given_back),
+        T(test_the_wal_is_emptied_when_there_is_time),
+        T(test_the_journal_prunes_with_later_batches),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
