@@ -6,6 +6,7 @@
  */
 #include "http/json_scan.h"
 
+#include "base/num.h"
 #include "http/json.h"
 #include "http/utf8.h"
 
@@ -164,6 +165,18 @@ static bool scan_fraction_and_exponent(struct json_scan *s)
     return true;
 }
 
+/* Whether json-c can hold an integer of at most NUMBER_BYTES_MAX bytes; it would silently take the
+ * nearest that it can. */
+static bool integer_fits(const char *at, size_t len)
+{
+    bool negative = at[0] == '-';
+    int128 n = 0;
+    for (size_t i = negative; i < len; i++) {
+        n = n * 10 + (at[i] - '0');
+    }
+    return negative ? -n >= INT64_MIN : n <= UINT64_MAX;
+}
+
 /* At a minus or a digit. */
 static bool scan_number(struct json_scan *s)
 {
@@ -179,10 +192,16 @@ static bool scan_number(struct json_scan *s)
     } else if (!scan_digits(s)) {
         return false;
     }
+    size_t integer_len = s->at - start;
     if (!scan_fraction_and_exponent(s)) {
         return false;
     }
-    return s->at - start <= NUMBER_BYTES_MAX || wrong(s, "a number is too long");
+    if (s->at - start > NUMBER_BYTES_MAX) {
+        return wrong(s, "a number is too long");
+    }
+    bool is_integer = s->at - start == integer_len;
+    return !is_integer || integer_fits(s->text.at + start, integer_len) ||
+           wrong(s, "an integer is out of range");
 }
 
 /* --- The text. --- */
