@@ -42,6 +42,7 @@ static void rolling_terms(struct terms *t, int64_t per_us, int64_t guard_us)
 static void bucket_terms(struct terms *t, const struct limit *limit)
 {
     int64_t refill = mul_div_sat(t->amount, limit->guard_us, limit->per_us);
+    refill += (int128)t->amount * limit->guard_us % limit->per_us != 0;
     t->per_us = limit->per_us;
     t->burst = max_i64(1, after_headroom(limit->burst, limit) - refill);
 }
