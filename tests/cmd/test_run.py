@@ -215,3 +215,23 @@ def test_help_has_examples(run):
     done = run("--help")
     assert done.returncode == 0
     assert "Examples:" in done.stdout
+
+
+KEYED = """
+listen: 127.0.0.1:0
+store: {store}
+keys:
+  - {{name: worker, hash: "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b", rights: [acquire, read]}}
+resources:
+  many: {{rpm: 100}}
+"""
+
+
+def test_the_key_comes_from_the_environment(start_coordinator, run_at):
+    run = run_at(start_coordinator(KEYED).url)
+    arguments = ("-r", "many", "--", "echo", "ran")
+    assert run(*arguments, SLUICE_API_KEY="secret").returncode == 0
+    for wrong in ("other", ""):
+        done = run(*arguments, SLUICE_API_KEY=wrong)
+        assert (done.returncode, done.stdout) == (77, "")
+        assert "unauthorized" in done.stderr
