@@ -106,6 +106,7 @@ static void connection_free(uv_handle_t *handle)
     struct http_server *s = c->server;
     assert(c->state == CONN_CLOSED && !c->sending);
     list_remove(&c->by_state);
+    buf_release(&c->in); /* not before: a handler may have been reading there */
     if (c->refusing) {
         s->refusing--;
     } else {
