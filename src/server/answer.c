@@ -7,7 +7,7 @@
 #include "base/num.h"
 #include "server/names.h"
 
-#define MESSAGE_LEN_MAX 512
+#define MESSAGE_LEN_MAX 2048
 #define AMOUNT_LEN_MAX  64
 
 /* A coordinator that restarts is back within seconds; a store that failed is tried twice a second.
@@ -202,29 +202,43 @@ static const char *amount_words(const struct limit *limit, int64_t n, char words
     return words;
 }
 
-static void write_message(const struct effect *e, const struct policy *policy,
-                          struct json_writer *w)
+/* ": it asks for 500 tokens, and limit `tpm` has 200 tokens of 1000 tokens left" */
+static void add_limit_words(const struct effect *e, const struct policy *policy, struct buf *words)
 {
-    char message[MESSAGE_LEN_MAX];
-    const char *sentence = error_sentence(e->refuse.code);
-    const char *name = e->refuse.limit;
-    if (!name) {
-        json_str(w, sentence);
-        return;
-    }
-    const struct limit *limit = find_limit(policy, e->refuse.resource, name);
+    const struct limit *limit = find_limit(policy, e->refuse.resource, e->refuse.limit);
     char asked[AMOUNT_LEN_MAX], rest[AMOUNT_LEN_MAX], amount[AMOUNT_LEN_MAX];
     amount_words(limit, e->refuse.limit_asked, asked);
     amount_words(limit, e->refuse.limit_free, rest);
     amount_words(limit, e->refuse.limit_amount, amount);
     if (e->refuse.code == ERR_NEVER_FITS) {
-        snprintf(message, sizeof(message), "%s: it asks for %s, and limit `%s` allows %s in all",
-                 sentence, asked, name, amount);
+        buf_addf(words, ": it asks for %s, and limit `%s` allows %s in all", asked, e->refuse.limit,
+                 amount);
     } else {
-        snprintf(message, sizeof(message), "%s: it asks for %s, and limit `%s` has %s of %s left",
-                 sentence, asked, name, rest, amount);
+        buf_addf(words, ": it asks for %s, and limit `%s` has %s of %s left", asked,
+                 e->refuse.limit, rest, amount);
     }
-    json_str(w, message);
+}
+
+static void add_held_by_words(const struct held_by *held_by, struct buf *words)
+{
+    for (size_t i = 0; i < held_by->limits_n; i++) {
+        buf_addf(words, "%s`%s`", i == 0 ? ": held by " : ", ", held_by->limits[i]);
+    }
+}
+
+static void write_message(const struct effect *e, const struct policy *policy,
+                          struct json_writer *w)
+{
+    struct buf words;
+    buf_init(&words, MESSAGE_LEN_MAX);
+    buf_add_str(&words, error_sentence(e->refuse.code));
+    if (e->refuse.limit && e->refuse.limit_amount > 0) {
+        add_limit_words(e, policy, &words);
+    } else {
+        add_held_by_words(&e->refuse.held_by, &words);
+    }
+    json_text(w, buf_text(&words));
+    buf_release(&words);
 }
 
 static void write_code(enum error_code code, struct json_writer *w)
