@@ -16,17 +16,11 @@ static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
-#ifdef HAVE_CMD_SERVE
     {"serve", cmd_serve, "run the daemon"},
-#endif
     {"check", cmd_check, "say what a configuration means, or what is wrong with it"},
     {"key", cmd_key, "make an API key, or hash one"},
-#ifdef HAVE_CMD_RUN
     {"run", cmd_run, "run a command under a lease"},
-#endif
-#ifdef HAVE_CMD_MOCK
     {"mock", cmd_mock, "pretend to be a provider, with its limits"},
-#endif
     {"help", cmd_help, "explain a command, or the keys of the configuration"},
     {"version", cmd_version, "print the version"},
 };

@@ -1,5 +1,6 @@
 #include "config/limit.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -323,6 +324,7 @@ static void build_pace(struct build *b)
 static const struct zone *zone_named(struct build *b, struct text name, int line)
 {
     struct limit_context *c = b->c;
+    assert(c->zones);
     for (size_t i = 0; i < *c->zones_n; i++) {
         if (text_equal(name, text_of(c->zones[i].name))) {
             return c->zones[i].zone;
@@ -345,8 +347,7 @@ static const struct zone *zone_named(struct build *b, struct text name, int line
     if (error) {
         return NULL;
     }
-    memcpy(z->name, name.at, name.len);
-    z->name[name.len] = '\0';
+    name_copy(z->name, name);
     return c->zones[(*c->zones_n)++].zone;
 }
 
