@@ -117,7 +117,9 @@ static void step_clock(struct core *core, int64_t skew_us)
     for (size_t i = 0; i < core->rules_n; i++) {
         struct list *all = &core->rules[i]->counters;
         for (struct list *at = all->next; at != all; at = at->next) {
-            counter_gained(core, CONTAINER_OF(at, struct counter, of_rule));
+            struct counter *c = CONTAINER_OF(at, struct counter, of_rule);
+            c->seen_us = INT64_MIN;
+            counter_gained(core, c);
         }
     }
 }
@@ -150,7 +152,7 @@ static void expire(struct core *core, struct lease *l)
     effect_record(core, l, RECORD_EXPIRE, core->now_us);
     struct effect *e = effect_add(core, EFFECT_EXPIRED, 0);
     e->expired.lease = l->lease;
-    e->expired.resource = text_of(line->resource->name);
+    e->expired.resource = line->name;
     e->expired.tenant = l->tenant;
 }
 
@@ -225,10 +227,13 @@ static void record_counters(struct core *core)
     }
 }
 
-static void sweep(struct core *core)
+/* Not before an acquire: the counters it needs may just have been given back by core_restore. */
+static void sweep(struct core *core, enum event_kind kind)
 {
     graveyard_clear(core);
-    counter_sweep(core);
+    if (kind != EVENT_ACQUIRE) {
+        counter_sweep(core);
+    }
     party_sweep(core);
     lease_sweep(core);
 }
@@ -242,7 +247,7 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     core->effects = effects;
     core->now_us = max_i64(core->now_us, event->now_us);
     core->budget = CORE_STEP_MAX;
-    sweep(core);
+    sweep(core, event->kind);
     if (event->kind != EVENT_CONFIGURE) {
         serve_time(core);
     }

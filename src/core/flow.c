@@ -331,29 +331,37 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
     }
 }
 
+/* The next of a flow stands where the first stood. The flow does not leave its heaps meanwhile: a
+ * priority whose last party leaves lets all tenants start even. */
+static void flow_move_up(struct core *core, struct flow *flow)
+{
+    if (flow->asleep_at) {
+        heap_resort(&flow->asleep_at->sleepers, &flow->place);
+    } else if (heap_holds(&flow->place)) {
+        heap_resort(&flow->party->flows, &flow->place);
+        party_resort(flow->party);
+        line_is_pending(core, flow_line(flow));
+    }
+    flow_time_ageing(core, flow);
+}
+
 /* Takes a request out of its flow; the flow is freed with its last one. */
 void flow_drop(struct core *core, struct request *r)
 {
     struct flow *flow = r->flow;
     bool was_first = flow_first(flow) == r;
-    struct counter *asleep_at = flow->asleep_at;
+    bool alone = r->in_flow.next == r->in_flow.prev;
     flow_tell_counters(core, flow);
-    if (was_first) {
+    if (alone) {
         flow_unplace(flow);
     }
     list_remove(&r->in_flow);
     r->flow = NULL;
-    if (list_empty(&flow->requests)) {
+    if (alone) {
         flow_free(core, flow);
-        return;
-    }
-    if (was_first && asleep_at) {
-        flow->asleep_at = asleep_at;
-        heap_push(&asleep_at->sleepers, &flow->place);
     } else if (was_first) {
-        flow_place_awake(core, flow);
+        flow_move_up(core, flow);
     }
-    flow_time_ageing(core, flow);
 }
 
 int flow_get(struct core *core, struct line *line, const struct request *r,
