@@ -331,7 +331,8 @@ void driver_step(struct driver *d, struct event *event)
 void driver_acquire(struct driver *d, struct event *event)
 {
     /* Without memory the counters stay forgotten, and the step fails for the same want. */
-    (void)restore_missing(d->o.journal, d->o.core, &event->acquire);
+    size_t found;
+    (void)restore_missing(d->o.journal, d->o.core, &event->acquire, &found);
     driver_step(d, event);
 }
 

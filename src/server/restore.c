@@ -25,24 +25,34 @@ static int take_record(void *ctx, const struct record *record)
     return 0;
 }
 
-int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire)
+int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire,
+                    size_t *found)
 {
     struct record keys[RESOURCE_LIMITS_MAX];
-    size_t n;
-    do {
-        n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
-        for (size_t i = 0; i < n; i++) {
-            bool skipped;
-            if (!journal_counter(journal, &keys[i])) {
-                keys[i].used = 0;
-            }
-            int err = core_restore(core, &keys[i], &skipped);
-            if (err) {
-                return err;
-            }
+    size_t n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        bool skipped;
+        if (!journal_counter(journal, &keys[i])) {
+            keys[i].used = 0;
         }
-    } while (n > 0);
+        int err = core_restore(core, &keys[i], &skipped);
+        if (err) {
+            return err;
+        }
+    }
+    *found = n;
     return 0;
+}
+
+/* The counters that open leases are charged to. */
+static int restore_charged(struct journal *journal, struct core *core)
+{
+    size_t found;
+    int err;
+    do {
+        err = restore_missing(journal, core, NULL, &found);
+    } while (!err && found > 0);
+    return err;
 }
 
 int restore_run(struct journal *journal, struct core *core, struct restored *restored,
@@ -55,7 +65,7 @@ int restore_run(struct journal *journal, struct core *core, struct restored *res
     clock_init(&watch, 0);
     int64_t began_us = clock_now_us(&watch);
     int err = journal_replay(journal, take_record, &r, why);
-    err = err ? err : restore_missing(journal, core, NULL);
+    err = err ? err : restore_charged(journal, core);
     if (err) {
         if (why->len == 0) {
             buf_addf(why, "record %llu: %s", (unsigned long long)restored->records + 1,

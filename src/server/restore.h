@@ -27,7 +27,8 @@ int restore_run(struct journal *journal, struct core *core, struct restored *res
                 struct buf *why);
 
 /* Looks up in the journal the counters that the core needs and has forgotten, for an acquire or,
- * with NULL, for the leases brought back. 0 or the core's error. */
-int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire);
+ * with NULL, for the leases brought back, and says how many there were. 0 or the core's error. */
+int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire,
+                    size_t *found);
 
 #endif
