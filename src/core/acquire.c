@@ -88,7 +88,7 @@ static bool answer_known_id(struct core *core, const struct event *event)
         return false;
     }
     struct line *line = l ? l->line : flow_line(r->flow);
-    bool same = text_equal(text_of(line->resource->name), a->resource);
+    bool same = text_equal(line->name, a->resource);
     same = same && (l ? l->state != LEASE_OPEN || load_equal(&l->load, &a->load)
                       : load_equal(&r->load, &a->load));
     if (!same) {
@@ -209,14 +209,14 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .priority = a->priority,
         .seq = core->next_seq,
     };
+    if (line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS) {
+        return grant_at_once(core, event, &asker);
+    }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
     if (c) {
         int64_t n = a->load.of[c->rule->limit->unit];
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
         return 0;
-    }
-    if (line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS) {
-        return grant_at_once(core, event, &asker);
     }
     if (a->wait_us > 0 && line_is_full(core, line, a)) {
         effect_refuse(core, event->caller, line, ERR_LINE_FULL)->refuse.id = a->id;
@@ -250,6 +250,7 @@ int request_acquire(struct core *core, const struct event *event)
     assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
     assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
     struct line *line = line_find(core, a->resource);
+    core->last_line = line;
     bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
     if (known) {
         return 0;

@@ -169,7 +169,9 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
     struct charge *ch = &l->charges[l->charges_n];
     if (before) {
         *ch = (struct charge){.counter = c, .amount = before->amount, .mark = before->mark};
-        c->held += old->state == LEASE_OPEN && rule_holds(c->rule) ? ch->amount : 0;
+        bool held = old->state == LEASE_OPEN && rule_holds(c->rule);
+        c->held += held ? ch->amount : 0;
+        c->owed += held;
     } else {
         if (counter_reserve(next, c) != 0) {
             return ERR_NO_MEMORY;

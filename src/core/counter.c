@@ -41,6 +41,7 @@ static bool flow_arrived_before(const struct heap_node *a, const struct heap_nod
 static void counter_init(struct core *core, struct counter *c, struct rule *rule, struct text key)
 {
     c->rule = rule;
+    c->seen_us = INT64_MIN;
     window_init(&c->window, &rule->terms, core->now_us);
     window_init(&c->slice, &rule->slice, core->now_us);
     heap_init(&c->sleepers, flow_arrived_before);
@@ -115,8 +116,12 @@ void counter_unref(struct core *core, struct counter *c)
     }
 }
 
-static void counter_advance(struct core *core, struct counter *c)
+static inline void counter_advance(struct core *core, struct counter *c)
 {
+    if (c->seen_us == core->now_us) {
+        return;
+    }
+    c->seen_us = core->now_us;
     window_advance(&c->window, &c->rule->terms, core->now_us, core->skew_us);
     if (c->rule->limit->slice_us > 0) {
         window_advance(&c->slice, &c->rule->slice, core->now_us, core->skew_us);
@@ -158,9 +163,9 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
 int counter_reserve(struct core *core, struct counter *c)
 {
     counter_advance(core, c);
-    int rc = window_reserve(&c->window, &c->rule->terms);
+    int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
     if (rc == 0 && c->rule->limit->slice_us > 0) {
-        rc = window_reserve(&c->slice, &c->rule->slice);
+        rc = window_reserve(&c->slice, &c->rule->slice, 1);
     }
     return rc;
 }
@@ -191,6 +196,7 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
     }
     if (rule_holds(c->rule)) {
         c->held = add_sat(c->held, amount);
+        c->owed++;
         return 0;
     }
     if (core->restoring && counter_is_recorded(c)) {
@@ -217,8 +223,9 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
         counter_correct(core, c, mark, sub_sat(booked, charge->amount));
         return mark;
     }
-    assert(c->held >= charge->amount);
+    assert(c->held >= charge->amount && c->owed > 0);
     c->held -= charge->amount;
+    c->owed--;
     if (core->restoring && counter_is_recorded(c)) {
         mark = window_mark_at(&c->rule->terms, core->now_us);
     } else if (c->rule->terms.kind != WINDOW_NONE) {

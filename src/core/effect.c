@@ -37,11 +37,20 @@ int effects_begin(struct effects *e, size_t more)
     return 0;
 }
 
-struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller)
+/* The same for one whose every member its maker sets: the most frequent kinds. */
+static struct effect *effect_next(struct core *core, enum effect_kind kind, caller_id caller)
 {
     struct effects *e = core->effects;
     assert(e->len < e->size);
     struct effect *effect = &e->at[e->len++];
+    effect->kind = kind;
+    effect->caller = caller;
+    return effect;
+}
+
+struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller)
+{
+    struct effect *effect = effect_next(core, kind, caller);
     *effect = (struct effect){.kind = kind, .caller = caller};
     return effect;
 }
@@ -49,16 +58,16 @@ struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id ca
 void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
                    int64_t at_us)
 {
-    struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
+    struct effect *e = effect_next(core, EFFECT_PERSIST, 0);
     lease_record(lease, kind, at_us, &e->record);
 }
 
 void effect_grant(struct core *core, caller_id caller, const struct lease *l, bool repeated)
 {
-    struct effect *e = effect_add(core, EFFECT_GRANT, caller);
+    struct effect *e = effect_next(core, EFFECT_GRANT, caller);
     e->grant.lease = l->lease;
-    e->grant.resource = text_of(l->line->resource->name);
-    e->grant.model = text_of(l->line->resource->model);
+    e->grant.resource = l->line->name;
+    e->grant.model = l->line->model;
     e->grant.tenant = l->tenant;
     e->grant.id = l->id;
     e->grant.held = l->load;
@@ -71,9 +80,9 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
 void effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,
                     bool repeated)
 {
-    struct effect *e = effect_add(core, EFFECT_SETTLED, caller);
+    struct effect *e = effect_next(core, EFFECT_SETTLED, caller);
     e->settled.lease = l->lease;
-    e->settled.resource = text_of(l->line->resource->name);
+    e->settled.resource = l->line->name;
     e->settled.settled = l->load;
     e->settled.held_for_us = l->ended_us - l->granted_us;
     e->settled.late = late;

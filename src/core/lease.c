@@ -340,7 +340,7 @@ void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, s
         .priority = l->priority,
         .attempt = l->attempt,
         .waited_us = l->waited_us,
-        .resource = text_of(l->line->resource->name),
+        .resource = l->line->name,
         .tenant = l->tenant,
         .session = l->session,
         .labels = l->labels,

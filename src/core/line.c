@@ -41,10 +41,13 @@
 
 struct line *line_find(const struct core *core, struct text resource)
 {
+    if (core->last_line && text_equal(core->last_line->name, resource)) {
+        return core->last_line;
+    }
     uint64_t hash = text_hash(resource, &core->hash_key);
     for (struct map_node *n = map_find(&core->lines_by_name, hash); n; n = map_next_equal(n)) {
         struct line *line = CONTAINER_OF(n, struct line, node);
-        if (text_equal(text_of(line->resource->name), resource)) {
+        if (text_equal(line->name, resource)) {
             return line;
         }
     }
@@ -60,6 +63,8 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     }
     core->timers_n++;
     line->resource = resource;
+    line->name = text_of(resource->name);
+    line->model = text_of(resource->model);
     line->stats.resource = resource;
     list_init(&line->pending);
     list_init(&line->all);

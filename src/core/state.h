@@ -68,7 +68,9 @@ struct counter {
     struct window window;
     struct window slice;
     struct counter *successor; /* while a policy changes: the counter that takes over */
+    int64_t seen_us;           /* the windows were advanced to this time; INT64_MIN: look again */
     int64_t held;              /* by open leases, beside the window */
+    size_t owed;               /* open leases that will enter the window when they end */
     int64_t stuck;             /* of `held`: by leases with a descendant that waits */
     size_t refs;               /* charges and flows that point here */
     size_t flows_n;
@@ -124,6 +126,8 @@ struct urgency { /* one priority of a line */
 struct line {
     struct map_node node; /* in core->lines_by_name */
     const struct resource *resource;
+    struct text name;  /* the resource's … */
+    struct text model; /* … as texts */
     size_t index;
     struct rule **rules; /* limits first, then the meters of reserves */
     size_t rules_n;
@@ -234,7 +238,8 @@ struct core {
     struct line **lines;
     size_t lines_n;
     struct map lines_by_name;
-    struct map counters; /* scoped ones */
+    struct line *last_line; /* the one found last, most likely found next; or NULL */
+    struct map counters;    /* scoped ones */
     struct map parties;
     struct map flows;
     struct map leases;

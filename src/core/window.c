@@ -88,13 +88,13 @@ static struct rolling_entry *entry_at(const struct rolling *r, uint64_t number)
     return &r->entries[number & (r->size - 1)];
 }
 
-static int rolling_reserve(struct rolling *r)
+/* Doubles the ring until it holds `need` entries. */
+static int rolling_grow(struct rolling *r, size_t need)
 {
-    size_t len = (size_t)(r->next - r->first);
-    if (len < r->size) {
-        return 0;
+    size_t size = r->size ? r->size : RING_SIZE_MIN;
+    while (size < need) {
+        size *= 2;
     }
-    size_t size = r->size ? r->size * 2 : RING_SIZE_MIN;
     struct rolling_entry *entries = malloc(size * sizeof(struct rolling_entry));
     if (!entries) {
         return ERR_NO_MEMORY;
@@ -120,17 +120,25 @@ static void rolling_advance(struct rolling *r, const struct terms *t, int64_t no
     }
 }
 
+/* The entry of the granule in which `now_us` lies: the newest one, or a new one. */
+static struct rolling_entry *rolling_entry_for(struct rolling *r, const struct terms *t,
+                                               int64_t now_us)
+{
+    if (r->next > r->first && entry_at(r, r->next - 1)->at_us >= now_us) {
+        return entry_at(r, r->next - 1);
+    }
+    assert(r->next - r->first < r->size);
+    int64_t at_us = (now_us + t->granule_us - 1) / t->granule_us * t->granule_us;
+    r->next++;
+    struct rolling_entry *e = entry_at(r, r->next - 1);
+    *e = (struct rolling_entry){.at_us = at_us};
+    return e;
+}
+
 static window_mark rolling_charge(struct rolling *r, const struct terms *t, int64_t now_us,
                                   int64_t amount)
 {
-    int64_t at_us = (now_us + t->granule_us - 1) / t->granule_us * t->granule_us;
-    bool joins = r->next > r->first && entry_at(r, r->next - 1)->at_us >= at_us;
-    if (!joins) {
-        assert(r->next - r->first < r->size);
-        r->next++;
-        *entry_at(r, r->next - 1) = (struct rolling_entry){.at_us = at_us};
-    }
-    struct rolling_entry *e = entry_at(r, r->next - 1);
+    struct rolling_entry *e = rolling_entry_for(r, t, now_us);
     e->amount = add_sat(e->amount, amount);
     r->sum = add_sat(r->sum, amount);
     return (window_mark)(r->next - 1);
@@ -260,9 +268,13 @@ int window_carry(struct window *to, const struct terms *t, const struct window *
     return 0;
 }
 
-int window_reserve(struct window *w, const struct terms *t)
+int window_reserve(struct window *w, const struct terms *t, size_t charges)
 {
-    return t->kind == WINDOW_ROLLING ? rolling_reserve(&w->rolling) : 0;
+    if (t->kind != WINDOW_ROLLING) {
+        return 0;
+    }
+    size_t need = (size_t)(w->rolling.next - w->rolling.first) + charges;
+    return need <= w->rolling.size ? 0 : rolling_grow(&w->rolling, need);
 }
 
 static void calendar_advance(struct window *w, const struct terms *t, int64_t wall_us)

@@ -77,8 +77,8 @@ void window_release(struct window *w, const struct terms *t);
 int window_carry(struct window *to, const struct terms *t, const struct window *from,
                  const struct terms *from_terms);
 
-/* Makes room for one charge; 0 or ERR_NO_MEMORY. */
-int window_reserve(struct window *w, const struct terms *t);
+/* Makes room for so many charges; 0 or ERR_NO_MEMORY. */
+int window_reserve(struct window *w, const struct terms *t, size_t charges);
 
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
  * want a window that was advanced to their now. */
