@@ -190,13 +190,14 @@ static void read_store(struct problems *p, const struct word *w, struct config *
     struct text store = w->line > 0 ? w->text : TEXT(STORE_DEFAULT);
     if (store.len == 0 || store.len > STORE_LEN_MAX) {
         problem_add(p, w->line, "store: a path has 1 to %d bytes", STORE_LEN_MAX);
-    } else if (memmem(store.at, store.len, "://", 3)) {
+        return;
+    }
+    config->store = copy_text(p, store);
+    if (config->store && strstr(config->store, "://")) {
         problem_add(p, w->line,
                     "store: \"%.*s\" is not a path; stores behind a URL (redis://…) are not "
                     "supported by this version",
                     shown_len(store), store.at);
-    } else {
-        config->store = copy_text(p, store);
     }
 }
 

@@ -101,7 +101,9 @@ static void report_unknown(struct problems *p, const struct place *up,
 {
     char where[PLACE_LEN_MAX];
     place_text(up, where);
-    const char *nearest = nearest_name(key->text, row_name, section->rows, section->rows_n);
+    /* Past the cap nothing is printed, so nothing need be looked for. */
+    size_t rows_n = p->len < PROBLEMS_MAX ? section->rows_n : 0;
+    const char *nearest = nearest_name(key->text, row_name, section->rows, rows_n);
     problem_add(p, key->line, "%s%s\"%.*s\" is not a key here%s%s%s", where, *where ? ": " : "",
                 shown_len(key->text), key->text.at, nearest ? "; did you mean \"" : "",
                 nearest ? nearest : "", nearest ? "\"?" : "");

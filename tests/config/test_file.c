@@ -173,6 +173,24 @@ static void test_a_file_of_more_than_a_mebibyte_is_refused(void **state)
     free(bytes);
 }
 
+static void test_a_file_of_too_many_values_is_refused(void **state)
+{
+    (void)state;
+    struct buf yaml, why;
+    struct config *c = NULL;
+    buf_init(&yaml, TREE_BYTES_MAX);
+    buf_init(&why, 10000);
+    buf_add_char(&yaml, '[');
+    for (int i = 0; i < TREE_NODES_MAX; i++) {
+        buf_add_str(&yaml, "a,");
+    }
+    buf_add_char(&yaml, ']');
+    assert_int_equal(config_parse(buf_text(&yaml), "file", &c, &why), ERR_INVALID_REQUEST);
+    assert_string_equal(why.at, "file:1: the file has more than 200,000 values\n");
+    buf_release(&yaml);
+    buf_release(&why);
+}
+
 static void test_problems_beyond_the_cap_are_counted(void **state)
 {
     (void)state;
@@ -239,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_a_file_is_read_from_disk_and_named_in_problems),
         cmocka_unit_test(test_a_file_that_cannot_be_read_is_named_with_the_reason),
         cmocka_unit_test(test_a_file_of_more_than_a_mebibyte_is_refused),
+        cmocka_unit_test(test_a_file_of_too_many_values_is_refused),
         cmocka_unit_test(test_problems_beyond_the_cap_are_counted),
         cmocka_unit_test(test_a_report_is_cut_at_the_cap_of_its_buffer),
         cmocka_unit_test(test_many_resources_are_taken_up_to_the_cap),
