@@ -47,6 +47,7 @@ struct store {
     sqlite3_stmt *statements[STMT_COUNT];
     sqlite3 *reader;
     sqlite3_stmt *read_counter;
+    bool synced; /* each commit reaches the disk, not only the kernel */
     int wal_pages;
     int64_t rows;
     int64_t prune_seq; /* rows up to here were looked at in this pass of pruning, and stay */
@@ -246,21 +247,6 @@ int store_open(const char *path, enum durability durability, struct store **stor
     }
     *store = s;
     return 0;
-}
-
-void store_close(struct store *s)
-{
-    for (int i = 0; i < STMT_COUNT; i++) {
-        sqlite3_finalize(s->statements[i]);
-    }
-    sqlite3_finalize(s->read_counter);
-    sqlite3_close(s->reader);
-    sqlite3_close(s->db);
-    if (s->lock >= 0) {
-        lock_drop(s->lock);
-    }
-    free(s->path);
-    free(s);
 }
 
 /* --- Reading back --- */
@@ -551,16 +537,34 @@ static bool give_back(struct store *s)
            free_pages(s) < before;
 }
 
+/* Empties the WAL. A store whose commits do not reach the disk at once is brought there now: so
+ * only a loss of power while it is being written can damage the file. Whoever reads it at the
+ * moment is not waited for. */
+static void come_to_rest(struct store *s)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_busy_timeout(s->db, 0);
+    if (!s->synced) {
+        sqlite3_exec(s->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+        if (file && file->pMethods) {
+            file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+        }
+    }
+    checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+    if (!s->synced) {
+        sqlite3_exec(s->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    }
+    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+}
+
 void store_tidy(struct store *s, bool *more)
 {
     *more = give_back(s);
     if (*more) {
         return;
     }
-    /* Whoever reads the file at the moment is not waited for. */
-    sqlite3_busy_timeout(s->db, 0);
-    checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
-    sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+    come_to_rest(s);
 }
 
 static int64_t bytes_of(const char *path, const char *suffix)
@@ -574,4 +578,24 @@ static int64_t bytes_of(const char *path, const char *suffix)
 int64_t store_bytes(const struct store *s)
 {
     return bytes_of(s->path, "") + bytes_of(s->path, "-wal");
+}
+
+/* --- Closing --- */
+
+void store_close(struct store *s)
+{
+    if (s->read_counter) {
+        come_to_rest(s); /* it was opened as a whole */
+    }
+    for (int i = 0; i < STMT_COUNT; i++) {
+        sqlite3_finalize(s->statements[i]);
+    }
+    sqlite3_finalize(s->read_counter);
+    sqlite3_close(s->reader);
+    sqlite3_close(s->db);
+    if (s->lock >= 0) {
+        lock_drop(s->lock);
+    }
+    free(s->path);
+    free(s);
 }
