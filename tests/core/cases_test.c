@@ -63,7 +63,7 @@ static bool print_only;
 
 static void walker_open(struct walker *w, uint64_t seed)
 {
-    struct core_options options = {.seed = {seed, seed * 31 + 7}};
+    struct core_options options = {.seed = {seed, seed * 31 + 7}, .spill = true};
     if (core_new(&options, &w->core) != 0) {
         abort();
     }
@@ -161,6 +161,11 @@ static void run_event(struct run *run, size_t i, const struct table_line *line)
     }
     run->now_us = e[0].event.now_us;
     for (int k = 0; k < 2; k++) {
+        if (e[k].event.kind == EVENT_ACQUIRE &&
+            record_log_give_missing(&run->walkers[k].log, run->walkers[k].core,
+                                    &e[k].event.acquire) != 0) {
+            problem(run, i, "a counter that was asked for is refused");
+        }
         if (e[k].event.kind == EVENT_RELEASE) {
             complete_usage(run->walkers[k].core, &e[k]);
         }
@@ -188,6 +193,9 @@ static void run_restart(struct run *run, size_t i, const struct table_line *line
         struct walker *w = &run->walkers[k];
         if (record_log_replay(&w->log, w->core) != 0) {
             problem(run, i, "a record of the core's own is refused by core_restore");
+        }
+        if (record_log_give_missing(&w->log, w->core, NULL) != 0) {
+            problem(run, i, "a counter that was asked for is refused");
         }
         core_check(w->core);
     }
@@ -328,9 +336,8 @@ static void run_give(struct run *run, size_t i, const struct table_line *line)
     }
     r.at_us = run->now_us;
     for (int k = 0; k < 2; k++) {
-        bool skipped = false;
-        if (core_restore(run->walkers[k].core, &r, &skipped) != 0 || skipped) {
-            problem(run, i, "core_restore does not take the counter");
+        if (core_recall(run->walkers[k].core, &r) != 0) {
+            problem(run, i, "core_recall does not take the counter");
         }
     }
 }

@@ -91,3 +91,33 @@ int record_log_replay(const struct record_log *log, struct core *core)
     }
     return 0;
 }
+
+void record_log_look_up(const struct record_log *log, struct record *key)
+{
+    key->used = 0;
+    for (size_t i = log->len; i > 0; i--) {
+        const struct record *r = &log->at[i - 1];
+        if (r->kind == RECORD_COUNTER && same_counter(r, key)) {
+            *key = *r;
+            return;
+        }
+    }
+}
+
+int record_log_give_missing(const struct record_log *log, struct core *core,
+                            const struct acquire *acquire)
+{
+    struct record keys[RESOURCE_LIMITS_MAX];
+    size_t n;
+    do {
+        n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
+        for (size_t i = 0; i < n; i++) {
+            record_log_look_up(log, &keys[i]);
+            int error = core_recall(core, &keys[i]);
+            if (error) {
+                return error;
+            }
+        }
+    } while (n > 0 && !acquire);
+    return 0;
+}

@@ -30,6 +30,14 @@ void record_log_cut(struct record_log *log, size_t len);
 /* Whether a later COUNTER record replaces this one. */
 bool record_log_replaced(const struct record_log *log, size_t i);
 
+/* Fills in what the newest COUNTER record of that key says; used = 0 where there is none. */
+void record_log_look_up(const struct record_log *log, struct record *key);
+
+/* Looks up what a core misses before an acquire (or after a start, where it is NULL), as the driver
+ * does. The first error of core_recall, or 0. */
+int record_log_give_missing(const struct record_log *log, struct core *core,
+                            const struct acquire *acquire);
+
 /* Gives all records to a core: counters first, the newest of each; then the others, in order.
  * The first error of core_restore, or 0. */
 int record_log_replay(const struct record_log *log, struct core *core);

@@ -403,6 +403,7 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     a->resource = text_of(line->words[first]);
     a->wait_us = US_PER_MIN;
     a->lease_us = US_PER_MIN;
+    a->hold_us = 2 * WAIT_US_MAX;
     int64_t priority = PRIORITY_DEFAULT;
     a->tenant = read_text(line, "tenant");
     a->session = read_text(line, "session");
@@ -427,10 +428,12 @@ static const char *read_kind(struct table_event *e, const struct table_line *lin
     case EVENT_ACQUIRE: return table_acquire_read(e, line, 3, names);
     case EVENT_RESUME:
         ev->resume.ticket = table_id(&names->tickets, target);
+        ev->resume.hold_us = 2 * WAIT_US_MAX;
         return read_time(line, "hold", &ev->resume.hold_us) ? NULL : "hold= cannot be read";
     case EVENT_CANCEL:
         ev->cancel.id = read_text(line, "id");
         ev->cancel.ticket = target[0] == 'T' ? table_id(&names->tickets, target) : 0;
+        ev->cancel.lease = target[0] == 'L' ? table_id(&names->leases, target) : 0;
         return NULL;
     case EVENT_RELEASE:
         ev->release.lease = table_id(&names->leases, target);

@@ -252,7 +252,7 @@ static void write_acquire(struct buf *out, const struct acquire *a, struct table
         buf_addf(out, " parent=L%zu", table_name(&names->leases, a->parent));
     }
     add_time(out, "wait", a->wait_us);
-    if (a->hold_us) {
+    if (a->hold_us <= WAIT_US_MAX) {
         add_time(out, "hold", a->hold_us);
     }
     add_time(out, "lease", a->lease_us);
@@ -268,6 +268,9 @@ static void write_target(struct buf *out, const struct event *e, struct table_na
     case EVENT_CANCEL:
         if (e->cancel.ticket) {
             buf_addf(out, " T%zu", table_name(&names->tickets, e->cancel.ticket));
+        }
+        if (e->cancel.lease) {
+            buf_addf(out, " L%zu", table_name(&names->leases, e->cancel.lease));
         }
         add_text(out, "id", e->cancel.id);
         break;
@@ -314,7 +317,8 @@ void table_write_event(struct buf *out, const struct event *e, struct table_name
 
 static void write_record(struct buf *out, const struct record *r, struct table_names *names)
 {
-    static const char *const KINDS[] = {"", "grant", "renew", "settle", "expire", "counter", "cancel"};
+    static const char *const KINDS[] = {"",       "grant",   "renew", "settle",
+                                        "expire", "counter", "cancel"};
     buf_addf(out, "persist %s", KINDS[r->kind]);
     add_time(out, "at", r->at_us);
     if (r->kind == RECORD_COUNTER) {

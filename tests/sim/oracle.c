@@ -108,7 +108,7 @@ static void add_waiter(struct oracle *o, const struct event *e)
     w->arriving = true;
     w->enqueued_us = o->now_us;
     w->deadline_us = o->now_us + a->wait_us;
-    w->hold_at_us = a->hold_us ? o->now_us + a->hold_us : INT64_MAX;
+    w->hold_at_us = o->now_us + a->hold_us;
     w->load = a->load;
     w->priority = a->priority;
     w->parent = a->parent;
@@ -151,6 +151,16 @@ static bool is_remembered(const struct oracle *o, const struct fact *f)
     return f->end == END_OPEN || o->now_us - f->end_us < LEASE_REMEMBERED_US;
 }
 
+/* Where leases are capped, those that ended are forgotten early. */
+static bool leases_are_full(const struct oracle *o)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < o->facts_n; i++) {
+        n += is_remembered(o, &o->facts[i]);
+    }
+    return n >= (size_t)o->policy->leases_max || o->policy->counters_max < 1000;
+}
+
 static const struct fact *fact_of_id(const struct oracle *o, const char *tenant, const char *id)
 {
     for (size_t i = o->facts_n; id[0] && i > 0; i--) {
@@ -189,7 +199,14 @@ static void expect_acquire(struct oracle *o, const struct event *e, struct expec
     o->waiters_n++;
     bool known = !o->draining && resource_index(o, w->resource) != NONE;
     x->kind = EXPECT_REFUSAL;
+    if (known && f && is_remembered(o, f) &&
+        (strcmp(f->resource, w->resource) != 0 ||
+         (f->end == END_OPEN && memcmp(&f->load, &w->load, sizeof(w->load)) != 0))) {
+        x->code = ERR_ID_IN_USE;
+        return;
+    }
     if (known && f && is_remembered(o, f)) {
+        x->doubtful = leases_are_full(o);
         x->kind = EXPECT_REPEATED_GRANT;
         x->fact = f;
         o->waiters_n--;
@@ -204,6 +221,7 @@ static void expect_acquire(struct oracle *o, const struct event *e, struct expec
         return;
     }
     x->code = expected_refusal(o, w, &x->limits, &x->doubtful);
+    x->doubtful = x->doubtful || leases_are_full(o);
     if (x->code == ERR_NONE) {
         x->kind = EXPECT_LINE;
         tags_arrive(o, w);
@@ -226,7 +244,7 @@ static void expect_resume(struct oracle *o, const struct event *e, struct expect
     x->replaced = w->caller;
     w->caller = e->caller;
     w->away = false;
-    w->hold_at_us = e->resume.hold_us ? o->now_us + e->resume.hold_us : INT64_MAX;
+    w->hold_at_us = o->now_us + e->resume.hold_us;
 }
 
 static void expect_release(struct oracle *o, const struct event *e, struct expected *x)
@@ -237,7 +255,7 @@ static void expect_release(struct oracle *o, const struct event *e, struct expec
         *x = (struct expected){.kind = EXPECT_REFUSAL, .code = ERR_UNKNOWN_LEASE};
         return;
     }
-    x->doubtful = !is_remembered(o, f);
+    x->doubtful = !is_remembered(o, f) || leases_are_full(o);
     x->kind = f->end == END_OPEN                  ? EXPECT_SETTLED
               : f->end == END_EXPIRED && !f->late ? EXPECT_LATE
                                                   : EXPECT_REPEATED_SETTLE;
@@ -268,7 +286,10 @@ static void expect_cancel(struct oracle *o, const struct event *e, struct expect
         remove_waiter(o, w);
         return;
     }
-    const struct fact *f = e->cancel.ticket ? NULL : fact_of_id(o, of, id);
+    const struct fact *f = e->cancel.ticket  ? NULL
+                           : e->cancel.lease ? find_fact(o, e->cancel.lease)
+                                             : fact_of_id(o, of, id);
+    f = f && may_touch(e, f->tenant) ? f : NULL;
     x->kind = f && f->end == END_OPEN ? EXPECT_CANCELLED : EXPECT_REFUSAL;
     x->code = ERR_UNKNOWN_TICKET;
     x->doubtful = x->kind == EXPECT_REFUSAL || e->any_tenant;
@@ -309,7 +330,7 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
         const struct limit *x = &o->policy->resources[r].limits[l];
         if (strcmp(x->name, limit) == 0) {
             char key[KEY_MAX];
-            scope_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
+            charged_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
             struct sum s = sum_of(o, o->ident_of[r][l], key);
             int64_t n = w->load.of[x->unit];
             return n > 0 && (s.free < n || (x->slice_us && s.slice_used > 0 &&
@@ -344,8 +365,9 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     int mine = effective_priority(o, w, o->now_us);
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        earlier += strcmp(x->resource, w->resource) == 0 && x->seq < w->seq &&
-                   effective_priority(o, x, o->now_us) <= mine;
+        int its = effective_priority(o, x, o->now_us);
+        earlier += strcmp(x->resource, w->resource) == 0 &&
+                   (its < mine || (its == mine && x->seq < w->seq));
     }
     size_t r = resource_index(o, w->resource);
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
@@ -464,15 +486,6 @@ static bool line_is_full(const struct oracle *o, const struct waiter *w)
             line_length(o, w, true) >= (size_t)o->policy->resources[r].tenant_line_len_max);
 }
 
-static bool leases_are_full(const struct oracle *o)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < o->facts_n; i++) {
-        n += is_remembered(o, &o->facts[i]);
-    }
-    return n >= (size_t)o->policy->leases_max || o->policy->counters_max < 1000;
-}
-
 /* A refusal of a request that stands in line, for a reason that arose while it stood there. */
 static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct effect *f,
                                const struct event *e)
@@ -481,7 +494,8 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     size_t limit;
     switch (f->refuse.code) {
     case ERR_WAIT_TIMEOUT:
-        ok = w->wait_us > 0 && o->now_us >= w->deadline_us && f->refuse.held_by.limits_n > 0 &&
+        ok = w->wait_us > 0 && o->now_us >= w->deadline_us &&
+             (f->refuse.held_by.limits_n > 0 || waiter_fits(o, w)) &&
              f->refuse.waited_us == o->now_us - w->enqueued_us;
         judge_held_by(o, w, &f->refuse.held_by);
         judge_position(o, w, f->refuse.position);
@@ -680,7 +694,7 @@ static void judge_view(struct oracle *o, size_t ident, const char *key, const st
     struct sum s = sum_of(o, ident, key);
     bool paced = id->limit->slice_us != 0;
     bool bucket = id->window == WINDOW_BUCKET;
-    if (v->amount != limit_amount(id->limit) || (!paced && v->remaining != s.free) ||
+    if (v->amount != limit_most(id->limit) || (!paced && v->remaining != s.free) ||
         (!bucket && id->window != WINDOW_NONE && v->used != s.used)) {
         wrong(o,
               "P1: the view of %s (key \"%s\") says amount %lld used %lld held %lld remaining "

@@ -14,7 +14,8 @@ struct question {
 static struct sum sum_at(const struct question *q, size_t l)
 {
     char key[KEY_MAX];
-    scope_key(&q->resource->limits[l], q->resource, q->w->tenant, q->w->session, q->w->labels, key);
+    charged_key(&q->resource->limits[l], q->resource, q->w->tenant, q->w->session, q->w->labels,
+                key);
     return sum_of(q->o, q->o->ident_of[q->index][l], key);
 }
 
@@ -74,7 +75,7 @@ static bool deadlocks(const struct question *q, size_t l, bool count_away)
         return false;
     }
     char key[KEY_MAX];
-    scope_key(limit, q->resource, q->w->tenant, q->w->session, q->w->labels, key);
+    charged_key(limit, q->resource, q->w->tenant, q->w->session, q->w->labels, key);
     const struct ident *id = &q->o->idents[q->o->ident_of[q->index][l]];
     for (size_t i = 0; i < id->charges_n; i++) {
         const struct fact *f = &q->o->facts[id->charges[i].fact];

@@ -60,7 +60,7 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     c->fact = fact;
     c->n = n;
     c->wall_us = f->granted_us + o->skew_us;
-    scope_key(id->limit, r, f->tenant, f->session, f->labels, c->key);
+    charged_key(id->limit, r, f->tenant, f->session, f->labels, c->key);
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
         if (id->window == WINDOW_BUCKET && id->deeds_n) {
@@ -231,11 +231,10 @@ static void deeds_of_end(struct oracle *o, size_t fact, enum end end, const stru
             }
             const struct limit *l = id->limit;
             int64_t before = l->charge == CHARGE_AT_GRANT ? c->n : 0;
-            before = late ? booked_amount(l, c->n, expired_amount(l, &f->load)) : before;
+            before = late ? expired_amount(l, &f->load) : before;
             int64_t after = end == END_CANCELLED ? 0
-                            : end == END_EXPIRED
-                                ? booked_amount(l, c->n, expired_amount(l, &f->load))
-                                : booked_amount(l, c->n, used->of[l->unit]);
+                            : end == END_EXPIRED ? expired_amount(l, &f->load)
+                                                 : booked_amount(l, c->n, used->of[l->unit]);
             deed_units(o, id, c->key, before - after);
         }
     }

@@ -35,7 +35,7 @@ static size_t asks_of(const struct oracle *o, const struct waiter *w, struct ask
         a->ident = o->ident_of[r][l];
         a->limit = limit;
         a->n = w->load.of[limit->unit];
-        scope_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, a->key);
+        charged_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, a->key);
         n += a->n > 0;
     }
     return n;
@@ -77,7 +77,7 @@ size_t must_refuse(struct oracle *o, const struct waiter *w)
         const struct limit *limit = &o->policy->resources[r].limits[l];
         char key[KEY_MAX];
         int64_t n = w->load.of[limit->unit];
-        scope_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
+        charged_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
         if (n > 0 && limit->exceed == EXCEED_REFUSE && sum_of(o, o->ident_of[r][l], key).free < n) {
             return l;
         }
@@ -154,16 +154,24 @@ void tags_arrive(struct oracle *o, const struct waiter *w)
     }
 }
 
+/* Somebody has left: a tenant with nobody in line is idle, and a priority with nobody in line lets
+ * all start even. */
 void tags_leave(struct oracle *o, const struct waiter *w)
 {
+    bool tenant = false, priority = false;
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        if (x != w && x->priority == w->priority && strcmp(x->tenant, w->tenant) == 0 &&
-            strcmp(x->resource, w->resource) == 0) {
-            return;
-        }
+        bool same = x->priority == w->priority && strcmp(x->resource, w->resource) == 0;
+        priority = priority || same;
+        tenant = tenant || (same && strcmp(x->tenant, w->tenant) == 0);
     }
-    find_tag(o, w->resource, w->tenant, w->priority)->backlogged = false;
+    if (!tenant) {
+        find_tag(o, w->resource, w->tenant, w->priority)->backlogged = false;
+    }
+    if (!priority) {
+        struct virtual_time *v = find_vtime(o, w->resource, w->priority);
+        v->at = v->finish_max;
+    }
 }
 
 static double cost_of(const struct oracle *o, const struct waiter *w)
@@ -195,9 +203,11 @@ static double weight_of(const struct oracle *o, const char *tenant)
 void tags_grant(struct oracle *o, const struct waiter *w)
 {
     struct tag *t = find_tag(o, w->resource, w->tenant, w->priority);
-    find_vtime(o, w->resource, w->priority)->at = t->start;
+    struct virtual_time *v = find_vtime(o, w->resource, w->priority);
+    v->at = t->start > v->at ? t->start : v->at;
     t->finish = t->start + cost_of(o, w) / weight_of(o, w->tenant);
     t->start = t->finish;
+    v->finish_max = t->finish > v->finish_max ? t->finish : v->finish_max;
 }
 
 /* YES where a comes before b for sure, NO where b comes before a for sure; reserves aside. */
@@ -261,6 +271,19 @@ static size_t scoped_misses(struct oracle *o, const struct waiter *w)
     return misses;
 }
 
+/* Order where tenants do not count: priority, then arrival. */
+static enum answer plainly_before(const struct oracle *o, const struct waiter *a,
+                                  const struct waiter *b)
+{
+    enum answer answers[2];
+    for (int64_t back = 0; back <= 1; back++) {
+        int pa = effective_priority(o, a, o->now_us - back);
+        int pb = effective_priority(o, b, o->now_us - back);
+        answers[back] = pa < pb || (pa == pb && a->seq < b->seq) ? YES : NO;
+    }
+    return answers[0] == answers[1] ? answers[0] : PERHAPS;
+}
+
 static enum answer eligible(struct oracle *o, const struct waiter *w)
 {
     if (w->away || scoped_misses(o, w)) {
@@ -269,15 +292,12 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
     enum answer answer = YES;
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        size_t misses = x == w || x->away || !meet(o, w, x, false) ? 0 : scoped_misses(o, x);
-        if (misses) {
-            bool surely = misses == 1 && meet(o, w, x, true) &&
-                          strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES;
-            if (surely) {
-                return NO;
-            }
-            answer = PERHAPS;
+        enum answer first = x == w || x->away ? NO : plainly_before(o, x, w);
+        size_t misses = first == NO || !meet(o, w, x, false) ? 0 : scoped_misses(o, x);
+        if (misses == 1 && first == YES && meet(o, w, x, true)) {
+            return NO;
         }
+        answer = misses ? PERHAPS : answer;
     }
     return answer;
 }
@@ -397,63 +417,12 @@ static struct heads heads_of(struct oracle *o, const char *resource)
 
 /* --- Passing a stalled head --- */
 
-static bool only_time_gives_back(const struct limit *l)
+/* Whether `n` taken from one limit now leaves to the head what it needs of it. */
+static bool leaves_enough(struct oracle *o, const struct ask *g, const struct ask *h)
 {
-    return l->window == WINDOW_ROLLING && l->charge == CHARGE_AT_GRANT &&
-           l->settle == SETTLE_KEEP && l->scope == SCOPE_RESOURCE;
-}
-
-/* The first instant at which h's request fits one limit from which nothing but time gives back. */
-static int64_t fits_at_us(struct oracle *o, const struct ask *h, bool keeps)
-{
-    int64_t times[2048];
-    size_t n = leave_times(o, h->ident, times, 2048);
-    int64_t best = INT64_MAX;
-    for (size_t i = 0; i <= n; i++) {
-        int64_t t = i == n ? o->now_us : times[i];
-        if (t < o->now_us || t >= best) {
-            continue;
-        }
-        bool window =
-            !keeps || rolling_used_at(o, h->ident, h->key, t) + h->n <= limit_amount(h->limit);
-        bool slice = !h->limit->slice_us ||
-                     slice_passes(h->limit, slice_used_at(o, h->ident, h->key, t), h->n);
-        best = window && slice ? t : best;
-    }
-    return best;
-}
-
-/* A time before which the head cannot be granted, whatever happens. */
-static int64_t head_not_before_us(struct oracle *o, const struct ask *asks, size_t n)
-{
-    int64_t latest = o->now_us;
-    for (size_t i = 0; i < n; i++) {
-        bool keeps = only_time_gives_back(asks[i].limit);
-        if (asks[i].limit->scope == SCOPE_RESOURCE && (keeps || asks[i].limit->slice_us)) {
-            latest = max_i64(latest, fits_at_us(o, &asks[i], keeps));
-        }
-    }
-    return latest;
-}
-
-/* Whether `n` taken from one limit now leaves to the head what it needs of it, now or at `at_us`.
- */
-static bool leaves_enough(struct oracle *o, const struct ask *g, const struct ask *h, int64_t at_us)
-{
-    const struct limit *l = g->limit;
     struct sum s = sum_of(o, g->ident, g->key);
-    bool window = s.free - g->n >= h->n;
-    if (!window && only_time_gives_back(l) && at_us < INT64_MAX) {
-        int64_t mine = at_us < rolling_leave_us(l, o->now_us) ? g->n : 0;
-        window = rolling_used_at(o, g->ident, g->key, at_us) + mine + h->n <= limit_amount(l);
-    }
-    bool slice = !l->slice_us || s.slice_used + g->n + h->n <= limit_slice(l);
-    if (!slice && at_us < INT64_MAX) {
-        int64_t used = slice_used_at(o, g->ident, g->key, at_us) +
-                       (at_us < slice_leave_us(l, o->now_us) ? g->n : 0);
-        slice = slice_passes(l, used, h->n);
-    }
-    return window && slice;
+    int64_t slice = s.slice_used + g->n + h->n;
+    return s.free - g->n >= h->n && (!g->limit->slice_us || slice <= limit_slice(g->limit));
 }
 
 /* Whether granting g cannot delay h. `shared`: by the shared limits of h's resource alone. */
@@ -461,14 +430,13 @@ static bool passes(struct oracle *o, const struct waiter *g, const struct waiter
 {
     struct ask of_g[CHARGES_MAX], of_h[CHARGES_MAX];
     size_t g_n = asks_of(o, g, of_g), h_n = asks_of(o, h, of_h);
-    int64_t at_us = head_not_before_us(o, of_h, h_n);
     for (size_t i = 0; i < g_n; i++) {
         const struct ask *a = &of_g[i];
         if (a->limit->scope != SCOPE_RESOURCE || (shared && !a->limit->shared[0])) {
             continue;
         }
         for (size_t k = 0; k < h_n; k++) {
-            if (of_h[k].ident == a->ident && !leaves_enough(o, a, &of_h[k], at_us)) {
+            if (of_h[k].ident == a->ident && !leaves_enough(o, a, &of_h[k])) {
                 return false;
             }
         }
@@ -492,21 +460,34 @@ static enum answer held_by_shared(struct oracle *o, const struct waiter *w)
     return shared == 0 ? NO : own == 0 ? YES : PERHAPS;
 }
 
-/* Whether h, of another resource, comes before w by priority and arrival. */
-static enum answer claims_first(struct oracle *o, const struct waiter *h, const struct waiter *w)
+/* Whether what several stalled heads claim together leaves room for w. */
+static bool together_too_much(struct oracle *o, const struct waiter *w,
+                              const struct waiter *const *claimants, size_t claimants_n)
 {
-    enum answer answers[2];
-    for (int64_t back = 0; back <= 1; back++) {
-        int ph = effective_priority(o, h, o->now_us - back);
-        int pw = effective_priority(o, w, o->now_us - back);
-        answers[back] = ph < pw || (ph == pw && h->seq < w->seq) ? YES : NO;
+    struct ask of_w[CHARGES_MAX], of_h[CHARGES_MAX];
+    size_t n = asks_of(o, w, of_w);
+    for (size_t i = 0; i < n; i++) {
+        int64_t sum = of_w[i].n;
+        for (size_t k = 0; k < claimants_n; k++) {
+            size_t h_n = asks_of(o, claimants[k], of_h);
+            for (size_t m = 0; m < h_n; m++) {
+                sum += of_h[m].ident == of_w[i].ident ? of_h[m].n : 0;
+            }
+        }
+        struct sum s = sum_of(o, of_w[i].ident, of_w[i].key);
+        if (of_w[i].limit->shared[0] &&
+            (s.free < sum || !slice_passes(of_w[i].limit, s.slice_used, sum))) {
+            return true;
+        }
     }
-    return answers[0] == answers[1] ? answers[0] : PERHAPS;
+    return false;
 }
 
-/* Whether a stalled head of another resource keeps w from being granted. */
+/* Whether stalled heads of other resources keep w from being granted. */
 static enum answer claimed_against(struct oracle *o, const struct waiter *w)
 {
+    const struct waiter *claimants[HEADS_MAX];
+    size_t claimants_n = 0;
     enum answer answer = NO;
     for (size_t r = 0; r < o->policy->resources_n; r++) {
         const char *resource = o->policy->resources[r].name;
@@ -516,15 +497,18 @@ static enum answer claimed_against(struct oracle *o, const struct waiter *w)
         struct heads h = heads_of(o, resource);
         bool surely = h.some && h.n > 0;
         for (size_t i = 0; i < h.n; i++) {
-            enum answer first = claims_first(o, h.at[i], w);
+            enum answer first = plainly_before(o, h.at[i], w);
             enum answer held = held_by_shared(o, h.at[i]);
-            bool claims = first != NO && held != NO && !passes(o, w, h.at[i], true);
-            surely = surely && claims && first == YES && held == YES;
-            answer = claims && answer == NO ? PERHAPS : answer;
+            bool claims = first != NO && held != NO;
+            surely = surely && first == YES && held == YES && !passes(o, w, h.at[i], true);
+            if (claims && claimants_n < HEADS_MAX) {
+                claimants[claimants_n++] = h.at[i];
+            }
         }
         answer = surely ? YES : answer;
     }
-    return answer;
+    bool perhaps = claimants_n && together_too_much(o, w, claimants, claimants_n);
+    return answer == YES ? YES : perhaps ? PERHAPS : NO;
 }
 
 /* --- Judgements --- */

@@ -125,6 +125,7 @@ struct virtual_time {
     char resource[KEY_MAX];
     int priority;
     double at;
+    double finish_max;
 };
 
 struct sum {
@@ -200,21 +201,14 @@ int64_t period_number(const struct limit *l, int64_t wall_us);
 size_t resource_index(const struct oracle *o, const char *name);
 
 /* The key of the counter of a limit that a request or lease is charged to. */
-void scope_key(const struct limit *l, const struct resource *r, const char *tenant,
-               const char *session, const char *labels, char key[KEY_MAX]);
+void charged_key(const struct limit *l, const struct resource *r, const char *tenant,
+                 const char *session, const char *labels, char key[KEY_MAX]);
 
 /* Worked out from the whole history, at o->now_us. */
 struct sum sum_of(struct oracle *o, size_t ident, const char *key);
 
 /* What the holder of a reserve has in a limit's window and holds beside it. */
 int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s);
-
-/* What of a rolling window's entries would still be inside at at_us, if nothing changed. */
-int64_t rolling_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us);
-int64_t slice_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us);
-
-/* The instants at which something leaves a rolling window or its slices; how many. */
-size_t leave_times(struct oracle *o, size_t ident, int64_t *times, size_t max);
 
 /* History has changed: what was worked out does not hold any longer. */
 void forget_sums(struct oracle *o);

@@ -113,8 +113,8 @@ static void label_value(const char *labels, const char *key, char out[KEY_MAX])
     }
 }
 
-void scope_key(const struct limit *l, const struct resource *r, const char *tenant,
-               const char *session, const char *labels, char key[KEY_MAX])
+void charged_key(const struct limit *l, const struct resource *r, const char *tenant,
+                 const char *session, const char *labels, char key[KEY_MAX])
 {
     switch (l->scope) {
     case SCOPE_TENANT: snprintf(key, KEY_MAX, "%.39s", tenant); break;
@@ -149,7 +149,7 @@ static int64_t end_amount(const struct limit *l, const struct fact *f, int64_t n
 {
     switch (f->end) {
     case END_CANCELLED: return 0;
-    case END_EXPIRED: return booked_amount(l, n, expired_amount(l, &f->load));
+    case END_EXPIRED: return expired_amount(l, &f->load);
     case END_SETTLED: return booked_amount(l, n, f->used.of[l->unit]);
     default: return n;
     }
@@ -215,16 +215,16 @@ static void refill(struct level *v, int64_t now_us)
     v->us = now_us;
 }
 
+/* Under new terms a bucket lacks as many units as it did under the old ones. */
 static void change_terms(struct level *v, const struct deed *d)
 {
-    bool born = d->kind == DEED_BORN;
-    v->at = born ? (int128)d->burst * d->per_us
-                 : v->at / v->per_us * d->per_us + v->at % v->per_us * d->per_us / v->per_us;
+    int128 lacks = d->kind == DEED_BORN ? 0 : (int128)v->burst * v->per_us - v->at;
+    lacks = lacks / v->per_us * d->per_us + lacks % v->per_us * d->per_us / v->per_us;
     v->amount = d->amount;
     v->per_us = d->per_us;
     v->burst = d->burst;
+    v->at = (int128)d->burst * d->per_us - lacks;
     v->us = d->at_us;
-    refill(v, d->at_us);
 }
 
 static int64_t bucket_level(const struct ident *id, const char *key, int64_t now_us)
@@ -299,11 +299,6 @@ struct sum sum_of(struct oracle *o, size_t ident, const char *key)
     return s;
 }
 
-void forget_sums(struct oracle *o)
-{
-    o->memos_n = 0;
-}
-
 int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s)
 {
     const struct ident *id = &o->idents[ident];
@@ -317,45 +312,7 @@ int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s)
     return sum.used + sum.held;
 }
 
-int64_t rolling_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us)
+void forget_sums(struct oracle *o)
 {
-    const struct ident *id = &o->idents[ident];
-    int64_t used = 0;
-    for (size_t i = 0; i < id->charges_n; i++) {
-        const struct charge *c = &id->charges[i];
-        const struct fact *f = &o->facts[c->fact];
-        if (!c->gone && strcmp(c->key, key) == 0 && !is_held(id->limit, f) &&
-            at_us < rolling_leave_us(id->limit, entered_us(id->limit, f))) {
-            used += charge_amount(id->limit, f, c);
-        }
-    }
-    return used;
-}
-
-int64_t slice_used_at(struct oracle *o, size_t ident, const char *key, int64_t at_us)
-{
-    const struct ident *id = &o->idents[ident];
-    int64_t used = 0;
-    for (size_t i = 0; i < id->charges_n; i++) {
-        const struct charge *c = &id->charges[i];
-        if (!c->gone && strcmp(c->key, key) == 0 &&
-            at_us < slice_leave_us(id->limit, o->facts[c->fact].granted_us)) {
-            used += c->n;
-        }
-    }
-    return used;
-}
-
-size_t leave_times(struct oracle *o, size_t ident, int64_t *times, size_t max)
-{
-    const struct ident *id = &o->idents[ident];
-    size_t n = 0;
-    for (size_t i = 0; i < id->charges_n && n + 2 <= max; i++) {
-        const struct fact *f = &o->facts[id->charges[i].fact];
-        times[n++] = rolling_leave_us(id->limit, entered_us(id->limit, f));
-        if (id->limit->slice_us) {
-            times[n++] = slice_leave_us(id->limit, f->granted_us);
-        }
-    }
-    return n;
+    o->memos_n = 0;
 }

@@ -146,35 +146,11 @@ static void step(struct sim *s, const struct event *e)
 
 /* --- The journal's part --- */
 
-static void look_up(const struct record_log *log, struct record *key)
-{
-    for (size_t i = log->len; i > 0; i--) {
-        const struct record *r = &log->at[i - 1];
-        if (r->kind == RECORD_COUNTER && text_equal(r->limit, key->limit) &&
-            text_equal(r->resource, key->resource) && text_equal(r->scope_key, key->scope_key)) {
-            *key = *r;
-            return;
-        }
-    }
-    key->used = 0;
-}
-
 static void give_missing(struct sim *s, const struct acquire *a)
 {
-    struct record keys[RESOURCE_LIMITS_MAX];
     for (size_t k = 0; k < 1u + s->twin; k++) {
-        size_t n, rounds = 0;
-        while ((n = core_missing(s->cores[k], a, keys, RESOURCE_LIMITS_MAX)) && rounds++ < 10000) {
-            for (size_t i = 0; i < n; i++) {
-                bool skipped;
-                look_up(&s->log, &keys[i]);
-                if (core_restore(s->cores[k], &keys[i], &skipped) != 0) {
-                    objection(s, "a counter that was asked for is refused");
-                }
-            }
-            if (a) {
-                break;
-            }
+        if (record_log_give_missing(&s->log, s->cores[k], a) != 0) {
+            objection(s, "a counter that was asked for is refused");
         }
     }
 }

@@ -6,18 +6,23 @@
 
 #include "base/num.h"
 
+/* Longer than anybody waits: no ticket is given. */
+#define NO_HOLD_US (2 * WAIT_US_MAX)
+
 static const char *const RESOURCES[] = {"alpha", "beta", "gamma"};
 static const char *const TENANTS[] = {"", "a", "b", "c"};
 static const char *const SESSIONS[] = {"", "s1", "s2", "s3"};
 static const char *const LABELS[] = {"", "team=x", "team=y\nenv=p"};
 static const char *const IDS[] = {"i1", "i2", "i3", "i4", "i5"};
 
+/* Daylight saving begins and ends, twice: near each of the two times at which worlds begin. */
 static const struct zone_change CHANGES[] = {
-    {0, INT64_C(3600) * US_PER_S},
-    {INT64_C(40) * US_PER_S, INT64_C(7200) * US_PER_S},
-    {INT64_C(200) * US_PER_S, INT64_C(3600) * US_PER_S},
+    {0, US_PER_H},
+    {US_PER_H, 2 * US_PER_H},
+    {3 * US_PER_H, US_PER_H},
+    {INT64_C(1774746000) * US_PER_S, 2 * US_PER_H},
 };
-static const struct zone ZONE = {CHANGES, 3};
+static const struct zone ZONE = {CHANGES, 4};
 
 #define PICK(r, array) array[random_in(r, 0, (int64_t)(sizeof(array) / sizeof(array[0])) - 1)]
 
@@ -141,6 +146,22 @@ static void random_resource(struct random *r, struct resource *x, const char *na
     }
 }
 
+/* Headroom must leave something. */
+static void fix_headroom(struct policy *p)
+{
+    struct policy_error why;
+    for (size_t i = 0; i < p->resources_n; i++) {
+        for (size_t k = 0; k < p->resources[i].limits_n; k++) {
+            struct limit *l = &p->resources[i].limits[k];
+            l->headroom_ppm = l->amount < 2 ? 0 : l->headroom_ppm;
+        }
+    }
+    if (policy_check(p, &why) != 0) {
+        fprintf(stderr, "a policy of the world's own is refused: %s\n", why.problem);
+        abort();
+    }
+}
+
 static struct world_policy *random_policy(struct world *w)
 {
     struct random *r = &w->random;
@@ -162,6 +183,7 @@ static struct world_policy *random_policy(struct world *w)
     }
     p->policy.leases_max = random_chance(r, 5) ? random_in(r, 3, 30) : 100000;
     p->policy.counters_max = 100000;
+    fix_headroom(&p->policy);
     return p;
 }
 
@@ -192,6 +214,7 @@ static struct world_policy *changed_policy(struct world *w)
     if (p->policy.resources_n > 1 && random_chance(r, 15)) {
         p->policy.resources_n--;
     }
+    fix_headroom(&p->policy);
     return p;
 }
 
@@ -206,7 +229,7 @@ void world_init(struct world *w, uint64_t seed)
         abort();
     }
     struct random *r = &w->random;
-    w->now_us = random_chance(r, 50) ? random_in(r, 0, 1000) : INT64_C(1774748700000000);
+    w->now_us = random_chance(r, 50) ? random_in(r, 0, 1000) : INT64_C(1774745700000000);
     w->busy = (int)random_in(r, 20, 60);
     w->holds = random_chance(r, 40);
     w->parents = random_chance(r, 30);
@@ -306,7 +329,7 @@ static void next_acquire(struct world *w, struct happening *h)
     h->parent = w->parents && random_chance(r, 30) ? random_holder(w) : 0;
     a->wait_us = random_chance(r, 15) ? 0 : random_in(r, 1, 60 * US_PER_S);
     a->wait_us = random_chance(r, 5) ? random_in(r, 1, WAIT_US_MAX) : a->wait_us;
-    a->hold_us = w->holds && random_chance(r, 40) ? random_in(r, 1, 10 * US_PER_S) : 0;
+    a->hold_us = w->holds && random_chance(r, 40) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
     a->lease_us = random_chance(r, 80) ? random_in(r, 1, 60 * US_PER_S) : random_in(r, 1, 20);
 }
 
@@ -358,13 +381,17 @@ static void next_event(struct world *w, struct happening *h)
         h->event.kind = EVENT_CANCEL;
         h->event.any_tenant = random_chance(r, 50);
         h->event.tenant = text_of(PICK(r, TENANTS));
-        h->subject = w->holds && random_chance(r, 50) ? random_ticketed(w) : 0;
+        h->by_lease = random_chance(r, 40);
+        h->subject = h->by_lease                        ? random_holder(w)
+                     : w->holds && random_chance(r, 50) ? random_ticketed(w)
+                                                        : 0;
         h->event.cancel.id = h->subject ? TEXT_NONE : text_of(PICK(r, IDS));
     } else if (dice < 88 && w->holds) {
         h->event.kind = EVENT_RESUME;
         h->event.any_tenant = true;
         h->subject = random_ticketed(w);
-        h->event.resume.hold_us = random_chance(r, 70) ? random_in(r, 1, 10 * US_PER_S) : 0;
+        h->event.resume.hold_us =
+            random_chance(r, 70) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
     } else if (dice < 91) {
         h->event.kind = EVENT_RENEW;
         h->event.any_tenant = true;
@@ -438,8 +465,9 @@ bool world_resolve(const struct world *w, const struct happening *h, struct even
     case EVENT_HANGUP: event->caller = h->subject; return true;
     case EVENT_RESUME: event->resume.ticket = c->ticket; return c->ticket != 0;
     case EVENT_CANCEL:
-        event->cancel.ticket = h->subject ? c->ticket : 0;
-        return !h->subject || c->ticket;
+        event->cancel.ticket = h->subject && !h->by_lease ? c->ticket : 0;
+        event->cancel.lease = h->by_lease ? c->lease : 0;
+        return !h->subject || event->cancel.ticket || event->cancel.lease;
     case EVENT_RENEW: event->renew.lease = c->lease; return c->lease != 0;
     case EVENT_RELEASE:
         event->release.lease = c->lease;

@@ -34,6 +34,7 @@ struct happening {
     struct event event;
     caller_id subject; /* RESUME, CANCEL, RELEASE, RENEW: who was given the lease or ticket */
     caller_id parent;  /* ACQUIRE: who holds the parent lease, or 0 */
+    bool by_lease;     /* CANCEL: the subject's lease, not its ticket */
     int usage_percent; /* RELEASE: of what was held; < 0: usage is not told */
 };
 
