@@ -31,7 +31,7 @@
  * dropped for a while (LINGER): closing at once would reset the connection, and the reset may
  * overtake the reply.
  */
-#include "http/connection.h"
+#include "http/server.h"
 
 #include <assert.h>
 #include <poll.h>

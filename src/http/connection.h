@@ -1,11 +1,9 @@
 /*
- * The insides of the HTTP server: what server.c, connection.c, request.c and reply.c share.
+ * A connection and its request, as the files of src/http see them; http.h is the interface.
  *
  * A connection is in one state, which is the list it stands in; connection_move is the only way
  * from one to another (the essay and the table are in connection.c). A request is a part of its
  * connection: there is one at a time.
- *
- * Not for use outside src/http; http.h is the interface.
  */
 #ifndef SLUICE_HTTP_CONNECTION_H
 #define SLUICE_HTTP_CONNECTION_H
@@ -22,15 +20,12 @@
 #include "http/head.h"
 #include "http/http.h"
 
-#define HTTP_READ_BYTES          65536        /* one shared buffer a server */
 #define HTTP_PIPELINED_BYTES_MAX 65536        /* kept while a request is with the handler */
 #define HTTP_UNSENT_BYTES_MAX    262144       /* no further request is taken above this */
 #define HTTP_REPLY_BYTES_MAX     (256u << 20) /* head and body of one reply, and what is unsent */
 #define HTTP_FIELDS_BYTES_MAX    8192         /* the handler's own headers of one reply */
 #define HTTP_LINGER_US           INT64_C(2000000)
 #define HTTP_STALL_CHECK_US      INT64_C(250000)
-#define HTTP_ACCEPT_RETRY_US     INT64_C(100000)
-#define HTTP_REFUSING_MAX        64 /* connections over the cap that are being told so */
 
 enum connection_state {
     CONN_IDLE,      /* nothing of a request has come */
@@ -96,52 +91,8 @@ struct body {
     size_t payload;
 };
 
-struct listener {
-    struct list node;
-    struct http_server *server;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    };
-    bool is_pipe;
-    bool pending; /* a connection could not be taken for want of memory; tried again later */
-};
+/* --- connection.c --- */
 
-struct http_server {
-    uv_loop_t *loop;
-    struct http_options options;
-    uv_timer_t timer;
-    uv_prepare_t before_poll;
-    uv_idle_t awake; /* active while `dirty` is not empty: the loop must not sleep */
-    struct list listeners;
-    size_t listeners_n;
-    struct list by_state[CONN_STATES];
-    struct list by_write;
-    struct list dirty;
-    int64_t timer_due_us; /* INT64_MAX while the timer is stopped */
-    struct head head;     /* of the request that the handler is looking at */
-    struct text body;
-    const struct http_request *shown; /* whose texts those are; NULL while none may be read */
-    struct http_stats stats;
-    size_t refusing;
-    size_t handles_open;
-    bool draining;
-    bool closing;
-    void (*done)(void *ctx);
-    void *done_ctx;
-    char read_bytes[HTTP_READ_BYTES];
-};
-
-/* server.c */
-int64_t server_now_us(const struct http_server *s);
-/* Sees to it that the timer fires at that time or before. */
-void server_wake_at(struct http_server *s, int64_t at_us);
-void server_mark_dirty(struct connection *c);
-void server_forget(struct http_server *s); /* one of its handles has been closed */
-
-/* connection.c */
 struct connection *connection_new(struct http_server *s, bool is_pipe);
 void connection_start(struct connection *c);
 void connection_move(struct connection *c, enum connection_state to);
@@ -164,7 +115,8 @@ static inline struct connection *connection_of(struct http_request *req)
     return CONTAINER_OF(req, struct connection, request);
 }
 
-/* reply.c */
+/* --- reply.c --- */
+
 void reply_write(struct connection *c, int status, const char *content_type, struct text body);
 
 #endif

@@ -2,7 +2,7 @@
  * Replies. A whole reply goes into the connection's `out` in one piece; a stream is chunked, or,
  * for an HTTP/1.0 client, as long as the connection lives.
  */
-#include "http/connection.h"
+#include "http/server.h"
 
 #include <assert.h>
 

@@ -2,7 +2,7 @@
  * What a handler may read of its request. The texts belong to the server and show one request at a
  * time, the one its handler was just called with.
  */
-#include "http/connection.h"
+#include "http/server.h"
 
 #include <assert.h>
 

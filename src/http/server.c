@@ -6,7 +6,7 @@
  * sleep: `before_poll` settles those of this turn, and `awake`, which is active exactly while some
  * are dirty, keeps the loop turning for those that became dirty after it.
  */
-#include "http/connection.h"
+#include "http/server.h"
 
 #include <assert.h>
 #include <errno.h>

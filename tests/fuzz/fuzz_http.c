@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/connection.h"
+#include "http/server.h"
 
 #define INPUT_MAX    16384
 #define ANSWERS_MAX  (4u << 20)
