@@ -53,10 +53,18 @@ static void map_move(struct map *m, size_t count)
 
 int map_reserve(struct map *m)
 {
-    if (m->len < m->chains_n) {
+    return map_reserve_for(m, m->len + 1);
+}
+
+int map_reserve_for(struct map *m, size_t n)
+{
+    if (n <= m->chains_n) {
         return 0;
     }
     size_t chains_n = m->chains_n ? m->chains_n * 2 : MAP_CHAINS_MIN;
+    while (chains_n < n) {
+        chains_n *= 2;
+    }
     struct map_node **chains = calloc(chains_n, sizeof(struct map_node *));
     if (!chains) {
         return ERR_NO_MEMORY;

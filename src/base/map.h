@@ -42,6 +42,10 @@ void map_release(struct map *m);
 /* Makes room for one further node; 0 or ERR_NO_MEMORY. */
 int map_reserve(struct map *m);
 
+/* Makes room for `n` nodes in all: for a map whose nodes come back after they were removed, when
+ * failing is no longer possible. 0 or ERR_NO_MEMORY. */
+int map_reserve_for(struct map *m, size_t n);
+
 /* Adds a node for which room was reserved. */
 void map_insert(struct map *m, struct map_node *node, uint64_t hash);
 

@@ -173,6 +173,24 @@ static void test_any_sequence_agrees_with_a_flag_per_key(void **state)
     map_release(&m);
 }
 
+static void test_room_reserved_for_many_stays_while_nodes_leave_and_come_back(void **state)
+{
+    (void)state;
+    static struct item items[KEYS];
+    struct map m;
+    map_init(&m);
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(map_reserve_for(&m, i + 1), 0);
+        map_insert(&m, &items[i].node, i);
+        map_remove(&m, &items[i].node);
+    }
+    for (size_t i = 0; i < KEYS; i++) {
+        map_insert(&m, &items[i].node, i);
+    }
+    assert_int_equal(m.len, KEYS);
+    map_release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_each_visits_every_node_once_while_the_map_grows),
         cmocka_unit_test(test_the_order_is_the_same_in_every_run),
         cmocka_unit_test(test_any_sequence_agrees_with_a_flag_per_key),
+        cmocka_unit_test(test_room_reserved_for_many_stays_while_nodes_leave_and_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
