@@ -103,29 +103,41 @@ static bool answer_known_id(struct core *core, const struct event *event)
     return true;
 }
 
-/* What makes a request refused without waiting, whoever else waits: the limit, or NULL. */
+/* Why one limit refuses a request without letting it wait, whoever else waits; or ERR_NONE. */
+static enum error_code refused_by(struct core *core, struct counter *c, int64_t n, uint64_t parent)
+{
+    const struct rule *rule = c->rule;
+    if (n == 0) {
+        return ERR_NONE;
+    }
+    if (rule->limit->exceed == EXCEED_REFUSE && counter_free_units(core, c) < n) {
+        return ERR_BUDGET_EXCEEDED;
+    }
+    if (rule->terms.kind == WINDOW_LIFETIME && add_sat(counter_free_units(core, c), c->held) < n) {
+        return ERR_BUDGET_EXCEEDED;
+    }
+    if (parent && rule_holds(rule)) {
+        int64_t stuck = c->stuck + lease_ancestors_hold(core, parent, c);
+        return n > rule->terms.burst - stuck ? ERR_WOULD_DEADLOCK : ERR_NONE;
+    }
+    return ERR_NONE;
+}
+
+/* What makes a request refused without waiting: the limit, or NULL. What can never fit is said
+ * before what does not fit today. */
 static struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
                                   enum error_code *code)
 {
     for (size_t i = 0; i < a->line->limits_n; i++) {
-        struct counter *c = a->counters[i];
-        const struct rule *rule = c->rule;
-        int64_t n = a->load->of[rule->limit->unit];
-        bool refuses = rule->limit->exceed == EXCEED_REFUSE;
-        *code = ERR_NONE;
-        if (n > rule->terms.burst) {
+        const struct rule *rule = a->counters[i]->rule;
+        if (a->load->of[rule->limit->unit] > rule->terms.burst) {
             *code = ERR_NEVER_FITS;
-        } else if (n == 0) {
-            continue;
-        } else if (refuses && counter_free_units(core, c) < n) {
-            *code = ERR_BUDGET_EXCEEDED;
-        } else if (rule->terms.kind == WINDOW_LIFETIME &&
-                   add_sat(counter_free_units(core, c), c->held) < n) {
-            *code = ERR_BUDGET_EXCEEDED;
-        } else if (parent && rule_holds(rule)) {
-            int64_t stuck = c->stuck + lease_ancestors_hold(core, parent, c);
-            *code = n > rule->terms.burst - stuck ? ERR_WOULD_DEADLOCK : ERR_NONE;
+            return a->counters[i];
         }
+    }
+    for (size_t i = 0; i < a->line->limits_n; i++) {
+        struct counter *c = a->counters[i];
+        *code = refused_by(core, c, a->load->of[c->rule->limit->unit], parent);
         if (*code != ERR_NONE) {
             return c;
         }

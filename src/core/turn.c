@@ -297,7 +297,8 @@ static bool line_turn(struct core *core, struct line *line)
     }
     struct request *r = flow_first(flow);
     struct asker a = asker_of(r);
-    if (core->now_us >= r->deadline_us) {
+    bool unwilling = r->deadline_us == r->enqueued_us; /* to wait at all: judged once */
+    if (core->now_us >= r->deadline_us && !unwilling) {
         request_time_up(core, r);
         return true;
     }
@@ -364,9 +365,10 @@ void run_lines(struct core *core)
 
 /* --- Explaining. --- */
 
-void explain(struct core *core, const struct asker *a, struct held_by *h)
+struct counter *explain(struct core *core, const struct asker *a, struct held_by *h)
 {
     struct asker head = a->line->head && a->line->head->flow ? asker_of(a->line->head) : *a;
+    struct counter *by = NULL;
     h->limits_n = 0;
     for (int pass = 0; pass < 2 && h->limits_n == 0; pass++) {
         const struct asker *who = pass == 0 ? a : &head;
@@ -374,10 +376,12 @@ void explain(struct core *core, const struct asker *a, struct held_by *h)
             struct counter *c = who->counters[i];
             int64_t n = who->load->of[c->rule->limit->unit];
             if (n > 0 && judge_limit(core, who, c, n) != VERDICT_FITS) {
+                by = by ? by : c;
                 h->limits[h->limits_n++] = c->rule->limit->name;
             }
         }
     }
+    return by;
 }
 
 /* How long a limit takes to make up for what is asked of it beyond what it has. */
