@@ -191,6 +191,64 @@ static void test_a_file_of_too_many_values_is_refused(void **state)
     buf_release(&why);
 }
 
+/* Loads a file of a head and `n` members, in which each # stands for a number. */
+static int load_many(const char *head, const char *member, int n, struct buf *why)
+{
+    struct buf yaml;
+    struct config *c = NULL;
+    buf_init(&yaml, 2 * TREE_BYTES_MAX);
+    buf_add_str(&yaml, head);
+    for (int i = 1; i <= n; i++) {
+        for (const char *at = member; *at; at++) {
+            if (*at == '#') {
+                buf_add_i64(&yaml, i);
+            } else {
+                buf_add_char(&yaml, *at);
+            }
+        }
+    }
+    assert_false(yaml.failed);
+    int error = config_parse(buf_text(&yaml), "file", &c, why);
+    config_free(c);
+    buf_release(&yaml);
+    return error;
+}
+
+static void test_pools_tenants_and_keys_are_taken_up_to_their_caps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *member;
+        int max;
+        const char *problem;
+    } rows[] = {
+        {"resources:\n", " r#: {limits: [{shared: p#, unit: slots, amount: 1}]}\n", 256,
+         "file:258: resources.r257.limits[1].shared: more than 256 pools are named\n"},
+        {"resources: {a: {}}\ntenants:\n", " t#: {}\n", 65536,
+         "file:3: tenants: more than 65536\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct buf why;
+        buf_init(&why, 10000);
+        assert_int_equal(load_many(rows[i].head, rows[i].member, rows[i].max, &why), 0);
+        assert_int_equal(load_many(rows[i].head, rows[i].member, rows[i].max + 1, &why),
+                         ERR_INVALID_REQUEST);
+        assert_string_equal(why.at, rows[i].problem);
+        buf_release(&why);
+    }
+}
+
+static void test_more_keys_than_the_cap_are_refused_before_they_are_read(void **state)
+{
+    (void)state;
+    struct buf why;
+    buf_init(&why, 10000);
+    assert_int_equal(load_many("resources: {a: {}}\nkeys:\n", " - #\n", 4097, &why),
+                     ERR_INVALID_REQUEST);
+    assert_string_equal(why.at, "file:3: keys: more than 4096\n");
+    buf_release(&why);
+}
+
 static void test_problems_beyond_the_cap_are_counted(void **state)
 {
     (void)state;
@@ -258,6 +316,8 @@ int main(void)
         cmocka_unit_test(test_a_file_that_cannot_be_read_is_named_with_the_reason),
         cmocka_unit_test(test_a_file_of_more_than_a_mebibyte_is_refused),
         cmocka_unit_test(test_a_file_of_too_many_values_is_refused),
+        cmocka_unit_test(test_pools_tenants_and_keys_are_taken_up_to_their_caps),
+        cmocka_unit_test(test_more_keys_than_the_cap_are_refused_before_they_are_read),
         cmocka_unit_test(test_problems_beyond_the_cap_are_counted),
         cmocka_unit_test(test_a_report_is_cut_at_the_cap_of_its_buffer),
         cmocka_unit_test(test_many_resources_are_taken_up_to_the_cap),

@@ -1,11 +1,13 @@
 /*
  * What loading does when memory is refused at the n-th allocation, for every n: it says so, and
  * leaves nothing behind (which the leak checker sees). The allocator is wrapped at link time, so
- * it is our own allocations that fail, not those inside the libraries.
+ * it is our own allocations that fail; libyaml's are stood for by its functions that report them.
  */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <yaml.h>
 
 #include "base/error.h"
 #include "check.h"
@@ -21,6 +23,11 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *at, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
+
+int __real_yaml_parser_initialize(yaml_parser_t *parser);
+int __real_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event);
+int __wrap_yaml_parser_initialize(yaml_parser_t *parser);
+int __wrap_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event);
 
 /* The allocation that fails, counted from the next one as 1; 0: none. */
 static int fail_at;
@@ -53,6 +60,20 @@ char *__wrap_strdup(const char *s)
 char *__wrap_strndup(const char *s, size_t n)
 {
     return refused() ? NULL : __real_strndup(s, n);
+}
+
+int __wrap_yaml_parser_initialize(yaml_parser_t *parser)
+{
+    return refused() ? 0 : __real_yaml_parser_initialize(parser);
+}
+
+int __wrap_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event)
+{
+    if (refused()) {
+        parser->error = YAML_MEMORY_ERROR;
+        return 0;
+    }
+    return __real_yaml_parser_parse(parser, event);
 }
 
 static const char good[] =
