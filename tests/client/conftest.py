@@ -8,6 +8,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from pretend import PretendCoordinator  # noqa: E402
+from real import Coordinator, Mock  # noqa: E402
+
+CONFIG = """
+resources:
+  gpt-4o: {provider: openai, rpm: 1000, tpm: 100k, concurrency: 100}
+  claude: {provider: anthropic, model: claude-sonnet, rpm: 1000, itpm: 100k, otpm: 100k}
+  one: {concurrency: 1}
+  fifty: {concurrency: 50}
+"""
 
 
 @pytest.fixture
@@ -41,3 +50,32 @@ def eventually_async():
             await asyncio.sleep(0.005)
 
     return check
+
+
+@pytest.fixture
+def coordinator(tmp_path):
+    """Starts coordinators; `coordinator(config)`."""
+    started = []
+
+    def start(config=CONFIG, port=0):
+        started.append(Coordinator(tmp_path, config, port))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            assert one.stop() == 0, "".join(one.log)
+
+
+@pytest.fixture
+def mock():
+    """Starts pretend providers; `mock("--rpm", "60")`."""
+    started = []
+
+    def start(*arguments):
+        started.append(Mock(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
