@@ -1,9 +1,9 @@
 /*
  * JSON: strict reading on json-c, writing into a buffer.
  *
- * Reading is for requests from outside: strict syntax, UTF-8 checked, a cap on depth, one value
- * and nothing behind it, duplicate keys refused, integers exact. Readers take what they expect
- * field by field and refuse unknown fields by name.
+ * Reading is for requests from outside: strict syntax, UTF-8 checked, caps on depth and number, one
+ * value and nothing behind it, duplicate keys refused, integers exact. Readers take what they
+ * expect field by field and refuse unknown fields by name.
  *
  * Writing needs no tree: json_* functions append to a struct buf and keep track of commas.
  *
@@ -19,7 +19,9 @@
 #include "base/buf.h"
 #include "base/text.h"
 
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX  32
+#define JSON_VALUES_MAX (1 << 18) /* names and values of a document, in all */
+#define JSON_NESTS_MAX  (1 << 14) /* objects and arrays; an empty one costs 0.7 KB */
 
 /* A value inside a document; opaque, borrowed, valid until json_free of the document. */
 typedef struct json_object json_value;

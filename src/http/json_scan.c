@@ -220,15 +220,34 @@ static bool scan_word(struct json_scan *s)
     return wrong(s, "unexpected character");
 }
 
-static bool scan_token(struct json_scan *s)
+/* Behind an opening bracket. */
+static bool scan_nest(struct json_scan *s)
+{
+    if (++s->depth > JSON_DEPTH_MAX) {
+        return wrong(s, "values are nested too deeply");
+    }
+    return ++s->nests <= JSON_NESTS_MAX || wrong(s, "there are too many objects and arrays");
+}
+
+/* At the beginning of a name or a value that is neither object nor array. */
+static bool scan_scalar(struct json_scan *s)
 {
     char c = s->text.at[s->at];
-    switch (c) {
-    case '"': s->at++; return scan_string(s);
-    case '[':
-    case '{':
+    if (++s->values > JSON_VALUES_MAX) {
+        return wrong(s, "there are too many values");
+    }
+    if (c == '"') {
         s->at++;
-        return ++s->depth <= JSON_DEPTH_MAX || wrong(s, "values are nested too deeply");
+        return scan_string(s);
+    }
+    return c == '-' || is_digit(c) ? scan_number(s) : scan_word(s);
+}
+
+static bool scan_token(struct json_scan *s)
+{
+    switch (s->text.at[s->at]) {
+    case '[':
+    case '{': s->at++; return scan_nest(s);
     case ']':
     case '}':
         if (s->depth == 0) {
@@ -246,7 +265,7 @@ static bool scan_token(struct json_scan *s)
     case '\t':
     case '\r':
     case '\n': s->at++; return true;
-    default: return c == '-' || is_digit(c) ? scan_number(s) : scan_word(s);
+    default: return scan_scalar(s);
     }
 }
 

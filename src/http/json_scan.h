@@ -18,6 +18,8 @@ struct json_scan {
     struct text text;
     size_t at; /* where the walk stands, or what it did not take */
     size_t depth;
+    size_t values;       /* and names: whatever json-c keeps memory for */
+    size_t nests;        /* objects and arrays */
     size_t members;      /* of all objects */
     size_t string_bytes; /* of all keys and strings, as decoded */
     const char *wrong;   /* NULL while nothing is */

@@ -38,7 +38,13 @@ static int parser_error(const parser_state *p)
 
 static const char *parser_reason(const parser_state *p)
 {
-    return llhttp_get_error_reason(p);
+    const char *reason = llhttp_get_error_reason(p);
+    return reason ? reason : "the request is malformed";
+}
+
+static int parser_status(const parser_state *p)
+{
+    return parser_error(p) == HPE_INVALID_METHOD ? 501 : 400;
 }
 #else
 static void parser_run(parser_state *p, const parser_settings *settings, struct text head,
@@ -62,6 +68,14 @@ static int parser_error(const parser_state *p)
 static const char *parser_reason(const parser_state *p)
 {
     return http_errno_description(HTTP_PARSER_ERRNO(p));
+}
+
+static int parser_status(const parser_state *p)
+{
+    if (parser_error(p) == HPE_HEADER_OVERFLOW) {
+        return 431; /* beyond the library's own cap of 80 KiB */
+    }
+    return parser_error(p) == HPE_INVALID_METHOD ? 501 : 400;
 }
 #endif
 
@@ -88,9 +102,5 @@ int parser_judge(struct text head, struct parser_opinion *opinion, const char **
         return 0;
     }
     *reason = parser_error(&p) == HPE_OK ? "the head is not complete" : parser_reason(&p);
-    switch (parser_error(&p)) {
-    case HPE_INVALID_METHOD: return 501;
-    case HPE_HEADER_OVERFLOW: return 431;
-    default: return 400;
-    }
+    return parser_status(&p);
 }

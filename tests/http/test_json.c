@@ -165,6 +165,41 @@ static void test_json_is_taken_or_refused_with_a_reason(void **state)
     }
 }
 
+/* An array of so many pieces. */
+static void check_many(const char *piece, size_t times, const char *reason)
+{
+    struct buf text;
+    struct buf why;
+    json_value *document = NULL;
+    buf_init(&text, 4u << 20);
+    buf_init(&why, 1024);
+    for (size_t i = 0; i < times; i++) {
+        buf_add_char(&text, i ? ',' : '[');
+        buf_add_str(&text, piece);
+    }
+    buf_add_char(&text, ']');
+    assert_false(text.failed);
+    assert_int_equal(json_parse(buf_text(&text), &document, &why),
+                     reason ? ERR_INVALID_REQUEST : 0);
+    if (reason) {
+        assert_non_null(strstr(why.at, reason));
+    } else {
+        assert_int_equal(json_array_len(document), times);
+        json_free(document);
+    }
+    buf_release(&text);
+    buf_release(&why);
+}
+
+static void test_a_document_has_caps_on_what_it_costs(void **state)
+{
+    (void)state;
+    check_many("{}", JSON_NESTS_MAX - 1, NULL);
+    check_many("{}", JSON_NESTS_MAX, "there are too many objects and arrays at byte");
+    check_many("1", JSON_VALUES_MAX, NULL);
+    check_many("1", JSON_VALUES_MAX + 1, "there are too many values at byte");
+}
+
 /* --- Values. --- */
 
 static json_value *parsed(const char *text)
@@ -451,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_is_taken_or_refused_with_a_reason),
+        cmocka_unit_test(test_a_document_has_caps_on_what_it_costs),
         cmocka_unit_test(test_numbers_are_read_exactly),
         cmocka_unit_test(test_doubles_are_finite),
         cmocka_unit_test(test_texts_are_decoded),
