@@ -37,7 +37,7 @@ struct call {
     struct answer answer;
     struct trouble trouble;
     struct quota_state states[QUOTA_SLOTS]; /* at admission */
-    int64_t admitted_us;
+    int64_t judged_us;                      /* at the end of ARRIVING */
     int64_t first_us;
     int64_t per_token_us;
     int64_t produced;
@@ -97,7 +97,8 @@ static void put_headers(struct call *c, const struct fault *fault)
     snprintf(request_id, sizeof(request_id), "req_%s", c->answer.id);
     headers_init(&h, c->req, &c->m->options.script, &c->trouble);
     headers_put_common(&h, c->dialect, request_id);
-    headers_put_quota(&h, c->dialect, c->states, c->admitted_us);
+    headers_put_quota(&h, c->dialect, c->states, c->judged_us);
+    headers_put_judged(&h, c->judged_us);
     if (fault) {
         headers_put_retry(&h, c->dialect, fault);
     }
@@ -288,7 +289,7 @@ static void note_states(struct call *c, int64_t now)
 static void refuse_by_script(struct call *c, int64_t now)
 {
     struct fault fault;
-    c->model->stats.refused_scripted++;
+    mock_stats_refuse(&c->model->stats, now - c->m->started_us, NULL);
     quota_count_refused(&c->model->quota, now);
     note_states(c, now);
     fault_of_rule(c->dialect, c->trouble.status, &fault);
@@ -309,7 +310,7 @@ static void call_admitted(struct call *c, int64_t now)
 {
     const struct mock_options *o = &c->m->options;
     c->state = CALL_WAITING;
-    c->admitted_us = now;
+    c->judged_us = now;
     mock_stats_admit(&c->model->stats, now - c->m->started_us,
                      add_sat(c->ask.estimate, c->ask.max_output));
     quota_correct_input(&c->model->quota, now, c->ask.estimate,
@@ -329,7 +330,7 @@ static void on_arrival(uv_timer_t *timer)
     struct call *c = CONTAINER_OF(timer, struct call, timer);
     struct quota_verdict verdict;
     int64_t now = now_us(c);
-    c->admitted_us = now;
+    c->judged_us = now;
     c->model->stats.arrived++;
     if (c->trouble.status && c->trouble.status->amount == 429) {
         refuse_by_script(c, now);
@@ -342,7 +343,7 @@ static void on_arrival(uv_timer_t *timer)
         return;
     }
     struct fault fault;
-    mock_stats_refuse(&c->model->stats, &verdict);
+    mock_stats_refuse(&c->model->stats, now - c->m->started_us, &verdict);
     note_states(c, now);
     fault_of_verdict(c->dialect, &verdict, c->model->name, &fault);
     answer_fault(c, &fault);

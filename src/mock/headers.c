@@ -160,6 +160,14 @@ void headers_put_quota(struct headers *h, enum dialect dialect,
     put_anthropic(h, &states[QUOTA_OUTPUT_TOKENS], "output-tokens", at_us);
 }
 
+void headers_put_judged(struct headers *h, int64_t at_us)
+{
+    char value[VALUE_LEN_MAX];
+    snprintf(value, sizeof(value), "%lld.%03lld", (long long)(at_us / US_PER_MS),
+             (long long)(at_us % US_PER_MS));
+    headers_put(h, "x-mock-judged-ms", value);
+}
+
 void headers_put_retry(struct headers *h, enum dialect dialect, const struct fault *fault)
 {
     if (fault->retry_after_us <= 0) {

@@ -38,6 +38,9 @@ void headers_put_common(struct headers *h, enum dialect dialect, const char *req
 void headers_put_quota(struct headers *h, enum dialect dialect,
                        const struct quota_state states[QUOTA_SLOTS], int64_t at_us);
 
+/* The moment of the judgement, which real providers do not tell: for measurements. */
+void headers_put_judged(struct headers *h, int64_t at_us);
+
 /* When to come back, where that is known. */
 void headers_put_retry(struct headers *h, enum dialect dialect, const struct fault *fault);
 

@@ -28,32 +28,46 @@ static void series_fold(struct mock_stats *s)
     for (int64_t i = 0; i < SERIES_LEN_MAX; i++) {
         int64_t requests = s->series_requests[i];
         int64_t tokens = s->series_tokens[i];
+        int64_t refused = s->series_refused[i];
         s->series_requests[i] = 0;
         s->series_tokens[i] = 0;
+        s->series_refused[i] = 0;
         s->series_requests[i / 2] += requests;
         s->series_tokens[i / 2] += tokens;
+        s->series_refused[i / 2] += refused;
     }
     s->series_len = (s->series_len + 1) / 2;
     s->step_us *= 2;
 }
 
-void mock_stats_admit(struct mock_stats *s, int64_t elapsed_us, int64_t tokens)
+/* The step of the series that holds a moment. */
+static int64_t series_step(struct mock_stats *s, int64_t elapsed_us)
 {
     assert(elapsed_us >= 0);
-    s->admitted++;
-    s->tokens_admitted = add_sat(s->tokens_admitted, tokens);
     while (elapsed_us / s->step_us >= SERIES_LEN_MAX) {
         series_fold(s);
     }
     int64_t step = elapsed_us / s->step_us;
-    s->series_requests[step]++;
-    s->series_tokens[step] += tokens;
     s->series_len = max_i64(s->series_len, step + 1);
+    return step;
 }
 
-void mock_stats_refuse(struct mock_stats *s, const struct quota_verdict *verdict)
+void mock_stats_admit(struct mock_stats *s, int64_t elapsed_us, int64_t tokens)
 {
-    if (verdict->too_large) {
+    int64_t step = series_step(s, elapsed_us);
+    s->admitted++;
+    s->tokens_admitted = add_sat(s->tokens_admitted, tokens);
+    s->series_requests[step]++;
+    s->series_tokens[step] += tokens;
+}
+
+void mock_stats_refuse(struct mock_stats *s, int64_t elapsed_us,
+                       const struct quota_verdict *verdict)
+{
+    s->series_refused[series_step(s, elapsed_us)]++;
+    if (!verdict) {
+        s->refused_scripted++;
+    } else if (verdict->too_large) {
         s->refused_too_large++;
     } else {
         s->refused_of[verdict->unit]++;
@@ -125,5 +139,6 @@ void mock_stats_write_series(const struct mock_stats *s, struct json_writer *w)
     json_double(w, (double)s->step_us / 1000.0);
     write_numbers(w, "requests", s->series_requests, s->series_len);
     write_numbers(w, "tokens", s->series_tokens, s->series_len);
+    write_numbers(w, "refused", s->series_refused, s->series_len);
     json_object_end(w);
 }

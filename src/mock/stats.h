@@ -1,8 +1,9 @@
 /*
  * What the pretend provider has admitted and refused of one model, and when.
  *
- * The series counts admitted requests and tokens per step of time since the start. When it is full,
- * neighbouring steps are joined and the step doubles, so that it covers any time in bounded memory.
+ * The series counts admitted requests and tokens, and refusals, per step of time since the start.
+ * When it is full, neighbouring steps are joined and the step doubles, so that it covers any time
+ * in bounded memory.
  *
  * May depend on src/base and src/http (JSON writing).
  */
@@ -33,6 +34,7 @@ struct mock_stats {
     int64_t step_us;
     int64_t series_requests[SERIES_LEN_MAX];
     int64_t series_tokens[SERIES_LEN_MAX];
+    int64_t series_refused[SERIES_LEN_MAX];
     int64_t series_len;
 };
 
@@ -41,7 +43,9 @@ void mock_stats_init(struct mock_stats *s, int64_t minute_us);
 /* A call was admitted `elapsed_us` after the start. */
 void mock_stats_admit(struct mock_stats *s, int64_t elapsed_us, int64_t tokens);
 
-void mock_stats_refuse(struct mock_stats *s, const struct quota_verdict *verdict);
+/* A call was refused; a NULL verdict stands for a script's refusal. */
+void mock_stats_refuse(struct mock_stats *s, int64_t elapsed_us,
+                       const struct quota_verdict *verdict);
 
 int64_t mock_stats_refused(const struct mock_stats *s);
 

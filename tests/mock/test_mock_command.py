@@ -73,10 +73,17 @@ def test_statistics_count_and_are_reset(provider):
     assert model["used"]["tokens"] == 20
     assert sum(model["series"]["tokens"]) == 20
     assert sum(model["series"]["requests"]) == 2
+    assert sum(model["series"]["refused"]) == 2
 
     assert one.request("/mock/reset", {})[0] == 200
     assert one.stats()["arrived"] == 0
     assert one.chat()[0] == 200
+
+
+def test_every_judged_call_tells_when(provider):
+    one = provider("--rpm", "1")
+    moments = [float(one.chat()[1]["x-mock-judged-ms"]) for _ in range(3)]
+    assert moments == sorted(moments)
 
 
 def test_the_admission_delay_comes_before_the_judgement(provider):
