@@ -36,7 +36,6 @@ struct journal {
     uint64_t gathered; /* records appended since the last batch */
     uint64_t batch;    /* the newest that was handed over */
     uint64_t records;
-    int read_code; /* why a counter could not be looked up; 0: nothing is wrong */
 
     /* The worker. */
     struct backlog_cursor cursor;
@@ -385,29 +384,12 @@ uint64_t journal_durable(const struct journal *j)
     return atomic_load(&j->durable);
 }
 
-/* Whether counters can be read again. A damaged one stays so, and must not be taken for a new one.
- */
-static bool reads_well(struct journal *j)
-{
-    struct record none = {.kind = RECORD_COUNTER};
-    bool found;
-    if (j->read_code == ERR_STORE_FAILED && store_counter(j->store, &none, &found) == 0) {
-        j->read_code = 0;
-    }
-    return j->read_code == 0;
-}
-
 int journal_trouble(struct journal *j, struct buf *why)
 {
     if (atomic_load(&j->failing)) {
         pthread_mutex_lock(&j->mutex);
         buf_add_str(why, j->words);
         pthread_mutex_unlock(&j->mutex);
-        return ERR_STORE_FAILED;
-    }
-    if (!reads_well(j)) {
-        buf_add_str(why, "a counter cannot be read from the store: ");
-        buf_add_str(why, error_sentence((enum error_code)j->read_code));
         return ERR_STORE_FAILED;
     }
     return ERR_NONE;
@@ -427,24 +409,23 @@ void journal_prune(struct journal *j, int64_t horizon_us)
     pthread_mutex_unlock(&j->mutex);
 }
 
-bool journal_counter(struct journal *j, struct record *record)
+int journal_counter(struct journal *j, struct record *record, bool *found)
 {
     if (!j->store) {
-        return false;
+        *found = false;
+        return 0;
     }
     const struct record *newest = backlog_counter(&j->backlog, record);
-    if (newest) {
-        record->kind = RECORD_COUNTER;
-        record->at_us = newest->at_us;
-        record->period_us = newest->period_us;
-        record->used = newest->used;
-        record->level = newest->level;
-        return true;
+    if (!newest) {
+        return store_counter(j->store, record, found);
     }
-    bool found;
-    int rc = store_counter(j->store, record, &found);
-    j->read_code = rc ? rc : j->read_code;
-    return found;
+    record->kind = RECORD_COUNTER;
+    record->at_us = newest->at_us;
+    record->period_us = newest->period_us;
+    record->used = newest->used;
+    record->level = newest->level;
+    *found = true;
+    return 0;
 }
 
 void journal_stats(struct journal *j, struct journal_stats *stats)

@@ -78,9 +78,10 @@ int journal_trouble(struct journal *journal, struct buf *why);
 void journal_prune(struct journal *journal, int64_t horizon_us);
 
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
- * durable batch or one still under way: fills the rest in. False where there is none. Texts of the
- * result are those of the key. */
-bool journal_counter(struct journal *journal, struct record *record);
+ * durable batch or one still under way: fills the rest in, where `found`. Texts of the result are
+ * those of the key. 0, or ERR_STORE_FAILED or ERR_STORE_DAMAGED: then nobody knows how much was
+ * used. */
+int journal_counter(struct journal *journal, struct record *record, bool *found);
 
 struct journal_stats {
     uint64_t batches;

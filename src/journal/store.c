@@ -327,13 +327,12 @@ int store_counter(struct store *s, struct record *record, bool *found)
         rc = sqlite3_step(s->read_counter);
     }
     int code = 0;
-    *found = false;
     if (rc == SQLITE_ROW) {
-        *found = row_read_counter_value(s->read_counter, record) == NULL;
-        code = *found ? 0 : ERR_STORE_DAMAGED;
+        code = row_read_counter_value(s->read_counter, record) ? ERR_STORE_DAMAGED : 0;
     } else if (rc != SQLITE_DONE) {
         code = ERR_STORE_FAILED;
     }
+    *found = rc == SQLITE_ROW;
     sqlite3_reset(s->read_counter);
     return code;
 }

@@ -313,16 +313,21 @@ static void settle_caller(struct driver *d, caller_id id)
     }
 }
 
+static void refuse_unjudged(struct driver *d, caller_id id, int err)
+{
+    struct caller *caller = callers_find(&d->callers, id);
+    log_error("an event could not be judged: %s", error_sentence((enum error_code)err));
+    if (caller && caller->state == CALLER_ASKED) {
+        driver_refuse(d, caller, TEXT_NONE, (enum error_code)err, NULL);
+    }
+}
+
 void driver_step(struct driver *d, struct event *event)
 {
     event->now_us = driver_now(d);
     int err = core_step(d->o.core, event, &d->effects);
     if (err) {
-        struct caller *caller = callers_find(&d->callers, event->caller);
-        log_error("an event could not be judged: %s", error_sentence((enum error_code)err));
-        if (caller && caller->state == CALLER_ASKED) {
-            driver_refuse(d, caller, TEXT_NONE, (enum error_code)err, NULL);
-        }
+        refuse_unjudged(d, event->caller, err);
     }
     take_effects(d);
     settle_caller(d, event->caller);
@@ -330,9 +335,13 @@ void driver_step(struct driver *d, struct event *event)
 
 void driver_acquire(struct driver *d, struct event *event)
 {
-    /* Without memory the counters stay forgotten, and the step fails for the same want. */
+    /* A budget that cannot be read must not be taken for one of which nothing is used. */
     size_t found;
-    (void)restore_missing(d->o.journal, d->o.core, &event->acquire, &found);
+    int err = restore_missing(d->o.journal, d->o.core, &event->acquire, &found);
+    if (err) {
+        refuse_unjudged(d, event->caller, err);
+        return;
+    }
     driver_step(d, event);
 }
 

@@ -31,11 +31,16 @@ int restore_missing(struct journal *journal, struct core *core, const struct acq
     struct record keys[RESOURCE_LIMITS_MAX];
     size_t n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
     for (size_t i = 0; i < n; i++) {
+        bool stored;
         bool skipped;
-        if (!journal_counter(journal, &keys[i])) {
+        int err = journal_counter(journal, &keys[i], &stored);
+        if (err) {
+            return err;
+        }
+        if (!stored) {
             keys[i].used = 0;
         }
-        int err = core_restore(core, &keys[i], &skipped);
+        err = core_restore(core, &keys[i], &skipped);
         if (err) {
             return err;
         }

@@ -258,7 +258,8 @@ static void check_store(const char *path)
     assert(rc == 0 || why.len > 0);
     if (rc == 0 && journal_start(journal, ignore_progress, NULL) == 0) {
         struct record record = {.kind = RECORD_COUNTER, .limit = TEXT("daily")};
-        journal_counter(journal, &record);
+        bool found;
+        (void)!journal_counter(journal, &record, &found);
         assert(journal_append(journal, &record) == 0);
         journal_commit(journal);
         journal_prune(journal, INT64_MAX);

@@ -22,7 +22,9 @@ static int64_t stored(struct fixture *f, const char *limit, const char *scope_ke
 {
     struct record record = {
         .resource = TEXT("gpt-4o"), .limit = text_of(limit), .scope_key = text_of(scope_key)};
-    if (!journal_counter(f->journal, &record)) {
+    bool found;
+    assert_int_equal(journal_counter(f->journal, &record, &found), 0);
+    if (!found) {
         return -1;
     }
     assert_int_equal(record.kind, RECORD_COUNTER);
