@@ -245,7 +245,7 @@ static enum error_code refusal(const struct core *core, const struct acquire *a,
     if (core->draining) {
         return ERR_SHUTTING_DOWN;
     }
-    if (!line) {
+    if (!line || line->retired) {
         return ERR_UNKNOWN_RESOURCE;
     }
     if (a->parent && (!parent || parent->state != LEASE_OPEN)) {

@@ -116,11 +116,8 @@ void counter_unref(struct core *core, struct counter *c)
     }
 }
 
-static inline void counter_advance(struct core *core, struct counter *c)
+void counter_advance_now(struct core *core, struct counter *c)
 {
-    if (c->seen_us == core->now_us) {
-        return;
-    }
     c->seen_us = core->now_us;
     window_advance(&c->window, &c->rule->terms, core->now_us, core->skew_us);
     if (c->rule->limit->slice_us > 0) {
@@ -128,24 +125,10 @@ static inline void counter_advance(struct core *core, struct counter *c)
     }
 }
 
-int64_t counter_free_units(struct core *core, struct counter *c)
+bool slice_fits(const struct counter *c, int64_t amount)
 {
-    counter_advance(core, c);
-    return sub_sat(window_free(&c->window, &c->rule->terms), c->held);
-}
-
-/* A slice lets pass what it has room for; what is larger than a slice passes an empty one. */
-static bool slice_fits(const struct counter *c, int64_t amount)
-{
-    return c->rule->limit->slice_us == 0 || window_free(&c->slice, &c->rule->slice) >= amount ||
+    return window_free(&c->slice, &c->rule->slice) >= amount ||
            window_idle(&c->slice, &c->rule->slice);
-}
-
-bool counter_fits(struct core *core, struct counter *c, int64_t amount, int64_t claimed)
-{
-    assert(amount > 0 && claimed >= 0);
-    return sub_sat(counter_free_units(core, c), claimed) >= amount &&
-           slice_fits(c, add_sat(amount, claimed));
 }
 
 int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
@@ -153,7 +136,7 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
     counter_advance(core, c);
     int64_t need = add_sat(amount, c->held);
     int64_t at_us = window_fits_us(&c->window, &c->rule->terms, core->now_us, need);
-    if (!slice_fits(c, amount)) {
+    if (c->rule->limit->slice_us > 0 && !slice_fits(c, amount)) {
         int64_t pace = min_i64(amount, c->rule->slice.amount);
         at_us = max_i64(at_us, window_fits_us(&c->slice, &c->rule->slice, core->now_us, pace));
     }

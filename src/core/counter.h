@@ -27,11 +27,33 @@ struct text counter_key(const struct counter *c);
 void counter_ref(struct counter *c);
 void counter_unref(struct core *core, struct counter *c);
 
+/* Brings the windows up to now, once a step. */
+void counter_advance_now(struct core *core, struct counter *c);
+
+static inline void counter_advance(struct core *core, struct counter *c)
+{
+    if (c->seen_us != core->now_us) {
+        counter_advance_now(core, c);
+    }
+}
+
 /* What could be taken now. Slices are not looked at. */
-int64_t counter_free_units(struct core *core, struct counter *c);
+static inline int64_t counter_free_units(struct core *core, struct counter *c)
+{
+    counter_advance(core, c);
+    return sub_sat(window_free(&c->window, &c->rule->terms), c->held);
+}
+
+/* A slice lets pass what it has room for; what is larger than a slice passes an empty one. */
+bool slice_fits(const struct counter *c, int64_t amount);
 
 /* Whether an amount > 0 fits now, with `claimed` set aside for others. */
-bool counter_fits(struct core *core, struct counter *c, int64_t amount, int64_t claimed);
+static inline bool counter_fits(struct core *core, struct counter *c, int64_t amount,
+                                int64_t claimed)
+{
+    return sub_sat(counter_free_units(core, c), claimed) >= amount &&
+           (c->rule->limit->slice_us == 0 || slice_fits(c, add_sat(amount, claimed)));
+}
 
 /* When an amount may fit if nothing is given back; see window_fits_us. */
 int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount);

@@ -63,8 +63,11 @@ struct request *request_new(struct core *core, const struct acquire *a)
 {
     size_t bytes = a->tenant.len + a->session.len + a->labels.len + a->id.len;
     struct request *r = malloc(sizeof(struct request) + bytes);
-    if (!r || timer_admit(core) != 0 || map_reserve(&core->requests_by_caller) != 0 ||
-        map_reserve(&core->requests_by_ticket) != 0 || map_reserve(&core->request_ids) != 0) {
+    /* Callers leave and come back, and tickets are given later: then there must be room for all. */
+    size_t all = core->waiting + 1;
+    if (!r || timer_admit(core) != 0 || map_reserve_for(&core->requests_by_caller, all) != 0 ||
+        map_reserve_for(&core->requests_by_ticket, all) != 0 ||
+        map_reserve(&core->request_ids) != 0) {
         free(r);
         return NULL;
     }
@@ -167,10 +170,13 @@ static void refuse_explained(struct core *core, struct request *r, enum error_co
 {
     struct asker a = asker_of(r);
     int64_t position = line_position(a.line, r);
-    struct effect *e = effect_refuse(core, r->caller, a.line, code);
-    explain(core, &a, &e->refuse.held_by);
+    struct held_by held_by;
+    struct counter *c = explain(core, &a, &held_by);
+    struct effect *e =
+        c ? effect_refuse_limit(core, r->caller, a.line, code, c, r->load.of[c->rule->limit->unit])
+          : effect_refuse(core, r->caller, a.line, code);
+    e->refuse.held_by = held_by;
     e->refuse.id = r->id;
-    e->refuse.limit = e->refuse.held_by.limits_n ? e->refuse.held_by.limits[0] : NULL;
     e->refuse.position = position;
     e->refuse.retry_after_us = estimate_us(core, &a, position);
     e->refuse.waited_us = core->now_us - r->enqueued_us;

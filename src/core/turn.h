@@ -40,8 +40,11 @@ bool line_is_open(const struct core *core, const struct line *line);
 /* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
 void run_lines(struct core *core);
 
-/* What line a turn would have to wait for, and how long: P9. */
-void explain(struct core *core, const struct asker *asker, struct held_by *held_by);
+/* Which limits hold the asker, or else the head that it stands behind: P9. The counter of the first
+ * of them, as the asker's own resource counts it, or NULL. */
+struct counter *explain(struct core *core, const struct asker *asker, struct held_by *held_by);
+
+/* How long the asker will wait, as far as one can say. */
 int64_t estimate_us(struct core *core, const struct asker *asker, int64_t position);
 struct asker asker_of(const struct request *r);
 

@@ -180,7 +180,7 @@ static int64_t rolling_free_at(const struct rolling *r, const struct terms *t, i
 
 /* --- Bucket. --- */
 
-static int64_t bucket_units(const struct window *w, const struct terms *t)
+int64_t bucket_units(const struct window *w, const struct terms *t)
 {
     int128 level = w->bucket.level;
     int128 units = level / t->per_us - (level % t->per_us < 0);
@@ -300,23 +300,6 @@ void window_advance(struct window *w, const struct terms *t, int64_t now_us, int
         w->count.skew_us = skew_us;
         calendar_advance(w, t, add_sat(now_us, skew_us));
     }
-}
-
-int64_t window_used(const struct window *w, const struct terms *t)
-{
-    switch (t->kind) {
-    case WINDOW_ROLLING: return w->rolling.sum;
-    case WINDOW_BUCKET: return sub_sat(t->burst, bucket_units(w, t));
-    case WINDOW_CALENDAR:
-    case WINDOW_LIFETIME: return w->count.used;
-    case WINDOW_NONE: break;
-    }
-    return 0;
-}
-
-int64_t window_free(const struct window *w, const struct terms *t)
-{
-    return sub_sat(t->burst, window_used(w, t));
 }
 
 window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount)

@@ -84,12 +84,27 @@ int window_reserve(struct window *w, const struct terms *t, size_t charges);
  * want a window that was advanced to their now. */
 void window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us);
 
-/* What is used and still inside. Negative for a bucket is impossible; more than the amount is not.
- */
-int64_t window_used(const struct window *w, const struct terms *t);
+/* A bucket's level in whole units, rounded down. */
+int64_t bucket_units(const struct window *w, const struct terms *t);
+
+/* What is used and still inside: never negative, and more than the amount after an overrun. */
+static inline int64_t window_used(const struct window *w, const struct terms *t)
+{
+    switch (t->kind) {
+    case WINDOW_ROLLING: return w->rolling.sum;
+    case WINDOW_BUCKET: return sub_sat(t->burst, bucket_units(w, t));
+    case WINDOW_CALENDAR:
+    case WINDOW_LIFETIME: return w->count.used;
+    case WINDOW_NONE: break;
+    }
+    return 0;
+}
 
 /* What could be charged now: negative after an overrun. */
-int64_t window_free(const struct window *w, const struct terms *t);
+static inline int64_t window_free(const struct window *w, const struct terms *t)
+{
+    return sub_sat(t->burst, window_used(w, t));
+}
 
 /* Charges an amount >= 0, room having been reserved. A time before the newest entry's counts as
  * that entry's: late is safe, early is not. */
