@@ -1,6 +1,7 @@
 #include "config/file.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct server_draft {
 
 static const struct key_row server_rows[] = {
     {"connections", read_amount, AT(connections), NULL, 1, 1000000, "a whole number from 1 to 1M",
-     "20k", "Connections open at once."},
+     "16k", "Connections open at once."},
     {"body_max", read_amount, AT(body_max), NULL, 1024, 64000000,
      "a number of bytes from 1024 to 64M", "1M", "The largest body of a request, in bytes."},
     {"header_max", read_amount, AT(header_max), NULL, 1024, 1000000,
@@ -201,23 +202,35 @@ static void read_store(struct problems *p, const struct word *w, struct config *
     }
 }
 
-static int64_t or_default(const struct setting *s, int64_t fallback)
+/* What is not given is what the table says of it, so that the two cannot differ. */
+static void fill_defaults(struct server_draft *d)
 {
-    return s->line > 0 ? s->value : fallback;
+    for (size_t i = 0; i < server_section.rows_n; i++) {
+        const struct key_row *row = &server_section.rows[i];
+        struct setting *s = (struct setting *)(void *)((char *)d + row->offset);
+        struct text fallback = text_of(row->fallback);
+        if (s->line > 0) {
+            continue;
+        }
+        bool good = row->read == read_duration ? config_read_duration(fallback, &s->value)
+                                               : config_read_amount(fallback, row->max, &s->value);
+        assert(good);
+    }
 }
 
-static void apply_server(const struct server_draft *d, struct config *config)
+static void apply_server(struct server_draft *d, struct config *config)
 {
-    config->connections_max = or_default(&d->connections, 20000);
-    config->body_bytes_max = or_default(&d->body_max, 1000000);
-    config->header_bytes_max = or_default(&d->header_max, 16000);
-    config->header_timeout_us = or_default(&d->header_timeout, 10 * US_PER_S);
-    config->body_timeout_us = or_default(&d->body_timeout, 30 * US_PER_S);
-    config->idle_timeout_us = or_default(&d->idle_timeout, 75 * US_PER_S);
-    config->tickets_per_client_max = or_default(&d->tickets_per_client, 200000);
-    config->drain_us = or_default(&d->drain_timeout, 10 * US_PER_S);
-    config->policy.leases_max = or_default(&d->leases, 1000000);
-    config->policy.counters_max = or_default(&d->counters, 1000000);
+    fill_defaults(d);
+    config->connections_max = d->connections.value;
+    config->body_bytes_max = d->body_max.value;
+    config->header_bytes_max = d->header_max.value;
+    config->header_timeout_us = d->header_timeout.value;
+    config->body_timeout_us = d->body_timeout.value;
+    config->idle_timeout_us = d->idle_timeout.value;
+    config->tickets_per_client_max = d->tickets_per_client.value;
+    config->drain_us = d->drain_timeout.value;
+    config->policy.leases_max = d->leases.value;
+    config->policy.counters_max = d->counters.value;
 }
 
 static void read_resources(struct problems *p, const struct node *map, struct config *config)

@@ -34,7 +34,7 @@ static void test_defaults(void **state)
     assert_string_equal(c->path, "file");
     assert_int_equal(c->durability, DURABILITY_FULL);
     assert_int_equal(c->keys_n, 0);
-    assert_int_equal(c->connections_max, 20000);
+    assert_int_equal(c->connections_max, 16000);
     assert_int_equal(c->body_bytes_max, 1000000);
     assert_int_equal(c->header_bytes_max, 16000);
     assert_int_equal(c->header_timeout_us, 10 * US_PER_S);
