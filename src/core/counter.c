@@ -182,8 +182,13 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
         c->owed++;
         return 0;
     }
-    if (core->restoring && counter_is_recorded(c)) {
-        return window_mark_at(&c->rule->terms, at_us);
+    window_mark period = window_mark_at(&c->rule->terms, at_us);
+    bool over = c->rule->terms.kind == WINDOW_CALENDAR && period < c->window.count.period.start_us;
+    if (over || (core->restoring && counter_is_recorded(c))) {
+        return period;
+    }
+    if (at_us < core->now_us) {
+        c->seen_us = INT64_MIN; /* what was charged then may have left by now */
     }
     counter_changed(core, c);
     return window_charge(&c->window, &c->rule->terms, at_us, amount);
