@@ -106,6 +106,14 @@ static void wake(void *ctx)
     }
 }
 
+/* Whether everyone has been answered and has been seen off. */
+static bool drained(const struct server *s)
+{
+    struct http_stats stats;
+    http_server_stats(s->http, &stats);
+    return driver_idle(&s->driver) && stats.connections == 0;
+}
+
 static void on_before_poll(uv_prepare_t *handle)
 {
     struct server *s = handle->data;
@@ -116,7 +124,7 @@ static void on_before_poll(uv_prepare_t *handle)
     } else {
         uv_idle_stop(&s->awake);
     }
-    if (s->state == SERVER_DRAINING && driver_idle(&s->driver)) {
+    if (s->state == SERVER_DRAINING && drained(s)) {
         leave(s);
     }
 }
@@ -546,6 +554,7 @@ int server_run(const struct server_options *options)
     events_init(&s->events);
     buf_init(&why, WHY_BYTES_MAX);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a full quota is an error of the write, which the journal reports */
     int err = start(s, &why);
     if (!err) {
         run(s);

@@ -1,0 +1,109 @@
+"""Keys: who may do what, and what a web page may not."""
+
+import hashlib
+
+import pytest
+
+KEYS = """
+keys:
+  - {name: all, hash: "%s"}
+  - {name: reader, hash: "%s", rights: [read]}
+  - {name: asker, hash: "%s", rights: [acquire]}
+  - {name: ours, hash: "%s", tenant: ours}
+  - {name: theirs, hash: "%s", tenant: theirs}
+resources:
+  chat: {limits: [{unit: slots, amount: 10, name: concurrency}]}
+"""
+
+
+@pytest.fixture
+def keyed(daemon):
+    names = ["all", "reader", "asker", "ours", "theirs"]
+    hashes = tuple("sha256:" + hashlib.sha256(name.encode()).hexdigest() for name in names)
+    return daemon(KEYS % hashes, key="all")
+
+
+def test_without_a_key_only_health_and_the_front_door_answer(keyed):
+    for path in ("/healthz", "/readyz", "/"):
+        assert keyed.get(path, key="").status == 200
+    for path in ("/v1/resources", "/v1/leases", "/v1/events", "/metrics"):
+        answer = keyed.get(path, key="")
+        assert answer.status == 401 and answer.code == "unauthorized"
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Basic all", "Bearer", "all", "Bearer all2"])
+def test_a_wrong_key_opens_nothing(keyed, header):
+    answer = keyed.post("/v1/acquire", {"resource": "chat"}, key="", headers={"Authorization": header})
+    assert answer.status == 401 and answer.code == "unauthorized"
+
+
+def test_the_scheme_is_read_whatever_its_case(keyed):
+    headers = {"Authorization": "bearer all"}
+    assert keyed.post("/v1/acquire", {"resource": "chat"}, key="", headers=headers).status == 200
+
+
+def test_a_key_may_do_what_its_rights_say(keyed):
+    assert keyed.resource(key="reader")["resource"] == "chat"
+    for path in ("acquire", "release", "renew", "cancel"):
+        answer = keyed.post(f"/v1/{path}", {}, key="reader")
+        assert answer.status == 403 and answer.code == "forbidden"
+    assert keyed.acquire(key="asker").status == 200
+    assert keyed.get("/v1/leases", key="asker").code == "forbidden"
+
+
+def test_a_bound_key_asks_for_its_tenant_and_no_other(keyed):
+    lease = keyed.lease(key="ours")
+    (seen,) = keyed.get("/v1/leases").json["leases"]
+    assert seen["lease"] == lease and seen["tenant"] == "ours"
+    assert keyed.acquire(key="ours", tenant="ours").status == 200
+    answer = keyed.acquire(key="ours", tenant="theirs")
+    assert answer.status == 403 and answer.code == "forbidden"
+    body = [{"resource": "chat", "tenant": "theirs", "id": "x"}]
+    (line,) = keyed.post("/v1/acquire", body, key="ours").lines
+    assert line["status"] == 403 and line["id"] == "x"
+
+
+def test_the_leases_of_others_are_unknown_to_a_bound_key(keyed):
+    lease = keyed.lease(key="ours", id="one")
+    assert keyed.release(lease, key="theirs").code == "unknown_lease"
+    assert keyed.post("/v1/renew", {"lease": lease}, key="theirs").code == "unknown_lease"
+    assert keyed.post("/v1/cancel", {"id": "one"}, key="theirs").code == "unknown_ticket"
+    assert keyed.get("/v1/leases", key="theirs").json["leases"] == []
+    assert keyed.release(lease, key="ours").status == 200
+
+
+def test_a_key_taken_away_opens_nothing_after_a_reload(keyed):
+    import signal
+
+    text = keyed.config.read_text()
+    keyed.config.write_text("\n".join(line for line in text.splitlines() if "name: asker" not in line))
+    keyed.signal(signal.SIGHUP)
+    keyed.wait_log(r"reloaded ")
+    assert keyed.acquire(key="asker").code == "unauthorized"
+    assert keyed.acquire().status == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.evil.example"])
+def test_without_keys_a_foreign_web_page_is_refused(daemon, origin):
+    answer = daemon().post("/v1/acquire", {"resource": "chat"}, headers={"Origin": origin})
+    assert answer.status == 403 and answer.code == "forbidden"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "10.0.0.1"])
+def test_without_keys_a_host_that_is_not_loopback_is_refused(daemon, host):
+    answer = daemon().get("/v1/resources", headers={"Host": host})
+    assert answer.status == 403 and answer.code == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://localhost:3000"}, {"Host": "localhost"}, {"Host": "[::1]:9"}, {"Host": "127.8.9.1"}],
+)
+def test_without_keys_this_machine_is_welcome(daemon, headers):
+    assert daemon().get("/v1/resources", headers=headers).status == 200
+
+
+def test_with_keys_a_browser_may_ask_from_anywhere_if_it_has_one(keyed):
+    headers = {"Origin": "https://app.example", "Host": "sluice.example"}
+    assert keyed.get("/v1/resources", headers=headers).status == 200
