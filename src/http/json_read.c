@@ -35,31 +35,45 @@ static enum json_type type_of(const json_value *v)
 
 /* --- Parsing. --- */
 
+/* What json_scan counted in the text, counted in the document. */
 struct tally {
     size_t members;
+    size_t values;
+    size_t nests;
     size_t string_bytes;
 };
 
-/* Counts in the document what json_scan counted in the text. */
+static void tally_value(struct tally *t, const json_value *v);
+
+static void tally_object(struct tally *t, const json_value *object)
+{
+    json_object_object_foreach((json_value *)object, key, member)
+    {
+        t->members++;
+        t->values++;
+        t->string_bytes += strlen(key);
+        tally_value(t, member);
+    }
+}
+
 static void tally_value(struct tally *t, const json_value *v)
 {
     switch (type_of(v)) {
-    case json_type_string: t->string_bytes += (size_t)json_object_get_string_len(v); break;
+    case json_type_object:
+        t->nests++;
+        tally_object(t, v);
+        break;
     case json_type_array:
+        t->nests++;
         for (size_t i = 0; i < json_object_array_length(v); i++) {
             tally_value(t, json_object_array_get_idx(v, i));
         }
         break;
-    case json_type_object: {
-        json_object_object_foreach((json_value *)v, key, member)
-        {
-            t->members++;
-            t->string_bytes += strlen(key);
-            tally_value(t, member);
-        }
+    case json_type_string:
+        t->values++;
+        t->string_bytes += (size_t)json_object_get_string_len(v);
         break;
-    }
-    default: break;
+    default: t->values++;
     }
 }
 
@@ -69,17 +83,19 @@ static int refuse(struct buf *why, const char *words, size_t at)
     return ERR_INVALID_REQUEST;
 }
 
-/* Compares the document with the text. A member is missing where its name stood there twice, and
- * where bytes are missing json-c ran out of memory on the way. */
+/* Compares the document with the text. A member is missing where its name stood there twice; where
+ * anything else is missing, json-c ran out of memory on the way and went on regardless. */
 static int check_tally(const json_value *document, const struct json_scan *scan, struct buf *why)
 {
-    struct tally tally = {.members = 0};
-    tally_value(&tally, document);
-    if (tally.members != scan->members) {
+    struct tally t = {.members = 0};
+    tally_value(&t, document);
+    if (t.members != scan->members) {
         buf_add_str(why, "an object has two members of one name");
         return ERR_INVALID_REQUEST;
     }
-    return tally.string_bytes == scan->string_bytes ? 0 : ERR_NO_MEMORY;
+    bool whole =
+        t.values == scan->values && t.nests == scan->nests && t.string_bytes == scan->string_bytes;
+    return whole ? 0 : ERR_NO_MEMORY;
 }
 
 /* Runs json-c over the text. `document` is NULL for a lone null. */
