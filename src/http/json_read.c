@@ -47,12 +47,13 @@ static void tally_value(struct tally *t, const json_value *v);
 
 static void tally_object(struct tally *t, const json_value *object)
 {
-    json_object_object_foreach((json_value *)object, key, member)
+    struct json_object_iter member;
+    json_object_object_foreachC(object, member)
     {
         t->members++;
         t->values++;
-        t->string_bytes += strlen(key);
-        tally_value(t, member);
+        t->string_bytes += strlen(member.key);
+        tally_value(t, member.val);
     }
 }
 
@@ -212,9 +213,10 @@ int json_each(const json_value *object, int (*fn)(void *ctx, struct text key, js
     if (!json_is_object(object)) {
         return 0;
     }
-    json_object_object_foreach((json_value *)object, key, member)
+    struct json_object_iter member;
+    json_object_object_foreachC(object, member)
     {
-        int rc = fn(ctx, text_of(key), from_jsonc(member));
+        int rc = fn(ctx, text_of(member.key), from_jsonc(member.val));
         if (rc) {
             return rc;
         }
