@@ -43,7 +43,7 @@ static const char schema_1[] =
     "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"
     "                        WHEN 4 THEN 'expire' WHEN 6 THEN 'cancel' END AS what,\n"
     "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"
-    "    printf('%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
+    "    printf('ls_%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
     "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"
     "  FROM record;\n";
 
