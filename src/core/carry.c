@@ -53,6 +53,7 @@ static int carry_counters(struct core *next, struct core *core)
         if (old->reserve >= 0 || !rule || !rule_continues(rule, old)) {
             continue;
         }
+        rule->continues = true;
         for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
             int rc = carry_counter(next, rule, CONTAINER_OF(at, struct counter, of_rule));
             if (rc != 0) {
@@ -184,6 +185,27 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
     return 0;
 }
 
+/* Counters for a lease or request that goes on. One that the core had forgotten, and that the
+ * journal alone knows, has to be asked for again. */
+static int carried_counters(struct core *next, const struct line *line, const struct acquire *a,
+                            struct counter **counters)
+{
+    bool forgotten[CHARGES_MAX];
+    for (size_t i = 0; i < line->rules_n; i++) {
+        const struct rule *rule = line->rules[i];
+        forgotten[i] = next->spill && rule->continues && !rule->whole &&
+                       rule->terms.kind == WINDOW_LIFETIME &&
+                       !counter_find(next, rule, scope_key(rule, line->resource, a));
+    }
+    int rc = counters_of(next, line, a, counters);
+    for (size_t i = 0; rc == 0 && i < line->rules_n; i++) {
+        if (forgotten[i] && counters[i]) {
+            counters[i]->unread = true;
+        }
+    }
+    return rc;
+}
+
 static int carry_lease(struct core *next, struct line *line, const struct lease *old)
 {
     struct counter *counters[CHARGES_MAX];
@@ -194,7 +216,7 @@ static int carry_lease(struct core *next, struct line *line, const struct lease 
         .priority = old->priority,
     };
     struct lease *l;
-    if (counters_of(next, line, &a, counters) != 0 ||
+    if (carried_counters(next, line, &a, counters) != 0 ||
         lease_copy(next, line, old, line->rules_n, &l) != 0) {
         return ERR_NO_MEMORY;
     }

@@ -125,10 +125,10 @@ void counter_advance_now(struct core *core, struct counter *c)
     }
 }
 
-bool slice_fits(const struct counter *c, int64_t amount)
+bool slice_fits(const struct counter *c, int64_t amount, int64_t claimed)
 {
-    return window_free(&c->slice, &c->rule->slice) >= amount ||
-           window_idle(&c->slice, &c->rule->slice);
+    bool idle = claimed == 0 && window_idle(&c->slice, &c->rule->slice);
+    return idle || window_free(&c->slice, &c->rule->slice) >= add_sat(amount, claimed);
 }
 
 int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
@@ -136,7 +136,7 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
     counter_advance(core, c);
     int64_t need = add_sat(amount, c->held);
     int64_t at_us = window_fits_us(&c->window, &c->rule->terms, core->now_us, need);
-    if (c->rule->limit->slice_us > 0 && !slice_fits(c, amount)) {
+    if (c->rule->limit->slice_us > 0 && !slice_fits(c, amount, 0)) {
         int64_t pace = min_i64(amount, c->rule->slice.amount);
         at_us = max_i64(at_us, window_fits_us(&c->slice, &c->rule->slice, core->now_us, pace));
     }
@@ -182,7 +182,7 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
         c->owed++;
         return 0;
     }
-    window_mark period = window_mark_at(&c->rule->terms, at_us);
+    window_mark period = window_mark_at(&c->rule->terms, add_sat(at_us, core->skew_us));
     bool over = c->rule->terms.kind == WINDOW_CALENDAR && period < c->window.count.period.start_us;
     if (over || (core->restoring && counter_is_recorded(c))) {
         return period;

@@ -44,15 +44,16 @@ static inline int64_t counter_free_units(struct core *core, struct counter *c)
     return sub_sat(window_free(&c->window, &c->rule->terms), c->held);
 }
 
-/* A slice lets pass what it has room for; what is larger than a slice passes an empty one. */
-bool slice_fits(const struct counter *c, int64_t amount);
+/* A slice lets pass what it has room for; what is larger than a slice passes an empty one, unless
+ * some of it is claimed for others. */
+bool slice_fits(const struct counter *c, int64_t amount, int64_t claimed);
 
 /* Whether an amount > 0 fits now, with `claimed` set aside for others. */
 static inline bool counter_fits(struct core *core, struct counter *c, int64_t amount,
                                 int64_t claimed)
 {
     return sub_sat(counter_free_units(core, c), claimed) >= amount &&
-           (c->rule->limit->slice_us == 0 || slice_fits(c, add_sat(amount, claimed)));
+           (c->rule->limit->slice_us == 0 || slice_fits(c, amount, claimed));
 }
 
 /* When an amount may fit if nothing is given back; see window_fits_us. */

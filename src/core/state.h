@@ -58,6 +58,7 @@ struct rule {
     size_t counters_n;
     struct line **users;
     size_t users_n; /* > 1: shared */
+    bool continues; /* counts on what a rule of the policy before counted */
 };
 
 /* The usage of one limit by one scope. */
