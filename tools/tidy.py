@@ -51,7 +51,7 @@ LIBRARY_HOMES = {
     "llhttp.h": ["http"],
     "json-c/json.h": ["http"],
     "json.h": ["http"],
-    "curl/curl.h": ["cmd", "client", "gateway"],
+    "curl/curl.h": ["client", "gateway"],
 }
 # The core includes nothing of the system but these.
 CORE_HEADERS = {
