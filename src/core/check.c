@@ -15,9 +15,9 @@ static void check_flow(const struct flow *flow, const struct request *r)
     assert(heap_holds(&flow->place) == !away);
     assert(!away || (flow->solo && flow->asleep_at == NULL));
     if (flow->asleep_at) {
-        assert(flow->asleep_at->sleepers.nodes[flow->place.place - 1] == &flow->place);
+        assert(heap_entry_of(&flow->asleep_at->sleepers, &flow->place)->node == &flow->place);
     } else if (!away) {
-        assert(party->flows.nodes[flow->place.place - 1] == &flow->place);
+        assert(heap_entry_of(&party->flows, &flow->place)->node == &flow->place);
         assert(heap_holds(&party->place));
     }
 }

@@ -268,8 +268,7 @@ int64_t core_next_deadline(const struct core *core)
     if (!list_empty(&core->pending) || !list_empty(&core->gained) || drained) {
         return core->now_us;
     }
-    struct heap_node *first = heap_first(&core->timers);
-    return first ? CONTAINER_OF(first, struct timer, node)->at_us : INT64_MAX;
+    return timer_next_us(core);
 }
 
 void load_complete(struct load *load, unsigned given)

@@ -32,19 +32,13 @@ struct counter *counter_find(const struct core *core, const struct rule *rule, s
     return NULL;
 }
 
-static bool flow_arrived_before(const struct heap_node *a, const struct heap_node *b)
-{
-    return request_before(flow_first(CONTAINER_OF(a, struct flow, place)),
-                          flow_first(CONTAINER_OF(b, struct flow, place)));
-}
-
 static void counter_init(struct core *core, struct counter *c, struct rule *rule, struct text key)
 {
     c->rule = rule;
     c->seen_us = INT64_MIN;
     window_init(&c->window, &rule->terms, core->now_us);
     window_init(&c->slice, &rule->slice, core->now_us);
-    heap_init(&c->sleepers, flow_arrived_before);
+    heap_init(&c->sleepers);
     timer_init(&c->timer, TIMER_COUNTER);
     list_init(&c->idle);
     list_init(&c->dirty);

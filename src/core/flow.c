@@ -22,19 +22,6 @@ static const struct request *party_first(const struct party *p)
     return flow_first(CONTAINER_OF(heap_first(&p->flows), struct flow, place));
 }
 
-bool party_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct party *x = CONTAINER_OF(a, struct party, place);
-    const struct party *y = CONTAINER_OF(b, struct party, place);
-    return x->start != y->start ? x->start < y->start : party_first(x)->seq < party_first(y)->seq;
-}
-
-static bool flow_before(const struct heap_node *a, const struct heap_node *b)
-{
-    return flow_first(CONTAINER_OF(a, struct flow, place))->seq <
-           flow_first(CONTAINER_OF(b, struct flow, place))->seq;
-}
-
 static uint64_t party_hash(const struct core *core, const struct line *line, int priority,
                            struct text tenant)
 {
@@ -87,7 +74,7 @@ int party_get(struct core *core, struct line *line, int priority, struct text te
     if (tenant.len) {
         memcpy(p->tenant, tenant.at, tenant.len);
     }
-    heap_init(&p->flows, flow_before);
+    heap_init(&p->flows);
     list_init(&p->idle);
     list_append(&core->idle_parties, &p->idle);
     u->parties_n++;
@@ -123,7 +110,7 @@ static void party_enter(struct party *p)
 {
     struct urgency *u = party_urgency(p);
     p->start = p->finish > u->vtime ? p->finish : u->vtime;
-    heap_push(&u->parties, &p->place);
+    heap_push(&u->parties, &p->place, p->start, party_first(p)->seq);
     p->line->backlog++;
 }
 
@@ -148,7 +135,7 @@ static void party_resort(struct party *p)
     } else if (p->flows.len == 0) {
         party_exit(p);
     } else {
-        heap_resort(&party_urgency(p)->parties, &p->place);
+        heap_rekey(&party_urgency(p)->parties, &p->place, p->start, party_first(p)->seq);
     }
 }
 
@@ -160,7 +147,7 @@ void party_served(struct party *p, const struct load *load)
     p->finish = p->start + line_cost(p->line, load) / (uint64_t)p->weight;
     p->start = p->finish;
     u->finish_max = p->finish > u->finish_max ? p->finish : u->finish_max;
-    heap_resort(&u->parties, &p->place);
+    heap_rekey(&u->parties, &p->place, p->start, party_first(p)->seq);
 }
 
 /* --- Flows. --- */
@@ -290,7 +277,7 @@ static void flow_unplace(struct flow *flow)
 
 void flow_place_awake(struct core *core, struct flow *flow)
 {
-    heap_push(&flow->party->flows, &flow->place);
+    heap_push(&flow->party->flows, &flow->place, flow_first(flow)->seq, 0);
     party_resort(flow->party);
     line_is_pending(core, flow_line(flow));
 }
@@ -299,7 +286,8 @@ void flow_sleep(struct flow *flow, struct counter *c)
 {
     flow_unplace(flow);
     flow->asleep_at = c;
-    heap_push(&c->sleepers, &flow->place);
+    const struct request *r = flow_first(flow);
+    heap_push(&c->sleepers, &flow->place, (uint64_t)r->priority, r->seq);
 }
 
 void flow_wake(struct core *core, struct flow *flow)
@@ -335,10 +323,11 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
  * priority whose last party leaves lets all tenants start even. */
 static void flow_move_up(struct core *core, struct flow *flow)
 {
+    const struct request *r = flow_first(flow);
     if (flow->asleep_at) {
-        heap_resort(&flow->asleep_at->sleepers, &flow->place);
+        heap_rekey(&flow->asleep_at->sleepers, &flow->place, (uint64_t)r->priority, r->seq);
     } else if (heap_holds(&flow->place)) {
-        heap_resort(&flow->party->flows, &flow->place);
+        heap_rekey(&flow->party->flows, &flow->place, r->seq, 0);
         party_resort(flow->party);
         line_is_pending(core, flow_line(flow));
     }

@@ -13,9 +13,6 @@
 
 #include "core/state.h"
 
-/* The order of a priority's heap: by start tag, then by arrival. */
-bool party_before(const struct heap_node *a, const struct heap_node *b);
-
 struct party *party_find(const struct core *core, const struct line *line, int priority,
                          struct text tenant);
 

@@ -70,7 +70,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     list_init(&line->all);
     timer_init(&line->timer, TIMER_LINE);
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
-        heap_init(&line->urgencies[p].parties, party_before);
+        heap_init(&line->urgencies[p].parties);
     }
     map_insert(&core->lines_by_name, &line->node,
                text_hash(text_of(resource->name), &core->hash_key));

@@ -28,7 +28,7 @@ void state_init(struct core *core)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         list_init(lists[i]);
     }
-    heap_init(&core->timers, timer_before);
+    heap_init(&core->timers);
 }
 
 static void leases_release(struct core *core, struct list *leases)

@@ -40,8 +40,6 @@ enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_A
 
 struct timer {
     struct heap_node node;
-    int64_t at_us;
-    uint64_t seq; /* breaks ties */
     enum timer_kind kind;
 };
 

@@ -1,11 +1,6 @@
 #include "core/timer.h"
 
-bool timer_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct timer *x = CONTAINER_OF(a, struct timer, node);
-    const struct timer *y = CONTAINER_OF(b, struct timer, node);
-    return x->at_us != y->at_us ? x->at_us < y->at_us : x->seq < y->seq;
-}
+#include <assert.h>
 
 int timer_admit(struct core *core)
 {
@@ -14,19 +9,13 @@ int timer_admit(struct core *core)
 
 void timer_set(struct core *core, struct timer *t, int64_t at_us)
 {
+    assert(at_us >= 0);
     if (at_us == INT64_MAX) {
         timer_clear(core, t);
-        return;
-    }
-    if (heap_holds(&t->node) && t->at_us == at_us) {
-        return;
-    }
-    t->at_us = at_us;
-    t->seq = core->next_timer++;
-    if (heap_holds(&t->node)) {
-        heap_resort(&core->timers, &t->node);
-    } else {
-        heap_push(&core->timers, &t->node);
+    } else if (!heap_holds(&t->node)) {
+        heap_push(&core->timers, &t->node, (uint64_t)at_us, core->next_timer++);
+    } else if (heap_entry_of(&core->timers, &t->node)->major != (uint64_t)at_us) {
+        heap_rekey(&core->timers, &t->node, (uint64_t)at_us, core->next_timer++);
     }
 }
 
@@ -37,12 +26,14 @@ void timer_clear(struct core *core, struct timer *t)
     }
 }
 
+int64_t timer_next_us(const struct core *core)
+{
+    return core->timers.len ? (int64_t)core->timers.entries[0].major : INT64_MAX;
+}
+
 struct timer *timer_due(const struct core *core)
 {
-    struct heap_node *first = heap_first(&core->timers);
-    if (!first) {
-        return NULL;
-    }
-    struct timer *t = CONTAINER_OF(first, struct timer, node);
-    return t->at_us <= core->now_us ? t : NULL;
+    return timer_next_us(core) <= core->now_us
+               ? CONTAINER_OF(heap_first(&core->timers), struct timer, node)
+               : NULL;
 }

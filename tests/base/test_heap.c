@@ -14,17 +14,15 @@ struct item {
     uint64_t seq; /* breaks ties */
 };
 
-static bool item_before(const struct heap_node *a, const struct heap_node *b)
+static bool item_before(const struct item *x, const struct item *y)
 {
-    const struct item *x = CONTAINER_OF(a, struct item, node);
-    const struct item *y = CONTAINER_OF(b, struct item, node);
     return x->key != y->key ? x->key < y->key : x->seq < y->seq;
 }
 
 static void push(struct heap *h, struct item *item)
 {
     assert_int_equal(heap_reserve(h, 1), 0);
-    heap_push(h, &item->node);
+    heap_push(h, &item->node, item->key, item->seq);
 }
 
 static struct item *first(const struct heap *h)
@@ -37,7 +35,7 @@ static void test_an_empty_heap_has_no_first(void **state)
 {
     (void)state;
     struct heap h;
-    heap_init(&h, item_before);
+    heap_init(&h);
     assert_null(heap_first(&h));
     assert_null(heap_second(&h));
     heap_release(&h);
@@ -47,7 +45,7 @@ static void test_nodes_come_out_in_order(void **state)
 {
     (void)state;
     struct heap h;
-    heap_init(&h, item_before);
+    heap_init(&h);
     struct item items[ITEMS];
     struct random r = {7};
     for (size_t i = 0; i < ITEMS; i++) {
@@ -59,7 +57,7 @@ static void test_nodes_come_out_in_order(void **state)
         struct item *item = first(&h);
         heap_remove(&h, &item->node);
         assert_false(heap_holds(&item->node));
-        assert_true(!last || item_before(&last->node, &item->node));
+        assert_true(!last || item_before(last, item));
         last = item;
     }
     assert_int_equal(h.len, 0);
@@ -70,7 +68,7 @@ static void test_a_node_knows_whether_it_is_held(void **state)
 {
     (void)state;
     struct heap h;
-    heap_init(&h, item_before);
+    heap_init(&h);
     struct item item = {.key = 1};
     assert_false(heap_holds(&item.node));
     push(&h, &item);
@@ -84,15 +82,15 @@ static void test_reserved_room_is_there(void **state)
 {
     (void)state;
     struct heap h;
-    heap_init(&h, item_before);
+    heap_init(&h);
     struct item items[100] = {0};
     assert_int_equal(heap_reserve(&h, 100), 0);
-    struct heap_node **nodes = h.nodes;
+    struct heap_entry *entries = h.entries;
     for (size_t i = 0; i < 100; i++) {
         items[i].seq = i;
-        heap_push(&h, &items[i].node);
+        heap_push(&h, &items[i].node, items[i].key, items[i].seq);
     }
-    assert_ptr_equal(h.nodes, nodes);
+    assert_ptr_equal(h.entries, entries);
     heap_release(&h);
 }
 
@@ -102,7 +100,7 @@ static struct item *naive_first(struct item *items, const struct item *but)
     struct item *best = NULL;
     for (size_t i = 0; i < ITEMS; i++) {
         if (heap_holds(&items[i].node) && &items[i] != but &&
-            (!best || item_before(&items[i].node, &best->node))) {
+            (!best || item_before(&items[i], best))) {
             best = &items[i];
         }
     }
@@ -118,7 +116,7 @@ static void step(struct random *r, struct heap *h, struct item *item)
         heap_remove(h, &item->node);
     } else {
         item->key = random_below(r, 1000);
-        heap_resort(h, &item->node);
+        heap_rekey(h, &item->node, item->key, item->seq);
     }
 }
 
@@ -128,7 +126,7 @@ static void test_any_sequence_agrees_with_looking_at_all(void **state)
     struct random r = {20261102};
     static struct item items[ITEMS];
     struct heap h;
-    heap_init(&h, item_before);
+    heap_init(&h);
     for (size_t i = 0; i < ITEMS; i++) {
         items[i].seq = i;
     }

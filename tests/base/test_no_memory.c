@@ -61,30 +61,25 @@ static void test_a_buffer_keeps_its_content_and_is_marked_failed(void **state)
     }
 }
 
-static bool by_address(const struct heap_node *a, const struct heap_node *b)
-{
-    return a < b;
-}
-
 static void test_a_heap_without_room_is_as_it_was(void **state)
 {
     (void)state;
     struct heap h;
     struct heap_node nodes[64];
     memset(nodes, 0, sizeof(nodes));
-    heap_init(&h, by_address);
+    heap_init(&h);
     fail_at = 1;
     assert_int_equal(heap_reserve(&h, 1), ERR_NO_MEMORY);
     assert_int_equal(heap_reserve(&h, 16), 0);
     for (int i = 0; i < 16; i++) {
-        heap_push(&h, &nodes[i]);
+        heap_push(&h, &nodes[i], i, 0);
     }
     fail_at = 1;
     assert_int_equal(heap_reserve(&h, 1), ERR_NO_MEMORY);
     assert_int_equal(h.len, 16);
     assert_ptr_equal(heap_first(&h), &nodes[0]);
     assert_int_equal(heap_reserve(&h, 1), 0);
-    heap_push(&h, &nodes[16]);
+    heap_push(&h, &nodes[16], 16, 0);
     heap_release(&h);
 }
 
