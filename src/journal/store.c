@@ -35,8 +35,8 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_ONE] = ROW_INSERT_ONE,
     [STMT_MANY] = ROW_INSERT_MANY,
     [STMT_COUNTER] = ROW_UPSERT_COUNTER,
-    [STMT_PRUNE_LOOK] = "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? "
-                        "ORDER BY seq LIMIT ?",
+    [STMT_PRUNE_LOOK] =
+        "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? ORDER BY seq LIMIT ?",
     [STMT_PRUNE] = "DELETE FROM record WHERE seq <= ?",
 };
 
