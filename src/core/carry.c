@@ -20,9 +20,11 @@ static bool rule_continues(const struct rule *rule, const struct rule *old)
            (a->window != WINDOW_CALENDAR || a->step == b->step);
 }
 
-static int carry_counter(struct core *next, struct rule *rule, struct counter *old)
+static int carry_counter(struct core *next, struct core *core, struct rule *rule,
+                         struct counter *old)
 {
     struct counter *c = rule->whole;
+    counter_advance(core, old); /* the old terms hold until now */
     if (!c && counter_new(next, rule, counter_key(old), &c) != 0) {
         return ERR_NO_MEMORY;
     }
@@ -55,7 +57,7 @@ static int carry_counters(struct core *next, struct core *core)
         }
         rule->continues = true;
         for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
-            int rc = carry_counter(next, rule, CONTAINER_OF(at, struct counter, of_rule));
+            int rc = carry_counter(next, core, rule, CONTAINER_OF(at, struct counter, of_rule));
             if (rc != 0) {
                 return rc;
             }
