@@ -57,8 +57,8 @@ def coordinator(tmp_path):
     """Starts coordinators; `coordinator(config)`."""
     started = []
 
-    def start(config=CONFIG, port=0):
-        started.append(Coordinator(tmp_path, config, port))
+    def start(config=CONFIG, port=0, also=None):
+        started.append(Coordinator(tmp_path, config, port, also))
         return started[-1]
 
     yield start

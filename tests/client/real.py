@@ -65,9 +65,10 @@ class Program:
 class Coordinator(Program):
     """`sluice serve` with a configuration given as text."""
 
-    def __init__(self, directory, config, port=0):
+    def __init__(self, directory, config, port=0, also=None):
         path = directory / "sluice.yaml"
-        path.write_text(f"listen: 127.0.0.1:{port}\nstore: {directory}/sluice.db\n{config}")
+        listen = [f"127.0.0.1:{port}", *([also] if also else [])]
+        path.write_text(f"listen: {json.dumps(listen)}\nstore: {directory}/sluice.db\n{config}")
         super().__init__("serve", "-c", str(path), "--durability", "process")
 
     def resource(self, name):

@@ -336,3 +336,22 @@ def test_threads_and_processes_share_one_limit(coordinator):
         assert worker.communicate(timeout=6 * PATIENCE_S)[1] == ""
         assert worker.returncode == 0
     assert c.resource("one")["granted"] == 120
+
+
+def test_a_coordinator_behind_a_unix_socket(coordinator, tmp_path):
+    path = tmp_path / "s.sock"
+    coordinator("resources:\n  a: {rpm: 10}\n", also=f"unix:{path}")
+    with sluice.Client(f"unix:{path}") as client:
+        client.acquire("a").settle(1)
+        client.flush()
+        assert client.resources("a")["settled"] == 1
+
+
+def test_httpx_own_transport_serves_as_well(coordinator):
+    import httpx
+
+    with sluice.Client(coordinator().url, transport=httpx.AsyncHTTPTransport()) as client:
+        with client.acquire("one") as lease:
+            with pytest.raises(sluice.WaitTimeout):
+                client.acquire("one", timeout=0.05)
+            assert lease.settle().result(PATIENCE_S).settled["requests"] == 1

@@ -2,9 +2,9 @@
 
 The transport that httpx brings costs some ten times the CPU of the bytes it moves, which is fine
 for a call to a model and too much for asking leave before each one. This one does what a
-coordinator on the same machine or network needs: HTTP/1.1, kept-alive connections, bodies that
-stream in both directions of time (a line may come a minute after the one before), and httpx's own
-errors. For https, proxies and the like give the client one of httpx's transports instead.
+coordinator on the same machine or network needs: HTTP/1.1, kept-alive connections, answers whose next
+line may be a minute away, and httpx's own errors. For https, proxies and the like there are httpx's own
+transports, which the client takes in place of this one.
 
 A transport belongs to the event loop it is first used on.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import AsyncIterator, Dict, List, Optional, Set
+from typing import Any, AsyncIterator, Awaitable, Dict, List, Optional, Set
 
 import httpx
 
@@ -159,9 +159,10 @@ class _Body(httpx.AsyncByteStream):
 
 
 class WireTransport(httpx.AsyncBaseTransport):
-    """Connections to plain-HTTP hosts, kept alive between requests."""
+    """Connections to plain-HTTP hosts, or all to one Unix socket, kept alive between requests."""
 
-    def __init__(self, *, connections_max: int = CONNECTIONS_MAX) -> None:
+    def __init__(self, *, unix_path: Optional[str] = None, connections_max: int = CONNECTIONS_MAX) -> None:
+        self._unix_path = unix_path
         self._connections_max = connections_max
         self._idle: Dict[str, List[_Connection]] = {}
         self._all: Set[_Connection] = set()
@@ -197,16 +198,21 @@ class WireTransport(httpx.AsyncBaseTransport):
 
     async def _connect(self, url: httpx.URL, timeout: float) -> _Connection:
         loop = asyncio.get_running_loop()
-        make = loop.create_connection(lambda: _Connection(self), url.host, url.port or 80)
+        made = _Connection(self)
+        make: Awaitable[Any] = (
+            loop.create_connection(lambda: made, url.host, url.port or 80)
+            if self._unix_path is None
+            else loop.create_unix_connection(lambda: made, self._unix_path)
+        )
         try:
-            _, connection = await asyncio.wait_for(make, timeout)
+            await asyncio.wait_for(make, timeout)
         except asyncio.TimeoutError:
             raise httpx.ConnectTimeout("no connection in time") from None
         except OSError as e:
             raise httpx.ConnectError(str(e)) from e
-        connection.home = url.netloc.decode()
-        self._all.add(connection)
-        return connection
+        made.home = url.netloc.decode()
+        self._all.add(made)
+        return made
 
     def keep(self, connection: _Connection) -> None:
         if connection.usable:

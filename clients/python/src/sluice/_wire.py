@@ -37,7 +37,8 @@ class Wire:
     """Talks to one coordinator. Belongs to the event loop it is first used on."""
 
     def __init__(self, url: str, api_key: Optional[str], transport: Optional[httpx.AsyncBaseTransport]) -> None:
-        base = httpx.URL(url)
+        unix_path = url[len("unix:") :] if url.startswith("unix:") else None
+        base = httpx.URL("http://localhost" if unix_path else url)
         if base.scheme not in ("http", "https") or not base.host:
             raise ValueError(f"not the address of a coordinator: {url!r}")
         self._base = base
@@ -46,7 +47,7 @@ class Wire:
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         self._headers = httpx.Headers(headers)
-        self._transport = transport or _transport_for(base)
+        self._transport = transport or _transport_for(base, unix_path)
 
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
@@ -79,9 +80,9 @@ class Wire:
         await self._transport.aclose()
 
 
-def _transport_for(url: httpx.URL) -> httpx.AsyncBaseTransport:
+def _transport_for(url: httpx.URL, unix_path: Optional[str]) -> httpx.AsyncBaseTransport:
     if url.scheme == "http":
-        return WireTransport()
+        return WireTransport(unix_path=unix_path)
     return httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=96, max_keepalive_connections=16))
 
 
