@@ -124,6 +124,28 @@ static int run_tokener(json_tokener *tokener, struct text bytes, json_value **do
     return 0;
 }
 
+static int make(struct text bytes, json_value **document, struct buf *why)
+{
+    json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
+    if (!tokener) {
+        return ERR_NO_MEMORY;
+    }
+    int err = run_tokener(tokener, bytes, document, why);
+    json_tokener_free(tokener);
+    return err;
+}
+
+/* The same, from a copy without the escapes that json-c would misread. */
+static int make_spelt(struct text bytes, json_value **document, struct buf *why)
+{
+    struct buf spelt;
+    buf_init(&spelt, bytes.len);
+    json_spell_pairs(bytes, &spelt);
+    int err = spelt.failed ? ERR_NO_MEMORY : make(buf_text(&spelt), document, why);
+    buf_release(&spelt);
+    return err;
+}
+
 int json_parse(struct text bytes, json_value **document, struct buf *why)
 {
     struct json_scan scan;
@@ -136,13 +158,8 @@ int json_parse(struct text bytes, json_value **document, struct buf *why)
     if (!json_scan(&scan, bytes)) {
         return refuse(why, scan.wrong, scan.at);
     }
-    json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 2);
-    if (!tokener) {
-        return ERR_NO_MEMORY;
-    }
     json_value *made = NULL;
-    int err = run_tokener(tokener, bytes, &made, why);
-    json_tokener_free(tokener);
+    int err = scan.misread ? make_spelt(bytes, &made, why) : make(bytes, &made, why);
     if (!err) {
         err = check_tally(made, &scan, why);
     }

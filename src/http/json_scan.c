@@ -6,6 +6,8 @@
  */
 #include "http/json_scan.h"
 
+#include <assert.h>
+
 #include "base/num.h"
 #include "http/json.h"
 #include "http/utf8.h"
@@ -61,6 +63,17 @@ static bool is_low_surrogate(unsigned unit)
     return unit >= 0xdc00 && unit < 0xe000;
 }
 
+static unsigned pair_character(unsigned high, unsigned low)
+{
+    return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+}
+
+/* json-c takes a character for half of a pair where its lower 16 bits look like one. */
+static bool is_misread(unsigned character)
+{
+    return (character & 0xf800) == 0xd800;
+}
+
 /* Behind "\u". */
 static bool scan_unicode(struct json_scan *s)
 {
@@ -86,8 +99,12 @@ static bool scan_unicode(struct json_scan *s)
     if (!scan_hex4(s, &low)) {
         return false;
     }
+    if (!is_low_surrogate(low)) {
+        return wrong(s, "a surrogate stands alone");
+    }
     s->string_bytes += 4;
-    return is_low_surrogate(low) || wrong(s, "a surrogate stands alone");
+    s->misread += is_misread(pair_character(unit, low));
+    return true;
 }
 
 /* Behind a backslash. */
@@ -278,4 +295,37 @@ bool json_scan(struct json_scan *s, struct text text)
         }
     }
     return true;
+}
+
+static void add_utf8_4(struct buf *out, unsigned character)
+{
+    buf_add_char(out, (char)(0xf0 | character >> 18));
+    buf_add_char(out, (char)(0x80 | (character >> 12 & 0x3f)));
+    buf_add_char(out, (char)(0x80 | (character >> 6 & 0x3f)));
+    buf_add_char(out, (char)(0x80 | (character & 0x3f)));
+}
+
+void json_spell_pairs(struct text text, struct buf *out)
+{
+    struct json_scan s = {.text = text};
+    while (s.at < text.len) {
+        size_t from = s.at;
+        unsigned high, low;
+        if (peek(&s) != '\\') {
+            buf_add_char(out, text.at[s.at++]);
+            continue;
+        }
+        s.at += 2;
+        bool pair = text.at[from + 1] == 'u' && scan_hex4(&s, &high) && is_high_surrogate(high);
+        if (!pair) {
+            buf_add(out, text.at + from, s.at - from);
+            continue;
+        }
+        s.at += 2;
+        bool read = scan_hex4(&s, &low);
+        assert(read && is_low_surrogate(low)); /* json_scan took the text */
+        if (read) {
+            add_utf8_4(out, pair_character(high, low));
+        }
+    }
 }

@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/text.h"
 
 struct json_scan {
@@ -22,10 +23,14 @@ struct json_scan {
     size_t nests;        /* objects and arrays */
     size_t members;      /* of all objects */
     size_t string_bytes; /* of all keys and strings, as decoded */
+    size_t misread;      /* escaped surrogate pairs of which json-c makes something else */
     const char *wrong;   /* NULL while nothing is */
 };
 
 /* Walks the whole text. False with `wrong` and `at` set where it is refused. */
 bool json_scan(struct json_scan *scan, struct text text);
+
+/* Copies a text that json_scan took, with each escaped surrogate pair as the character it means. */
+void json_spell_pairs(struct text text, struct buf *out);
 
 #endif
