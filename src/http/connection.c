@@ -188,7 +188,7 @@ static void connection_deliver(struct connection *c, struct text body)
     s->shown = &c->request;
     s->options.handler(s->options.ctx, &c->request);
     s->shown = NULL;
-    assert(c->state != CONN_HANDLED || c->request.gone);
+    assert(!connection_with_handler(c) || c->request.gone); /* answered or parked */
 }
 
 /* The head is whole and the body is not: the bytes will be kept from the head on. */

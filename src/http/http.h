@@ -29,9 +29,9 @@
 struct http_server;
 struct http_request;
 
-/* Called once for each complete request. Before it returns, it has answered the request, begun a
- * stream, or parked it to answer later. A HEAD request is for the handler to answer like GET; the
- * body is left out here. */
+/* Called once for each complete request. Before it returns, it has answered the request or parked
+ * it, whether to answer later or to go on with a stream. A HEAD request is for the handler to
+ * answer like GET; the body is left out here. */
 typedef void http_handler(void *ctx, struct http_request *req);
 
 /* Answers a request that never reached the handler (malformed, over a cap, unknown method): writes
