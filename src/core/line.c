@@ -280,10 +280,22 @@ static struct flow *urgency_first(const struct urgency *u)
     return CONTAINER_OF(heap_first(&p->flows), struct flow, place);
 }
 
-/* The first in line among those a reserve is for. */
-static struct flow *reserve_first(const struct core *core, const struct line *line,
-                                  const struct reserve *reserve)
+/* Whether a flow's requests are metered for a reserve: by the priority they came with, not by the
+ * one they have gained by waiting. */
+static bool is_metered(const struct line *line, const struct flow *flow, int reserve)
 {
+    for (size_t i = line->limits_n; i < line->rules_n; i++) {
+        if (line->rules[i]->reserve == reserve && !flow->counters[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first in line among those a reserve is for. */
+static struct flow *reserve_first(const struct core *core, const struct line *line, int index)
+{
+    const struct reserve *reserve = &line->resource->reserves[index];
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         struct flow *flow = NULL;
         if (reserve->tenant[0] == '\0') {
@@ -293,7 +305,7 @@ static struct flow *reserve_first(const struct core *core, const struct line *li
             struct heap_node *first = party ? heap_first(&party->flows) : NULL;
             flow = first ? CONTAINER_OF(first, struct flow, place) : NULL;
         }
-        if (flow) {
+        if (flow && is_metered(line, flow, index)) {
             return flow;
         }
     }
@@ -303,7 +315,7 @@ static struct flow *reserve_first(const struct core *core, const struct line *li
 struct flow *line_pick(struct core *core, struct line *line)
 {
     for (size_t i = 0; i < line->resource->reserves_n; i++) {
-        struct flow *flow = reserve_first(core, line, &line->resource->reserves[i]);
+        struct flow *flow = reserve_first(core, line, (int)i);
         if (flow && below_share(core, flow, (int)i)) {
             return flow;
         }
