@@ -188,7 +188,18 @@ static void write_limit(struct buf *out, const struct limit *l, size_t zone)
     buf_add_char(out, '\n');
 }
 
-static void write_resource(struct buf *out, const struct resource *r, size_t *zones)
+/* The zones of a policy, each once; a zone's name is its number. */
+static size_t zone_number(const struct zone **zones, const struct zone *zone)
+{
+    size_t i = 0;
+    while (i + 1 < TABLE_ZONES_MAX && zones[i] && zones[i] != zone) {
+        i++;
+    }
+    zones[i] = zone;
+    return i + 1;
+}
+
+static void write_resource(struct buf *out, const struct resource *r, const struct zone **zones)
 {
     buf_addf(out, "resource %s", r->name);
     add_name(out, "model", r->model);
@@ -200,8 +211,7 @@ static void write_resource(struct buf *out, const struct resource *r, size_t *zo
     buf_add_char(out, '\n');
     for (size_t i = 0; i < r->limits_n; i++) {
         const struct limit *l = &r->limits[i];
-        *zones += l->zone != NULL;
-        write_limit(out, l, *zones);
+        write_limit(out, l, l->zone ? zone_number(zones, l->zone) : 0);
     }
     for (size_t i = 0; i < r->reserves_n; i++) {
         const struct reserve *s = &r->reserves[i];
@@ -217,18 +227,21 @@ static void write_resource(struct buf *out, const struct resource *r, size_t *zo
 
 void table_write_policy(struct buf *out, const struct policy *p)
 {
+    const struct zone *zones[TABLE_ZONES_MAX] = {NULL};
     buf_add_str(out, "policy\n");
-    size_t zones = 0;
     for (size_t i = 0; i < p->resources_n; i++) {
         for (size_t j = 0; j < p->resources[i].limits_n; j++) {
-            if (p->resources[i].limits[j].zone) {
-                write_zone(out, p->resources[i].limits[j].zone, ++zones);
+            const struct zone *zone = p->resources[i].limits[j].zone;
+            if (zone) {
+                zone_number(zones, zone);
             }
         }
     }
-    zones = 0;
+    for (size_t i = 0; i < TABLE_ZONES_MAX && zones[i]; i++) {
+        write_zone(out, zones[i], i + 1);
+    }
     for (size_t i = 0; i < p->resources_n; i++) {
-        write_resource(out, &p->resources[i], &zones);
+        write_resource(out, &p->resources[i], zones);
     }
     for (size_t i = 0; i < p->weights_n; i++) {
         buf_addf(out, "weight %s %d\n", p->weights[i].tenant, (int)p->weights[i].weight);

@@ -189,7 +189,23 @@ static void take_place(struct oracle *o, struct waiter *old, const struct waiter
     o->waiters_n--;
 }
 
-static void expect_acquire(struct oracle *o, const struct event *e, struct expected *x)
+/* How long an ended lease is remembered at least is promised, how long at most is not; where leases
+ * are capped, not even that. So where the core says it knows an id, it may. */
+static bool claims_to_know(const struct event *e, const struct effects *effects)
+{
+    for (size_t i = 0; i < effects->len; i++) {
+        const struct effect *f = &effects->at[i];
+        if (f->caller == e->caller &&
+            ((f->kind == EFFECT_GRANT && f->grant.repeated) ||
+             (f->kind == EFFECT_REFUSE && f->refuse.code == ERR_ID_IN_USE))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void expect_acquire(struct oracle *o, const struct event *e, const struct effects *effects,
+                           struct expected *x)
 {
     add_waiter(o, e);
     struct waiter *w = &o->waiters[o->waiters_n - 1];
@@ -198,15 +214,16 @@ static void expect_acquire(struct oracle *o, const struct event *e, struct expec
     const struct fact *f = fact_of_id(o, w->tenant, w->id);
     o->waiters_n++;
     bool known = !o->draining && resource_index(o, w->resource) != NONE;
+    bool forgotten = f && (!is_remembered(o, f) || leases_are_full(o));
+    f = forgotten && !claims_to_know(e, effects) ? NULL : f;
     x->kind = EXPECT_REFUSAL;
-    if (known && f && is_remembered(o, f) &&
+    if (known && f &&
         (strcmp(f->resource, w->resource) != 0 ||
          (f->end == END_OPEN && memcmp(&f->load, &w->load, sizeof(w->load)) != 0))) {
         x->code = ERR_ID_IN_USE;
         return;
     }
-    if (known && f && is_remembered(o, f)) {
-        x->doubtful = leases_are_full(o);
+    if (known && f) {
         x->kind = EXPECT_REPEATED_GRANT;
         x->fact = f;
         o->waiters_n--;
@@ -296,14 +313,15 @@ static void expect_cancel(struct oracle *o, const struct event *e, struct expect
     x->fact = f;
 }
 
-static void before_effects(struct oracle *o, const struct event *e, struct expected *x)
+static void before_effects(struct oracle *o, const struct event *e, const struct effects *effects,
+                           struct expected *x)
 {
     struct waiter *w;
     memset(x, 0, sizeof(*x));
     o->now_us = max_i64(o->now_us, e->now_us);
     forget_sums(o);
     switch (e->kind) {
-    case EVENT_ACQUIRE: expect_acquire(o, e, x); break;
+    case EVENT_ACQUIRE: expect_acquire(o, e, effects, x); break;
     case EVENT_RESUME: expect_resume(o, e, x); break;
     case EVENT_RELEASE: expect_release(o, e, x); break;
     case EVENT_RENEW: expect_renew(o, e, x); break;
@@ -446,7 +464,7 @@ static void see_wait(struct oracle *o, const struct effect *f)
     }
     judge_held_by(o, w, &f->wait.held_by);
     judge_position(o, w, f->wait.position);
-    if (f->wait.held_by.limits_n == 0) {
+    if (f->wait.held_by.limits_n == 0 && !waiter_fits(o, w)) {
         wrong(o, "P9: a ticket names no limit");
     }
     w->ticket = f->wait.ticket;
@@ -533,6 +551,21 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     }
 }
 
+/* Nobody is told when an away request is refused; which one it was must show. */
+static struct waiter *refused_away(struct oracle *o, const struct effect *f)
+{
+    unsigned limits;
+    bool doubtful;
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        struct waiter *w = &o->waiters[i];
+        if (w->away && text_equal(f->refuse.id, text_of(w->id)) &&
+            expected_refusal(o, w, &limits, &doubtful) == f->refuse.code) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
 static void see_refuse(struct oracle *o, const struct effect *f, struct expected *x,
                        const struct event *e)
 {
@@ -541,8 +574,8 @@ static void see_refuse(struct oracle *o, const struct effect *f, struct expected
         x->replaced = 0;
         return;
     }
-    struct waiter *w = waiter_of_caller(o, f->caller);
-    if (f->caller == e->caller && x->kind == EXPECT_REFUSAL) {
+    struct waiter *w = f->caller ? waiter_of_caller(o, f->caller) : refused_away(o, f);
+    if (f->caller && f->caller == e->caller && x->kind == EXPECT_REFUSAL) {
         x->answers++;
         if (!x->doubtful &&
             (f->refuse.code != x->code || (w && !names_one_of(o, w, f->refuse.limit, x->limits)))) {
@@ -648,7 +681,7 @@ void oracle_step(struct oracle *o, const struct event *event, const struct effec
     if (o->problem->len) {
         return;
     }
-    before_effects(o, event, &x);
+    before_effects(o, event, effects, &x);
     for (size_t i = 0; i < effects->len && !o->problem->len; i++) {
         see_effect(o, event, effects, i, &x);
     }
@@ -705,6 +738,25 @@ static void judge_view(struct oracle *o, size_t ident, const char *key, const st
     }
 }
 
+/* Whether the core says itself that it has yet to be told what a lifetime counter holds. */
+static bool is_unread(const struct core *core, const struct oracle *o, const struct ident *id,
+                      const struct charge *c)
+{
+    const struct fact *f = &o->facts[c->fact];
+    struct record keys[RESOURCE_LIMITS_MAX];
+    struct acquire a = {.resource = text_of(f->resource),
+                        .tenant = text_of(f->tenant),
+                        .session = text_of(f->session),
+                        .labels = text_of(f->labels)};
+    size_t n = core_missing(core, &a, keys, RESOURCE_LIMITS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (text_equal(keys[i].limit, text_of(id->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void judge_scoped_views(struct oracle *o, const struct core *core, size_t r, size_t l)
 {
     size_t ident = o->ident_of[r][l];
@@ -713,7 +765,9 @@ static void judge_scoped_views(struct oracle *o, const struct core *core, size_t
         struct limit_view v;
         const char *key = id->charges[i].key;
         if (core_scope_view(core, r, l, text_of(key), &v)) {
-            judge_view(o, ident, key, &v);
+            if (id->window != WINDOW_LIFETIME || !is_unread(core, o, id, &id->charges[i])) {
+                judge_view(o, ident, key, &v);
+            }
         } else if (id->window != WINDOW_LIFETIME) {
             struct sum s = sum_of(o, ident, key);
             if (s.free < limit_most(id->limit)) {

@@ -63,9 +63,6 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     charged_key(id->limit, r, f->tenant, f->session, f->labels, c->key);
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
-        if (id->window == WINDOW_BUCKET && id->deeds_n) {
-            id->deeds[id->deeds_n - 1].at_us = f->granted_us;
-        }
     }
 }
 

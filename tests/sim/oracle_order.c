@@ -289,7 +289,8 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
     if (w->away || scoped_misses(o, w)) {
         return NO;
     }
-    enum answer answer = YES;
+    /* After a late tick, one whose time is up may be refused before or after it is judged. */
+    enum answer answer = w->wait_us > 0 && w->deadline_us <= o->now_us ? PERHAPS : YES;
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
         enum answer first = x == w || x->away ? NO : plainly_before(o, x, w);
@@ -381,6 +382,19 @@ static enum answer below_share(struct oracle *o, const struct waiter *w, const s
     return answer;
 }
 
+/* All who may be first where nothing is known of the order. */
+static struct heads anyone(struct oracle *o, const char *resource)
+{
+    struct heads h = {.n = 0};
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (strcmp(w->resource, resource) == 0 && eligible(o, w) != NO) {
+            add_head(&h, w);
+        }
+    }
+    return h;
+}
+
 static struct heads heads_of(struct oracle *o, const char *resource)
 {
     struct heads all = {.n = 0};
@@ -391,7 +405,7 @@ static struct heads heads_of(struct oracle *o, const char *resource)
     for (size_t i = 0; i < o->policy->resources[r].reserves_n; i++) {
         const struct reserve *s = &o->policy->resources[r].reserves[i];
         if (s->priority && o->policy->resources[r].ageing_us) {
-            return (struct heads){.n = 0}; /* whose it is changes with age */
+            return anyone(o, resource); /* who is first among its holders changes with age */
         }
         struct heads of_holder = first_ones(o, resource, s);
         bool surely = of_holder.some;
@@ -452,10 +466,11 @@ static enum answer held_by_shared(struct oracle *o, const struct waiter *w)
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, w, asks), shared = 0, own = 0;
     for (size_t i = 0; i < n; i++) {
-        if (asks[i].limit->scope == SCOPE_RESOURCE && !ask_fits(o, &asks[i])) {
-            shared += asks[i].limit->shared[0] != 0;
-            own += asks[i].limit->shared[0] == 0;
-        }
+        const struct limit *l = asks[i].limit;
+        bool fits_now = l->scope != SCOPE_RESOURCE || ask_fits(o, &asks[i]);
+        /* When time alone lets an own limit go, the line need not look at once. */
+        own += !l->shared[0] && (!fits_now || l->window != WINDOW_NONE);
+        shared += l->shared[0] && !fits_now;
     }
     return shared == 0 ? NO : own == 0 ? YES : PERHAPS;
 }
@@ -574,9 +589,7 @@ void judge_idle(struct oracle *o, int64_t now_us)
         struct heads h = heads_of(o, o->policy->resources[r].name);
         bool idle = h.some && h.n > 0;
         for (size_t i = 0; i < h.n && idle; i++) {
-            bool goes = (waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO) ||
-                        must_refuse(o, h.at[i]) != NONE;
-            idle = goes;
+            idle = waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO;
         }
         if (idle) {
             wrong(o, "P3: caller %llu (prio %d, tenant \"%s\") waits for %s and fits at %lld",

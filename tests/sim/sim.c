@@ -155,6 +155,14 @@ static void give_missing(struct sim *s, const struct acquire *a)
     }
 }
 
+/* --- Time --- */
+
+static void tick(struct sim *s, int64_t now_us)
+{
+    struct event e = {.kind = EVENT_TICK, .now_us = now_us};
+    step(s, &e);
+}
+
 static void crash(struct sim *s)
 {
     record_log_cut(&s->log, s->durable);
@@ -171,18 +179,11 @@ static void crash(struct sim *s)
     }
     give_missing(s, NULL);
     oracle_restored(s->oracle);
+    tick(s, s->now_us);
     core_check(s->cores[0]);
     if (s->names) {
         printf("restart\n");
     }
-}
-
-/* --- Time --- */
-
-static void tick(struct sim *s, int64_t now_us)
-{
-    struct event e = {.kind = EVENT_TICK, .now_us = now_us};
-    step(s, &e);
 }
 
 /* All ticks that the core asks for up to until_us. */
