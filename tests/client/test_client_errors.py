@@ -69,9 +69,9 @@ def test_a_missing_key_is_told_to_all_who_asked(pretend):
             client.acquire("a")
 
 
-def test_an_address_that_is_none_is_refused():
-    for url in ("", "localhost:7411", "ftp://x"):
-        client = sluice.Client(url or "http://")
-        with pytest.raises(ValueError):
-            client.acquire("a")
-        client.close()
+@pytest.mark.parametrize("url", ["http://", "localhost:7411", "ftp://x", "7411", "unix:", "http://[::"])
+def test_an_address_that_is_none_is_refused_where_it_is_written(url):
+    with pytest.raises(ValueError):
+        sluice.Client(url)
+    with pytest.raises(ValueError):
+        sluice.AsyncClient(url)

@@ -433,3 +433,83 @@ def test_closing_the_client_ends_what_waits(pretend):
 
     run(main())
     assert len(pretend.cancelled) == 1
+
+
+def test_an_answer_that_never_comes_ends_with_the_timeout_all_the_same(pretend, monkeypatch):
+    monkeypatch.setattr("sluice._line.SWEEP_S", 0.02)
+    monkeypatch.setattr("sluice._line.GRACE_S", 0.05)
+
+    async def answer(items, reply):
+        reply.start()
+        await asyncio.sleep(60)
+
+    pretend.on_acquire = answer
+    with sluice.Client(pretend.url) as client:
+        with pytest.raises(sluice.WaitTimeout, match="did not answer"):
+            client.acquire("a", timeout=0.1)
+    assert len(pretend.cancelled) == 1
+
+
+def test_a_silent_connection_is_given_up_and_the_request_asked_again(pretend, monkeypatch):
+    monkeypatch.setattr("sluice._line.SILENCE_S", 0.05)
+
+    async def answer(items, reply):
+        if len(pretend.arrays) == 1:
+            await asyncio.sleep(60)
+        reply.start()
+        reply.line(grant(0, items[0], pretend.lease()))
+        reply.end()
+
+    pretend.on_acquire = answer
+    with sluice.Client(pretend.url) as client:
+        client.acquire("a").settle(1)
+    assert len(pretend.arrays) == 2
+
+
+def test_a_wait_without_end_outlasts_the_longest_wait_of_the_coordinator(pretend):
+    async def answer(items, reply):
+        reply.start()
+        if len(pretend.arrays) == 1:
+            reply.line(refusal(0, items[0], 408, "wait_timeout"))
+        else:
+            reply.line(grant(0, items[0], pretend.lease()))
+        reply.end()
+
+    pretend.on_acquire = answer
+    with sluice.Client(pretend.url, timeout=None) as client:
+        client.acquire("a").settle(1)
+    assert [array[0]["wait_ms"] for array in pretend.arrays] == [86_400_000] * 2
+
+
+@pytest.mark.parametrize("line", [{"index": 7}, {"nonsense": 1}, [], "x"])
+def test_an_answer_that_makes_no_sense_is_no_lease(pretend, line):
+    async def answer(items, reply):
+        reply.start()
+        reply.line(line)
+        reply.end()
+
+    pretend.on_acquire = answer
+    with sluice.Client(pretend.url) as client:
+        with pytest.raises((sluice.Unreachable, sluice.WaitTimeout)):
+            client.acquire("a", timeout=0.2)
+
+
+def test_answers_that_come_in_pieces_are_put_together(pretend):
+    async def answer(items, reply):
+        reply.start()
+        import json
+
+        data = b"".join(json.dumps(grant(i, item, pretend.lease())).encode() + b"\n" for i, item in enumerate(items))
+        for at in range(0, len(data), 7):
+            part = data[at : at + 7]
+            reply._writer.write(b"%x\r\n%s\r\n" % (len(part), part))
+            await asyncio.sleep(0)
+        reply.end()
+
+    pretend.on_acquire = answer
+
+    async def main():
+        async with sluice.AsyncClient(pretend.url) as client:
+            return await acquire_many(client, 20)
+
+    assert len({lease.id for lease in run(main())}) == 20

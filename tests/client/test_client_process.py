@@ -70,6 +70,25 @@ def test_a_forked_process_starts_afresh(pretend):
     assert len(prefixes) == 2
 
 
+def test_a_forked_process_leaves_its_parents_leases_alone(pretend):
+    with sluice.Client(pretend.url) as client:
+        with client.acquire("a") as lease:
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    try:
+                        lease.settle(9)
+                    except sluice.ClientClosed:
+                        code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert not lease.ended
+            lease.settle(1)
+    assert [r["usage"] for r in pretend.released] == [{"tokens": 1}]
+
+
 def test_a_lease_may_outlive_its_clients_name(pretend):
     with sluice.Client(pretend.url).acquire("a") as lease:
         lease.settle(1)

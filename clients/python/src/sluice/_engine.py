@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import threading
 import uuid
 import warnings
@@ -56,6 +57,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.get_running_loop()
         self.closed = False
+        self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._inbox: Deque[Tuple[Callable[..., None], Tuple[Any, ...]]] = deque()
         self._inbox_poked = False
@@ -96,11 +98,18 @@ class Engine:
 
     # --- From any thread ---
 
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be told through it any more: closed, its loop ended, or left behind by a fork."""
+        return self.closed or self.loop.is_closed() or os.getpid() != self._pid
+
     def new_id(self) -> str:
         return f"{self._prefix}-{next(self._count)}"
 
     def post(self, function: Callable[..., None], *args: Any) -> None:
         """Runs a function in the engine's loop: now if this is its thread, soon otherwise."""
+        if os.getpid() != self._pid:
+            raise ClientClosed("this lease belongs to the parent process")
         if threading.get_ident() == self._thread:
             function(*args)
         else:

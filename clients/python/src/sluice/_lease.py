@@ -17,6 +17,7 @@ from typing import Any, AsyncIterable, AsyncIterator, Dict, Generator, Iterable,
 from ._ask import Ask, Grant
 from ._engine import Engine, warn_unsettled
 from ._errors import SluiceError
+from ._heartbeat import Held
 from ._usage import headers_of, merge_usage, report_of, usage_of
 
 T = TypeVar("T")
@@ -130,7 +131,7 @@ class _LeaseBase:
         self._engine = engine
         self._ask_id = ask.id
         self._grant = grant
-        self._held = engine.held(grant.lease)
+        self._held: Optional[Held] = None
         self._since = time.monotonic()
         self._noted: Optional[Dict[str, Any]] = None
         self._ended = False
@@ -172,6 +173,8 @@ class _LeaseBase:
     @property
     def lost(self) -> bool:
         """Whether it expired while it was held: its share may have gone to others."""
+        if self._held is None:
+            self._held = self._engine.held(self.id)
         return self._held is not None and self._held.lost
 
     @property
@@ -191,6 +194,7 @@ class _LeaseBase:
         """The call was never made: ends the lease as if nothing had been used."""
         if not self._ended:
             self._ended = True
+            self._held = self._engine.held(self.id)
             self._engine.post(self._engine.cancel, self.id, self._ask_id)
 
     def _facts(self, value: Any, amounts: Dict[str, Any], status: Optional[int], headers: Any) -> Dict[str, Any]:
@@ -217,11 +221,12 @@ class _LeaseBase:
 
     def _end(self, facts: Dict[str, Any], take: Any) -> None:
         self._ended = True
+        self._held = self._engine.held(self.id)
         self._engine.post(self._engine.release, self.id, facts, take)
 
     def _leave(self, error: Optional[BaseException]) -> None:
         """The end of the lease's block."""
-        if self._ended:
+        if self._ended or self._engine.gone:
             return
         facts: Dict[str, Any] = {"elapsed_ms": self._elapsed_ms()}
         if error is not None:
@@ -236,7 +241,7 @@ class _LeaseBase:
         warn_unsettled(self._grant.place, f"a lease on {self.resource!r} {what}: charged in full")
 
     def __del__(self) -> None:
-        if getattr(self, "_ended", True) or self._engine.closed or self._engine.loop.is_closed():
+        if getattr(self, "_ended", True) or self._engine.gone:
             return
         try:
             self._ended = True

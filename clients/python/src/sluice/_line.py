@@ -16,6 +16,7 @@ granted twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Set
 
@@ -27,13 +28,17 @@ from ._gather import Gather
 from ._outage import Outage
 from ._wire import TROUBLE, Answer, Wire, is_away, read_json, read_lines, refusal
 
+log = logging.getLogger("sluice")
+
 ARRAY_MAX = 1024
 STREAMS_SOFT_MAX = 8
 STREAMS_MAX = 48
 ASKS_MAX = 100_000
 SIZE_RATIO = 4  # streams are merged with ones up to this many times larger
 SILENCE_S = HOLD_S + 15.0  # the coordinator says something of each request within HOLD_S
-SWEEP_S = 0.05
+SWEEP_AWAY_S = 0.05
+SWEEP_S = 1.0
+GRACE_S = 5.0  # an answer that is this late will not come
 
 
 class Stream:
@@ -89,6 +94,7 @@ class Line:
         else:
             self._known[ask.id] = ask
             self._put([ask])
+            self._sweep_later()
 
     def abandon(self, ask: Ask) -> None:
         """The caller does not wait any longer: take the request out of the line."""
@@ -133,30 +139,33 @@ class Line:
                 self._fail(ask, self._unreachable())
             elif self.fallback is None or not self.fallback.take(ask):
                 self._fresh.append(ask)
-        self._sweep_later()
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(f"the coordinator does not answer: {self._outage.cause}", code="unreachable")
 
     def _sweep_later(self) -> None:
-        if self._sweeper is None and self._fresh:
-            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        """Looks after deadlines from time to time. The coordinator keeps them itself; this is for when it is away,
+        or does not answer at all."""
+        if not self._known:
+            return
+        every = SWEEP_AWAY_S if self._outage.away else SWEEP_S
+        due = self._loop.time() + every
+        if self._sweeper is not None:
+            if self._sweeper.when() <= due:
+                return
+            self._sweeper.cancel()
+        self._sweeper = self._loop.call_at(due, self._sweep)
 
     def _sweep(self) -> None:
-        """While the coordinator is away, those whose time is up leave."""
         self._sweeper = None
-        if not self._outage.away:
-            return
         now = self._loop.time()
-        kept: Deque[Ask] = deque()
-        for ask in self._fresh:
-            if ask.state is not State.WAITING:
-                continue
-            if ask.late(now):
+        grace = 0.0 if self._outage.away else GRACE_S
+        for ask in [ask for ask in self._known.values() if ask.late(now - grace)]:
+            if self._outage.away:
                 self._fail(ask, self._unreachable())
             else:
-                kept.append(ask)
-        self._fresh = kept
+                self._fail(ask, WaitTimeout("the coordinator did not answer in time", code="wait_timeout"))
+                self._withdraw(ask.id)
         self._sweep_later()
 
     def _flush(self) -> None:
@@ -211,6 +220,10 @@ class Line:
             await self._exchange(stream)
         except TROUBLE as e:
             cause = e
+        except Exception as e:
+            log.exception("an answer to an acquire could not be understood")
+            for ask in stream.left():
+                self._fail(ask, SluiceError(f"the coordinator gave an unexpected answer: {e!r}"))
         finally:
             self._streams.discard(stream)
         left = stream.left()
@@ -256,6 +269,9 @@ class Line:
             self._put([ask])
         elif isinstance(error, UnknownTicket) and ask.ticket is not None:
             ask.ticket = None  # the place is gone, the request is not
+            self._put([ask])
+        elif isinstance(error, WaitTimeout) and ask.deadline is None:
+            ask.ticket = None  # "as long as it takes" is longer than the longest wait there is
             self._put([ask])
         else:
             self._fail(ask, error)
@@ -307,6 +323,7 @@ class Line:
         if not again:
             self._outage.begin(str(cause or "the connection was closed") or type(cause).__name__)
         self._put(asks)
+        self._sweep_later()
 
     # --- Small moves ---
 

@@ -102,7 +102,10 @@ class Outbox:
         try:
             await self._exchange(batch, left)
             self._broken = 0
-        except TROUBLE as e:
+            self._outage.proven()
+        except Exception as e:
+            if not isinstance(e, TROUBLE):
+                log.exception("an answer to %s could not be understood", self._path)
             self._broken += 1
             # A kept-alive connection may break for reasons of its own; the second time tells.
             if self._broken > 1 or isinstance(e, (httpx.ConnectError, httpx.ConnectTimeout)):

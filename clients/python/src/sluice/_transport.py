@@ -20,6 +20,7 @@ import httpx
 from ._http1 import BadResponse, ResponseParser
 
 CONNECTIONS_MAX = 96
+IDLE_MAX = 8
 CONNECT_TIMEOUT_S = 5.0
 BUFFERED_BYTES_MAX = 1 << 20
 KEEPALIVE_IDLE_S = 15
@@ -215,8 +216,11 @@ class WireTransport(httpx.AsyncBaseTransport):
         return made
 
     def keep(self, connection: _Connection) -> None:
-        if connection.usable:
-            self._idle.setdefault(connection.home, []).append(connection)
+        idle = self._idle.setdefault(connection.home, [])
+        if connection.usable and len(idle) < IDLE_MAX:
+            idle.append(connection)
+        else:
+            connection.abort()
 
     def forget(self, connection: _Connection) -> None:
         self._all.discard(connection)

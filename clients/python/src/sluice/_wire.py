@@ -6,7 +6,7 @@ Knows the URL, the key and the transport, and nothing of leases.
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, NamedTuple, Optional
+from typing import Any, AsyncIterator, Dict, NamedTuple, Optional, Tuple
 
 import httpx
 
@@ -37,10 +37,7 @@ class Wire:
     """Talks to one coordinator. Belongs to the event loop it is first used on."""
 
     def __init__(self, url: str, api_key: Optional[str], transport: Optional[httpx.AsyncBaseTransport]) -> None:
-        unix_path = url[len("unix:") :] if url.startswith("unix:") else None
-        base = httpx.URL("http://localhost" if unix_path else url)
-        if base.scheme not in ("http", "https") or not base.host:
-            raise ValueError(f"not the address of a coordinator: {url!r}")
+        base, unix_path = read_address(url)
         self._base = base
         self._urls: Dict[str, httpx.URL] = {}
         headers = {"Host": base.netloc.decode(), "Content-Type": "application/json"}
@@ -80,6 +77,18 @@ class Wire:
         await self._transport.aclose()
 
 
+def read_address(url: str) -> Tuple[httpx.URL, Optional[str]]:
+    """The base of all requests, and the path of the Unix socket where there is one."""
+    unix_path = url[len("unix:") :] if url.startswith("unix:") else None
+    try:
+        base = httpx.URL("http://localhost" if unix_path else url)
+    except httpx.InvalidURL:
+        base = httpx.URL("")
+    if base.scheme not in ("http", "https") or not base.host:
+        raise ValueError(f"not the address of a coordinator: {url!r}; write http://HOST:PORT or unix:PATH")
+    return base, unix_path
+
+
 def _transport_for(url: httpx.URL, unix_path: Optional[str]) -> httpx.AsyncBaseTransport:
     if url.scheme == "http":
         return WireTransport(unix_path=unix_path)
@@ -107,9 +116,16 @@ async def read_lines(response: httpx.Response) -> AsyncIterator[Any]:
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             if line.strip():
-                yield json.loads(line)
+                yield _parse(line)
         if len(rest) > LINE_BYTES_MAX:
             raise httpx.RemoteProtocolError("a line of the answer is too long")
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise httpx.RemoteProtocolError("a line of the answer is not JSON") from None
 
 
 def refusal(answer: Answer) -> SluiceError:

@@ -7,11 +7,12 @@ import os
 import sys
 from typing import Any, Callable, Dict, Mapping, Optional, Union
 
-from ._ask import Ask, Answerable, Load, Place, fields_of, load_of
+import httpx
+
+from ._ask import Answerable, Ask, Load, Place, fields_of, load_of
 from ._engine import Engine, OnUnreachable, Settings
 from ._local import LocalShare
-
-import httpx
+from ._wire import read_address
 
 URL_DEFAULT = "http://127.0.0.1:7411"
 TIMEOUT_DEFAULT_S = 60.0
@@ -42,12 +43,14 @@ class Defaults:
     ) -> None:
         if not isinstance(on_unreachable, LocalShare) and on_unreachable not in ("wait", "refuse"):
             raise ValueError('on_unreachable is "wait", "refuse" or a LocalShare')
+        address = url or os.environ.get("SLUICE_URL") or URL_DEFAULT
+        read_address(address)
         if lease_seconds < 0.001:
             raise ValueError("a lease lives at least a millisecond")
         self.timeout = timeout
         self.lease_ms = int(lease_seconds * 1000)
         self.settings = Settings(
-            url=url or os.environ.get("SLUICE_URL") or URL_DEFAULT,
+            url=address,
             api_key=api_key or os.environ.get("SLUICE_API_KEY"),
             on_unreachable=on_unreachable,
             transport=transport,
