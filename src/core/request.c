@@ -14,15 +14,11 @@
 
 /* --- Finding. --- */
 
-static uint64_t number_hash(uint64_t n)
-{
-    uint64_t h = n * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ (h >> 32);
-}
-
+/* Callers and tickets are numbers that others or we count up: as their own hash they lie in the
+ * table in the order in which they come and go. */
 static struct request *find_caller(const struct core *core, caller_id caller)
 {
-    struct map_node *n = map_find(&core->requests_by_caller, number_hash(caller));
+    struct map_node *n = map_find(&core->requests_by_caller, caller);
     for (; n; n = map_next_equal(n)) {
         struct request *r = CONTAINER_OF(n, struct request, by_caller);
         if (r->caller == caller) {
@@ -35,7 +31,7 @@ static struct request *find_caller(const struct core *core, caller_id caller)
 static struct request *find_ticket(const struct core *core, const struct event *event,
                                    uint64_t ticket)
 {
-    struct map_node *n = map_find(&core->requests_by_ticket, number_hash(ticket));
+    struct map_node *n = map_find(&core->requests_by_ticket, ticket);
     for (; n; n = map_next_equal(n)) {
         struct request *r = CONTAINER_OF(n, struct request, by_ticket);
         if (r->seq == ticket && (event->any_tenant || text_equal(r->tenant, event->tenant))) {
@@ -113,7 +109,7 @@ static void request_attach(struct core *core, struct request *r, caller_id calle
     }
     r->caller = caller;
     if (caller) {
-        map_insert(&core->requests_by_caller, &r->by_caller, number_hash(caller));
+        map_insert(&core->requests_by_caller, &r->by_caller, caller);
     }
 }
 
@@ -126,7 +122,7 @@ static void request_enrol_ticket(struct core *core, struct request *r)
 {
     if (!r->ticketed) {
         r->ticketed = true;
-        map_insert(&core->requests_by_ticket, &r->by_ticket, number_hash(r->seq));
+        map_insert(&core->requests_by_ticket, &r->by_ticket, r->seq);
     }
 }
 

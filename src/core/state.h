@@ -152,27 +152,29 @@ struct line {
 enum request_state { REQUEST_WAITING, REQUEST_AWAY, REQUEST_OVER };
 
 struct request {
+    /* What entering and leaving a line touch comes first: with 100,000 waiting, each cache line
+     * of the one that leaves is a miss. */
     struct list in_flow; /* in flow->requests, or in core->graveyard when over */
     struct list in_line; /* in line->all */
-    struct map_node by_caller;
-    struct map_node by_ticket; /* in a map while `ticketed` */
-    struct map_node by_id;     /* in a map while it has an id */
-    struct timer timer;
     struct flow *flow;
-    enum request_state state;
-    bool ticketed;
+    struct timer timer;
+    struct map_node by_caller;
     caller_id caller; /* 0 while away */
     uint64_t seq;     /* order of arrival, over all lines; the ticket */
     uint64_t arrival; /* in its line */
     struct load load;
     int priority; /* effective */
     int base_priority;
+    enum request_state state;
+    bool ticketed;
     int64_t enqueued_us;
     int64_t deadline_us; /* end of its time in line */
-    int64_t hold_us;     /* when it becomes away; or, away, when it is dropped */
     int64_t lease_us;
     uint64_t parent;
     struct text tenant, session, labels, id; /* in `bytes` */
+    int64_t hold_us;           /* when it becomes away; or, away, when it is dropped */
+    struct map_node by_ticket; /* in a map while `ticketed` */
+    struct map_node by_id;     /* in a map while it has an id */
     char bytes[];
 };
 
