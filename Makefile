@@ -81,7 +81,7 @@ fuzz: ## libFuzzer on one parser or on all: make fuzz FUZZER=http SECONDS=60
 	@scripts/deps build test check
 	@test -f build-fuzz/build.ninja || CC=clang meson setup build-fuzz -Dfuzz=true \
 		-Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
-	@$(NINJA) -C build-fuzz
+	@$(NINJA) -C build-fuzz fuzzers
 	@$(ASAN_ENV) scripts/fuzz build-fuzz $(FUZZER) $(SECONDS)
 
 sim: ## the simulator against its oracle: make sim SEED=1 STEPS=1000000
