@@ -365,21 +365,33 @@ void run_lines(struct core *core)
 
 /* --- Explaining. --- */
 
+/* Names the limits that hold an asker; the first of them, or NULL. */
+static struct counter *blame(struct core *core, const struct asker *a, struct held_by *h)
+{
+    struct counter *by = NULL;
+    for (size_t i = 0; i < a->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
+        struct counter *c = a->counters[i];
+        int64_t n = a->load->of[c->rule->limit->unit];
+        if (n > 0 && judge_limit(core, a, c, n) != VERDICT_FITS) {
+            by = by ? by : c;
+            h->limits[h->limits_n++] = c->rule->limit->name;
+        }
+    }
+    return by;
+}
+
+/* One that would fit is held by what holds the first of its flow, or the head of its line. */
 struct counter *explain(struct core *core, const struct asker *a, struct held_by *h)
 {
-    struct asker head = a->line->head && a->line->head->flow ? asker_of(a->line->head) : *a;
-    struct counter *by = NULL;
     h->limits_n = 0;
-    for (int pass = 0; pass < 2 && h->limits_n == 0; pass++) {
-        const struct asker *who = pass == 0 ? a : &head;
-        for (size_t i = 0; i < who->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
-            struct counter *c = who->counters[i];
-            int64_t n = who->load->of[c->rule->limit->unit];
-            if (n > 0 && judge_limit(core, who, c, n) != VERDICT_FITS) {
-                by = by ? by : c;
-                h->limits[h->limits_n++] = c->rule->limit->name;
-            }
-        }
+    struct counter *by = blame(core, a, h);
+    if (!by && a->flow && flow_first(a->flow)) {
+        struct asker first = asker_of(flow_first(a->flow));
+        by = blame(core, &first, h);
+    }
+    if (!by && a->line->head && a->line->head->flow) {
+        struct asker head = asker_of(a->line->head);
+        by = blame(core, &head, h);
     }
     return by;
 }
