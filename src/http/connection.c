@@ -364,6 +364,13 @@ static void connection_stop_reading(struct connection *c)
     }
 }
 
+/* Whether as much is kept as may be. A request that is arriving has caps of its own. */
+static bool connection_is_full(const struct connection *c)
+{
+    return c->state != CONN_HEAD && c->state != CONN_BODY && takes_input(c) &&
+           c->in.len >= HTTP_PIPELINED_BYTES_MAX;
+}
+
 static void connection_keep(struct connection *c, struct text bytes)
 {
     buf_add_text(&c->in, bytes);
@@ -386,8 +393,7 @@ void connection_take(struct connection *c, struct text bytes)
     }
     connection_keep(c, bytes);
     take_kept(c);
-    bool waits = c->state != CONN_HEAD && c->state != CONN_BODY;
-    if (takes_input(c) && waits && c->in.len >= HTTP_PIPELINED_BYTES_MAX) {
+    if (connection_is_full(c)) {
         connection_stop_reading(c);
     }
 }
@@ -439,7 +445,7 @@ static void connection_read(struct connection *c)
 /* Reads again once there is room for what comes. */
 static void connection_resume(struct connection *c)
 {
-    if (c->reading || c->state == CONN_CLOSED || c->in.len >= HTTP_PIPELINED_BYTES_MAX) {
+    if (c->reading || c->state == CONN_CLOSED || connection_is_full(c)) {
         return;
     }
     if (c->state == CONN_STALLED) {

@@ -204,6 +204,21 @@ static void test_what_is_pipelined_is_kept_up_to_a_cap_and_then_left_in_the_sock
     peer_free(p);
 }
 
+static void test_a_large_body_may_be_pipelined(void **state)
+{
+    struct rig *rig = *state;
+    struct peer *p = peer_new(rig);
+    peer_say(p, PARKED);
+    struct parked *parked = rig_parked(rig, 0);
+    peer_say(p, "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+    say_often(p, "0123456789", 10000);
+    rig_breathe(rig);
+    rig_answer(parked, "");
+    say_often(p, "0123456789", 90000);
+    RIG_WHILE(rig, rig->handled_n < 2);
+    peer_free(p);
+}
+
 static void test_all_that_was_pipelined_is_answered(void **state)
 {
     struct rig *rig = *state;
@@ -421,6 +436,7 @@ int main(void)
         CASE(test_a_pipelined_request_waits_for_the_reply_before_it),
         CASE(test_a_pipelined_body_may_arrive_while_the_request_before_it_is_parked),
         CASE(test_what_is_pipelined_is_kept_up_to_a_cap_and_then_left_in_the_socket),
+        CASE(test_a_large_body_may_be_pipelined),
         CASE(test_all_that_was_pipelined_is_answered),
         CASE(test_a_hang_up_is_noticed_though_too_much_is_pipelined),
         CASE(test_a_client_that_does_not_read_its_replies_is_not_served_further),
