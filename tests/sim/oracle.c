@@ -239,10 +239,10 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
     }
     x->code = expected_refusal(o, w, &x->limits, &x->doubtful);
     x->doubtful = x->doubtful || leases_are_full(o);
-    if (x->code == ERR_NONE) {
-        x->kind = EXPECT_LINE;
+    if (x->code == ERR_NONE || x->doubtful) {
         tags_arrive(o, w);
     }
+    x->kind = x->code == ERR_NONE ? EXPECT_LINE : EXPECT_REFUSAL;
 }
 
 static bool may_touch(const struct event *e, const char *tenant)
@@ -389,7 +389,9 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     }
     size_t r = resource_index(o, w->resource);
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
-    if (position < 1 || (!ageing && position != earlier + 1)) {
+    /* When a tick comes late, others whose time is up may have left before. */
+    bool late = w->deadline_us < o->now_us || w->hold_at_us < o->now_us;
+    if (position < 1 || (!ageing && !late && position != earlier + 1)) {
         wrong(o, "P9: caller %llu is said to be at position %lld, and is at %lld",
               (unsigned long long)w->caller, (long long)position, (long long)earlier + 1);
     }
@@ -523,10 +525,7 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
         judge_held_by(o, w, &f->refuse.held_by);
         judge_idle(o, o->now_us);
         break;
-    case ERR_LINE_FULL:
-        ok = w->arriving && line_is_full(o, w);
-        judge_idle(o, o->now_us);
-        break;
+    case ERR_LINE_FULL: ok = w->arriving && line_is_full(o, w); break;
     case ERR_OVER_CAP: ok = w->arriving && leases_are_full(o); break;
     case ERR_BUDGET_EXCEEDED:
         limit = must_refuse(o, w);
@@ -692,7 +691,7 @@ void oracle_step(struct oracle *o, const struct event *event, const struct effec
     if (x.replaced) {
         wrong(o, "caller %llu has lost its place and is not told", (unsigned long long)x.replaced);
     }
-    if (answered_at_once(&x) && x.answers != 1) {
+    if (answered_at_once(&x) && x.answers != 1 && !(x.doubtful && x.answers == 0)) {
         wrong(o, "an event was answered %zu times", x.answers);
     }
     for (size_t i = 0; i < o->waiters_n; i++) {

@@ -174,7 +174,8 @@ static struct world_policy *random_policy(struct world *w)
     for (size_t i = 0; i < p->policy.resources_n; i++) {
         random_resource(r, &p->resources[i], RESOURCES[i], scoped, ageing);
     }
-    if (random_chance(r, 40)) {
+    w->pools = random_chance(r, 40);
+    if (w->pools) {
         add_pool(r, p);
     }
     p->policy.weights_n = random_chance(r, 50) ? 2 : 0;
@@ -212,7 +213,7 @@ static struct world_policy *changed_policy(struct world *w)
             random_limit(r, &x->limits[x->limits_n++], 10 + (int)w->policies_n, true);
         }
     }
-    if (p->policy.resources_n > 1 && random_chance(r, 15)) {
+    if (p->policy.resources_n > 1 && random_chance(r, 15) && !w->crashes && !w->pools) {
         p->policy.resources_n--;
     }
     fix_headroom(&p->policy);

@@ -65,6 +65,7 @@ struct world {
     bool reloads;
     bool skews;
     bool late_ticks;
+    bool pools;    /* some limits are shared */
 };
 
 void world_init(struct world *w, uint64_t seed);
