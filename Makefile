@@ -91,7 +91,7 @@ sim: ## the simulator against its oracle: make sim SEED=1 STEPS=1000000
 torture: ## kill -9 under load, many times: make torture ROUNDS=200
 	@scripts/deps build test
 	@$(MAKE) --no-print-directory build $(VENV)/ready
-	@SLUICE_BINARY=$(BUILD)/sluice $(PY) tests/crash/torture.py --rounds $(ROUNDS)
+	@$(PY) tests/crash/torture.py --binary $(BUILD)/sluice --rounds $(ROUNDS)
 
 cov: ## which lines the tests reach; writes build-cov/coverage.html
 	@scripts/deps build test check

@@ -12,7 +12,8 @@ Rules (each a function below, each with a bad sample in tests/tools/test_tidy.py
     space        trailing blanks, tabs, no newline at the end
     name         a file named after nothing (util, helper, manager, common)
     place        a path of somebody's machine
-    table        a fuzzer that the table of fuzzers does not list
+    table        a fuzzer that the table of fuzzers does not list, a decision that the list of decisions
+                 does not
 
 What is over size and accepted for now stands in tools/tidy-ratchet.txt with the size it had; it may
 shrink and never grow: `tools/tidy.py --ratchet` writes the smaller numbers.
@@ -306,12 +307,17 @@ def rule_place(path, text):
             yield Finding(path, number, "place", f"{match.group(0)} is a path of one machine")
 
 
-def rule_table(path, text, listed=None):
-    match = re.fullmatch(r"tests/fuzz/fuzz_(\w+)\.c", str(path))
-    if not match or listed is None:
-        return
-    if f"'{match.group(1)}':" not in listed:
-        yield Finding(path, 1, "table", "tests/fuzz/meson.build does not list this fuzzer")
+LISTS = [
+    (r"tests/fuzz/fuzz_(\w+)\.c", "tests/fuzz/meson.build", "'{}':"),
+    (r"docs/decisions/(\d{4}-[\w-]+)\.md", "docs/decisions/README.md", "({}.md)"),
+]
+
+
+def rule_table(path, text, lists=None):
+    for pattern, list_path, entry in LISTS:
+        match = re.fullmatch(pattern, str(path))
+        if match and lists is not None and entry.format(match.group(1)) not in lists.get(list_path, ""):
+            yield Finding(path, 1, "table", f"{list_path} does not list it")
 
 
 # --- All files, and the ratchet. ---
@@ -341,13 +347,17 @@ def is_itself(path):
     return str(path) in ("tools/tidy.py", "tests/tools/test_tidy.py")
 
 
-def check_file(path, text, ratchet=None, fuzzers=None):
+def read_lists():
+    return {name: (ROOT / name).read_text() for _, name, _ in LISTS if (ROOT / name).exists()}
+
+
+def check_file(path, text, ratchet=None, lists=None):
     yield from rule_include(path, text)
     yield from rule_banned(path, text)
     yield from rule_long(path, text, ratchet)
     yield from rule_space(path, text)
     yield from rule_name(path, text)
-    yield from rule_table(path, text, fuzzers)
+    yield from rule_table(path, text, lists)
     if not is_itself(path):
         yield from rule_leftover(path, text)
         yield from rule_noun(path, text)
@@ -372,9 +382,7 @@ def main():
     parser.add_argument("paths", nargs="*", help="judge these files alone")
     options = parser.parse_args()
 
-    ratchet = read_ratchet()
-    table = ROOT / "tests/fuzz/meson.build"
-    fuzzers = table.read_text() if table.exists() else ""
+    ratchet, lists = read_ratchet(), read_lists()
     sizes, findings, files_n = {}, [], 0
     for path in project_files():
         if options.paths and str(path) not in options.paths:
@@ -382,7 +390,7 @@ def main():
         text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
         files_n += 1
         sizes.update({key: size for key, _, size, _ in sizes_of(path, text)})
-        findings += check_file(path, text, ratchet, fuzzers)
+        findings += check_file(path, text, ratchet, lists)
     if options.ratchet:
         write_ratchet(ratchet, sizes)
     elif not options.paths and stale_rows(ratchet, sizes):

@@ -84,8 +84,15 @@ def test_every_rule_has_a_bad_sample():
 
 
 def test_a_fuzzer_must_be_in_the_table():
-    assert "table" in rules_of("tests/fuzz/fuzz_new.c", "int x;\n", fuzzers="'http': [],")
-    assert "table" not in rules_of("tests/fuzz/fuzz_http.c", "int x;\n", fuzzers="'http': [],")
+    lists = {"tests/fuzz/meson.build": "'http': [],"}
+    assert "table" in rules_of("tests/fuzz/fuzz_new.c", "int x;\n", lists=lists)
+    assert "table" not in rules_of("tests/fuzz/fuzz_http.c", "int x;\n", lists=lists)
+
+
+def test_a_decision_must_be_in_the_list():
+    lists = {"docs/decisions/README.md": "- [0001](0001-first.md) First"}
+    assert "table" in rules_of("docs/decisions/0002-second.md", "# 0002\n", lists=lists)
+    assert "table" not in rules_of("docs/decisions/0001-first.md", "# 0001\n", lists=lists)
 
 
 def test_the_ratchet_lets_a_long_function_shrink_and_not_grow():
