@@ -221,7 +221,9 @@ KEYED = """
 listen: 127.0.0.1:0
 store: {store}
 keys:
-  - {{name: worker, hash: "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b", rights: [acquire, read]}}
+  - name: worker
+    hash: "sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+    rights: [acquire, read]
 resources:
   many: {{rpm: 100}}
 """
