@@ -351,14 +351,16 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
             charged_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
             struct sum s = sum_of(o, o->ident_of[r][l], key);
             int64_t n = w->load.of[x->unit];
-            return n > 0 && (s.free < n || (x->slice_us && s.slice_used > 0 &&
-                                            s.slice_used + n > limit_slice(x)));
+            return n > 0 &&
+                   (s.free < n || x->scope != SCOPE_RESOURCE ||
+                    (x->slice_us && s.slice_used > 0 && s.slice_used + n > limit_slice(x)));
         }
     }
     return false;
 }
 
-/* A named limit holds the request itself, or one that stands before it. */
+/* A named limit holds the request itself, or one that stands before it. At a counter of a scope one
+ * may stand behind others without its being full. */
 static void judge_held_by(struct oracle *o, const struct waiter *w, const struct held_by *h)
 {
     if (h->limits_n > HELD_BY_MAX) {

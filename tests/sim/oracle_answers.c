@@ -71,7 +71,9 @@ static bool deadlocks(const struct question *q, size_t l, bool count_away)
 {
     const struct limit *limit = &q->resource->limits[l];
     int64_t n = q->w->load.of[limit->unit], stuck = 0;
-    if (n == 0 || (limit->window != WINDOW_NONE && limit->charge != CHARGE_AT_SETTLE)) {
+    /* One that holds nothing keeps nobody waiting: without a parent there is no circle. */
+    if (n == 0 || !q->w->parent ||
+        (limit->window != WINDOW_NONE && limit->charge != CHARGE_AT_SETTLE)) {
         return false;
     }
     char key[KEY_MAX];

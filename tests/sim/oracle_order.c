@@ -260,6 +260,33 @@ static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *
     return false;
 }
 
+/* Whether two requests together do not fit a counter of a scope that they share. */
+static bool crowd(struct oracle *o, const struct waiter *a, const struct waiter *b)
+{
+    struct ask of_a[CHARGES_MAX], of_b[CHARGES_MAX];
+    size_t a_n = asks_of(o, a, of_a), b_n = asks_of(o, b, of_b);
+    for (size_t i = 0; i < a_n; i++) {
+        for (size_t k = 0; k < b_n; k++) {
+            if (same_scoped_counter(&of_a[i], &of_b[k])) {
+                struct ask both = of_a[i];
+                both.n += of_b[k].n;
+                if (!ask_fits(o, &both)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+/* Whether two requests of a tenant stand in one row, where the first keeps the others waiting even
+ * if they ask nothing of what holds it. */
+static bool in_one_row(const struct waiter *a, const struct waiter *b)
+{
+    return strcmp(a->resource, b->resource) == 0 && strcmp(a->tenant, b->tenant) == 0 &&
+           a->priority == b->priority;
+}
+
 /* How many counters of scopes a request does not fit. */
 static size_t scoped_misses(struct oracle *o, const struct waiter *w)
 {
@@ -294,11 +321,15 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
         enum answer first = x == w || x->away ? NO : plainly_before(o, x, w);
-        size_t misses = first == NO || !meet(o, w, x, false) ? 0 : scoped_misses(o, x);
+        if (first == NO) {
+            continue;
+        }
+        size_t misses = scoped_misses(o, x);
         if (misses == 1 && first == YES && meet(o, w, x, true)) {
             return NO;
         }
-        answer = misses ? PERHAPS : answer;
+        bool doubt = (misses && (meet(o, w, x, false) || in_one_row(w, x))) || crowd(o, w, x);
+        answer = doubt ? PERHAPS : answer;
     }
     return answer;
 }

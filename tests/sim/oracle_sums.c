@@ -74,7 +74,8 @@ static int64_t zone_offset_us(const struct zone *z, int64_t wall_us)
 /* The local date and time as one number, its digits cut off behind the step. */
 int64_t period_number(const struct limit *l, int64_t wall_us)
 {
-    int64_t local_us = wall_us + zone_offset_us(l->zone, wall_us);
+    int64_t offset_us = zone_offset_us(l->zone, wall_us);
+    int64_t local_us = wall_us + offset_us;
     time_t seconds = (time_t)(local_us / US_PER_S);
     struct tm tm;
     gmtime_r(&seconds, &tm);
@@ -85,7 +86,8 @@ int64_t period_number(const struct limit *l, int64_t wall_us)
     for (size_t i = 0; i < 5; i++) {
         number = number * 100 + (i < kept[l->step] ? fields[i] : 0);
     }
-    return number;
+    /* An hour that daylight saving repeats is two hours. */
+    return number * 100 + (l->step <= STEP_HOUR ? offset_us / US_PER_H : 0);
 }
 
 size_t resource_index(const struct oracle *o, const char *name)
