@@ -61,7 +61,7 @@ char *buf_reserve(struct buf *b, size_t more)
     return b->at + b->len;
 }
 
-void buf_add(struct buf *b, const void *bytes, size_t len)
+void buf_add_slowly(struct buf *b, const void *bytes, size_t len)
 {
     char *to = buf_reserve(b, len);
     if (!to) {
@@ -72,21 +72,6 @@ void buf_add(struct buf *b, const void *bytes, size_t len)
     }
     b->len += len;
     b->at[b->len] = '\0';
-}
-
-void buf_add_text(struct buf *b, struct text t)
-{
-    buf_add(b, t.at, t.len);
-}
-
-void buf_add_str(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_add_u64(struct buf *b, uint64_t n)

@@ -35,10 +35,35 @@ void buf_clear(struct buf *b);
 /* Makes room for `more` bytes beyond len, and returns where they begin; NULL at the cap. */
 char *buf_reserve(struct buf *b, size_t more);
 
-void buf_add(struct buf *b, const void *bytes, size_t len);
-void buf_add_text(struct buf *b, struct text t);
-void buf_add_str(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
+/* Appends where the memory at hand may not do. */
+void buf_add_slowly(struct buf *b, const void *bytes, size_t len);
+
+static inline void buf_add(struct buf *b, const void *bytes, size_t len)
+{
+    if (b->failed || len >= b->size - b->len || len == 0) {
+        buf_add_slowly(b, bytes, len);
+        return;
+    }
+    memcpy(b->at + b->len, bytes, len);
+    b->len += len;
+    b->at[b->len] = '\0';
+}
+
+static inline void buf_add_text(struct buf *b, struct text t)
+{
+    buf_add(b, t.at, t.len);
+}
+
+static inline void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
 void buf_add_i64(struct buf *b, int64_t n);
 void buf_add_u64(struct buf *b, uint64_t n);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
