@@ -125,7 +125,9 @@ static int build_lines(struct core *core)
         for (size_t j = 0; rc == 0 && j < resource->limits_n; j++) {
             rc = line_add_limit(core, line, &resource->limits[j]);
         }
-        line->limits_n = rc == 0 ? line->rules_n : 0;
+        if (rc == 0) {
+            line->limits_n = line->rules_n;
+        }
         for (size_t j = 0; rc == 0 && j < resource->reserves_n; j++) {
             rc = line_add_reserve(core, line, (int)j);
         }

@@ -191,12 +191,14 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
     line->claims = claims;
     int64_t at_us = head ? core->now_us : INT64_MAX;
     for (size_t i = 0; head && i < line->limits_n; i++) {
-        int64_t n = head->load.of[line->rules[i]->limit->unit];
-        if (line->rules[i]->whole && n > 0) {
-            at_us = max_i64(at_us, counter_fits_us(core, line->rules[i]->whole, n));
+        const struct rule *rule = line->rules[i];
+        int64_t n = head->load.of[rule->limit->unit];
+        if (rule->whole && n > 0 && (claims || rule->users_n == 1)) {
+            at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
         }
     }
-    /* A head that only claims of others hold is woken when those change. */
+    /* Until its own limits let it pass, shared ones do not matter; then it will claim them. A head
+     * that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
 }
 
