@@ -12,7 +12,9 @@ static struct text without_port(struct text host)
 {
     if (host.len > 0 && host.at[0] == '[') {
         const char *end = memchr(host.at, ']', host.len);
-        return end ? (struct text){host.at, (size_t)(end - host.at) + 1} : host;
+        size_t len = end ? (size_t)(end - host.at) + 1 : host.len;
+        bool port = len < host.len && host.at[len] == ':';
+        return port ? (struct text){host.at, len} : host;
     }
     const char *colon = host.len ? memchr(host.at, ':', host.len) : NULL;
     return colon ? (struct text){host.at, (size_t)(colon - host.at)} : host;

@@ -1,0 +1,283 @@
+#include "rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/num.h"
+#include "http/http.h"
+#include "journal/journal.h"
+
+/* --- A journal that is only a count of batches. --- */
+
+static struct {
+    uint64_t records;
+    uint64_t gathering;
+    uint64_t batch;
+    uint64_t durable;
+    bool failing;
+} store;
+
+int journal_append(struct journal *journal, const struct record *record)
+{
+    (void)journal;
+    (void)record;
+    store.records++;
+    store.gathering++;
+    return 0;
+}
+
+uint64_t journal_commit(struct journal *journal)
+{
+    (void)journal;
+    store.batch += store.gathering > 0;
+    store.gathering = 0;
+    return store.batch;
+}
+
+uint64_t journal_durable(const struct journal *journal)
+{
+    (void)journal;
+    return store.durable;
+}
+
+int journal_trouble(struct journal *journal, struct buf *why)
+{
+    (void)journal;
+    if (!store.failing) {
+        return 0;
+    }
+    buf_add_str(why, "the disk is full");
+    return ERR_STORE_FAILED;
+}
+
+int journal_counter(struct journal *journal, struct record *record, bool *found)
+{
+    (void)journal;
+    (void)record;
+    *found = false;
+    return 0;
+}
+
+int journal_replay(struct journal *journal, int (*each)(void *ctx, const struct record *record),
+                   void *ctx, struct buf *why)
+{
+    (void)journal;
+    (void)each;
+    (void)ctx;
+    (void)why;
+    return 0;
+}
+
+/* --- Peers that are only a memory of what they were told. --- */
+
+struct http_request {
+    void (*gone)(void *ctx);
+    void *ctx;
+    bool streaming;
+    bool ended;
+};
+
+static struct http_request peers[RIG_PEERS_MAX];
+static size_t peers_n;
+static struct rig *current;
+
+static void note(int status, struct text body)
+{
+    struct rig *r = current;
+    assert_true(r->answers_n < RIG_ANSWERS_MAX && body.len < RIG_BODY_MAX);
+    struct rig_answer *answer = &r->answers[r->answers_n++];
+    answer->status = status;
+    memcpy(answer->body, body.at, body.len);
+    answer->body[body.len] = '\0';
+}
+
+void http_request_park(struct http_request *req, void (*gone)(void *ctx), void *ctx)
+{
+    req->gone = gone;
+    req->ctx = ctx;
+}
+
+void http_reply_header(struct http_request *req, const char *name, const char *value)
+{
+    (void)req;
+    (void)name;
+    (void)value;
+}
+
+void http_stream_begin(struct http_request *req, int status, const char *content_type)
+{
+    assert_int_equal(status, 200);
+    assert_string_equal(content_type, "application/x-ndjson");
+    assert_false(req->streaming);
+    req->streaming = true;
+}
+
+bool http_stream_write(struct http_request *req, struct text bytes)
+{
+    assert_true(req->streaming && !req->ended);
+    note(0, bytes);
+    return true;
+}
+
+void http_stream_end(struct http_request *req)
+{
+    assert_true(req->streaming && !req->ended);
+    req->ended = true;
+    req->gone = NULL;
+    note(-1, TEXT("end"));
+}
+
+static void deliver(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
+                    struct text body)
+{
+    (void)ctx;
+    (void)retry_after_s;
+    if (caller->stream) {
+        stream_line(caller->stream, body);
+    } else {
+        caller->req->gone = NULL;
+        note(status, body);
+    }
+    caller_done(caller);
+}
+
+static void wake(void *ctx)
+{
+    (void)ctx;
+}
+
+/* --- The bench. --- */
+
+static void make_policy(struct rig *r, int64_t slots)
+{
+    r->resource = (struct resource){.name = "chat",
+                                    .model = "chat",
+                                    .limits_n = 1,
+                                    .line_len_max = 1000,
+                                    .tenant_line_len_max = 1000};
+    r->resource.limits[0] = (struct limit){
+        .name = "concurrency", .unit = UNIT_SLOTS, .window = WINDOW_NONE, .amount = slots};
+    r->policy = (struct policy){
+        .resources = &r->resource, .resources_n = 1, .leases_max = 1000, .counters_max = 1000};
+}
+
+void rig_init(struct rig *r, int64_t slots)
+{
+    struct core_options core = {.seed = {1, 2}};
+    memset(r, 0, sizeof(*r));
+    memset(&store, 0, sizeof(store));
+    memset(peers, 0, sizeof(peers));
+    peers_n = 0;
+    current = r;
+    make_policy(r, slots);
+    clock_init(&r->clock, 0);
+    events_init(&r->events);
+    assert_int_equal(core_new(&core, &r->core), 0);
+    struct driver_options options = {.core = r->core,
+                                     .clock = &r->clock,
+                                     .events = &r->events,
+                                     .deliver = deliver,
+                                     .wake = wake};
+    assert_int_equal(driver_init(&r->driver, &options), 0);
+    assert_int_equal(driver_configure(&r->driver, &r->policy), 0);
+    r->client = callers_client(&r->driver.callers, "", "");
+    assert_non_null(r->client);
+}
+
+void rig_release(struct rig *r)
+{
+    for (size_t i = 0; i < peers_n; i++) {
+        if (peers[i].gone) {
+            rig_hang_up(&peers[i]);
+        }
+    }
+    driver_release(&r->driver);
+    core_free(r->core);
+}
+
+void rig_store_durable(struct rig *r)
+{
+    store.durable = store.batch;
+    driver_progress(&r->driver);
+}
+
+void rig_store_failing(struct rig *r, bool failing)
+{
+    store.failing = failing;
+    store.durable = failing ? store.durable : store.batch;
+    driver_progress(&r->driver);
+}
+
+uint64_t rig_records(void)
+{
+    return store.records;
+}
+
+struct http_request *rig_peer(void)
+{
+    assert_true(peers_n < RIG_PEERS_MAX);
+    return &peers[peers_n++];
+}
+
+static void ask(struct rig *r, struct caller *caller, const char *id)
+{
+    struct event event = {.kind = EVENT_ACQUIRE, .caller = caller_id_of(caller)};
+    event.acquire = (struct acquire){.resource = TEXT("chat"),
+                                     .priority = PRIORITY_DEFAULT,
+                                     .id = text_of(id),
+                                     .wait_us = US_PER_H,
+                                     .hold_us = US_PER_H,
+                                     .lease_us = US_PER_H};
+    load_complete(&event.acquire.load, 0);
+    driver_acquire(&r->driver, &event);
+}
+
+struct http_request *rig_acquire(struct rig *r, const char *id)
+{
+    struct http_request *peer = rig_peer();
+    struct caller *caller = caller_new(&r->driver.callers, r->client, CALLER_ACQUIRE, peer);
+    assert_non_null(caller);
+    ask(r, caller, id);
+    return peer;
+}
+
+void rig_acquire_in(struct rig *r, struct stream *stream, const char *id, uint32_t index)
+{
+    struct caller *caller = stream_add(stream, r->client, CALLER_ACQUIRE, index);
+    assert_non_null(caller);
+    ask(r, caller, id);
+}
+
+void rig_hang_up(struct http_request *peer)
+{
+    void (*gone)(void *ctx) = peer->gone;
+    assert_non_null(gone);
+    peer->gone = NULL;
+    gone(peer->ctx);
+}
+
+void rig_release_lease(struct rig *r, uint64_t lease)
+{
+    struct event event = {.kind = EVENT_RELEASE, .any_tenant = true};
+    event.release.lease = lease;
+    driver_step(&r->driver, &event);
+}
+
+size_t rig_open(const struct rig *r)
+{
+    struct core_totals totals;
+    core_totals(r->core, &totals);
+    return totals.leases_open;
+}
+
+size_t rig_waiting(const struct rig *r)
+{
+    struct core_totals totals;
+    core_totals(r->core, &totals);
+    return totals.waiting;
+}
