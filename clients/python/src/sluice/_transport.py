@@ -235,10 +235,12 @@ class WireTransport(httpx.AsyncBaseTransport):
 
 
 def _request_bytes(request: httpx.Request) -> bytes:
+    assert isinstance(request.stream, httpx.SyncByteStream), "bodies are bytes here, which are both kinds of stream"
     lines = [request.method.encode(), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
     for name, value in request.headers.raw:
         lines += (name, b": ", value, b"\r\n")
-    lines += (b"\r\n", request.content)
+    lines.append(b"\r\n")
+    lines.extend(request.stream)
     return b"".join(lines)
 
 

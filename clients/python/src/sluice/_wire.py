@@ -29,8 +29,7 @@ class Answer(NamedTuple):
     body: Any
 
 
-def _dump(payload: Any) -> bytes:
-    return json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class Wire:
@@ -40,10 +39,9 @@ class Wire:
         base, unix_path = read_address(url)
         self._base = base
         self._urls: Dict[str, httpx.URL] = {}
-        headers = {"Host": base.netloc.decode(), "Content-Type": "application/json"}
+        self._headers = [(b"Host", base.netloc), (b"Content-Type", b"application/json")]
         if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
-        self._headers = httpx.Headers(headers)
+            self._headers.append((b"Authorization", f"Bearer {api_key}".encode()))
         self._transport = transport or _transport_for(base, unix_path)
 
     def _url(self, path: str) -> httpx.URL:
@@ -59,11 +57,12 @@ class Wire:
 
         `timeout` is how long the coordinator may stay silent. The caller closes the response.
         """
+        body = b"" if payload is None else _encode(payload).encode()
         request = httpx.Request(
             "GET" if payload is None else "POST",
             self._url(path),
-            headers=self._headers,
-            content=None if payload is None else _dump(payload),
+            headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
+            stream=httpx.ByteStream(body),
             extensions={"timeout": {"connect": CONNECT_TIMEOUT_S, "read": timeout, "write": timeout, "pool": timeout}},
         )
         return await self._transport.handle_async_request(request)
