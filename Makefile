@@ -20,10 +20,10 @@ ASAN_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:strict_string_checks=1 
 TSAN_ENV := TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test check format demo bench asan tsan fuzz sim torture cov install clean
+.PHONY: help deps build run test check format demo bench bench-real asan tsan fuzz sim torture cov install clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 deps: ## install every package that building, testing, checking and benchmarks need
 	@scripts/deps build test check bench
@@ -50,7 +50,7 @@ check: ## format, lint, tidy, include direction, headers alone, core alone, a se
 format: ## put every C file into the house's format
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-demo: ## a real hour's traffic through a strict provider, with and without coordination
+demo: ## ten minutes of recorded traffic against a strict provider, with and without coordination
 	@scripts/deps build test
 	@$(MAKE) --no-print-directory build $(VENV)/ready
 	@$(PY) bench/demo.py --binary $(BUILD)/sluice
@@ -61,6 +61,11 @@ bench: ## measure everything, next to its baselines; writes docs/BENCHMARKS.md
 	@test -f build-release/build.ninja || meson setup build-release --buildtype=release -Db_lto=true
 	@$(NINJA) -C build-release
 	@$(PY) bench/run.py --build build-release
+
+bench-real: ## twenty minutes of two recorded traces in real time, through Sluice; takes 50 minutes
+	@scripts/deps build test
+	@$(MAKE) --no-print-directory build $(VENV)/ready
+	@$(PY) bench/real_run.py --binary $(BUILD)/sluice
 
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	@scripts/deps build test

@@ -3,7 +3,7 @@
 from replay.report import TITLES
 
 WIDTH = 960
-LEFT = 262
+LEFT = 300
 RIGHT = 28
 TOP = 66
 ROW = 104

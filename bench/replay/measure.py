@@ -106,7 +106,7 @@ def refusals_of(stats, minute_s):
     moments = []
     for i, n in enumerate(series["refused"]):
         if n:
-            moments.append((((i + 0.5) * step_s - stats["late_s"]) / minute_s, n))
+            moments.append((((i + 0.5) * step_s - stats["lead_s"]) / minute_s, n))
     return moments
 
 

@@ -148,7 +148,7 @@ class Stage:
             print(json.dumps(self._order(way, calls[i::WORKERS], start)), file=worker.stdin, flush=True)
         fates = [fate for worker in self.workers for fate in json.loads(worker.stdout.readline())]
         stats = fetch(self.provider.url + "/mock/stats")
-        stats["late_s"] = start - (time.time() - stats["elapsed_ms"] / 1000)
+        stats["lead_s"] = start - (time.time() - stats["elapsed_ms"] / 1000)
         return fates, stats
 
     def close(self):
