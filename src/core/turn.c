@@ -103,8 +103,10 @@ struct judgement judge(struct core *core, const struct asker *a)
     bool own = false;
     for (size_t i = 0; i < a->line->limits_n; i++) {
         struct counter *c = a->counters[i];
-        int64_t n = a->load->of[c->rule->limit->unit];
-        enum verdict v = n > 0 ? judge_limit(core, a, c, n) : VERDICT_FITS;
+        if (!c) {
+            continue;
+        }
+        enum verdict v = judge_limit(core, a, c, a->load->of[c->rule->limit->unit]);
         if (v == VERDICT_OVER_BUDGET) {
             return (struct judgement){.verdict = v, .by = c};
         }
@@ -206,10 +208,11 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
 static bool may_pass(struct core *core, const struct request *head, const struct request *r)
 {
     const struct line *line = flow_line(head->flow);
+    struct asker asker = asker_of(head);
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
         int64_t n = r->load.of[rule->limit->unit];
-        int64_t ahead = head->load.of[rule->limit->unit];
+        int64_t ahead = add_sat(head->load.of[rule->limit->unit], claimed(rule, &asker));
         if (rule->whole && n > 0 && !counter_fits(core, rule->whole, n, ahead)) {
             return false;
         }
@@ -373,8 +376,7 @@ static struct counter *blame(struct core *core, const struct asker *a, struct he
     struct counter *by = NULL;
     for (size_t i = 0; i < a->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
         struct counter *c = a->counters[i];
-        int64_t n = a->load->of[c->rule->limit->unit];
-        if (n > 0 && judge_limit(core, a, c, n) != VERDICT_FITS) {
+        if (c && judge_limit(core, a, c, a->load->of[c->rule->limit->unit]) != VERDICT_FITS) {
             by = by ? by : c;
             h->limits[h->limits_n++] = c->rule->limit->name;
         }
@@ -420,12 +422,15 @@ int64_t estimate_us(struct core *core, const struct asker *a, int64_t position)
     int64_t waiting = max_i64((int64_t)a->line->waiting, 1);
     for (size_t i = 0; i < a->line->limits_n; i++) {
         struct counter *c = a->counters[i];
+        if (!c) {
+            continue;
+        }
         enum unit unit = c->rule->limit->unit;
         int64_t n = a->load->of[unit];
         int64_t ahead =
             c->rule->whole ? mul_div_sat(a->line->waiting_load.of[unit], position - 1, waiting) : 0;
         int64_t deficit = sub_sat(add_sat(n, ahead), counter_free_units(core, c));
-        if (n == 0 || deficit <= 0) {
+        if (deficit <= 0) {
             continue;
         }
         int64_t exact_us = ahead == 0 ? counter_fits_us(core, c, n) : INT64_MAX;
