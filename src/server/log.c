@@ -36,7 +36,8 @@ static size_t write_head(char *line, size_t size, enum log_level level)
                                   (int)(now.tv_nsec / 1000000), level_names[level]);
 }
 
-static void write_line(enum log_level level, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+write_line(enum log_level level, const char *format, va_list args)
 {
     if (level > shown) {
         return;
