@@ -38,7 +38,7 @@ def scene_of(rpm, tpm):
         minute_s=60.0,
         guard_ms=250,
         latency="lognormal:400ms,0.5,12ms",
-        admission_delay="uniform:0ms,200ms",
+        admission_delay="uniform:0ms,100ms",
         seed=1,
     )
 

@@ -153,9 +153,8 @@ class Stage:
 
     def close(self):
         for worker in self.workers:
-            worker.stdin.close()
-            worker.wait(timeout=START_S)
-            worker.stdout.close()
+            worker.terminate()
+            worker.communicate()
         for process in self.processes:
             process.stop()
         self.directory.cleanup()
