@@ -198,6 +198,13 @@ def test_a_response_without_usage_is_charged_in_full_and_warns(pretend):
     assert released(pretend) == [{}]
 
 
+def test_usage_that_cannot_be_sent_is_charged_in_full_and_warns(pretend):
+    with sluice.Client(pretend.url) as client:
+        with pytest.warns(sluice.UnsettledLeaseWarning, match="cannot be sent"):
+            client.acquire("a").settle({"tokens": object()})
+    assert released(pretend) == [{}]
+
+
 def test_usage_the_coordinator_refuses_does_not_leave_the_lease_open(pretend):
     def answer(item):
         if "usage" in item:

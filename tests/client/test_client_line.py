@@ -513,3 +513,59 @@ def test_answers_that_come_in_pieces_are_put_together(pretend):
             return await acquire_many(client, 20)
 
     assert len({lease.id for lease in run(main())}) == 20
+
+
+@pytest.mark.parametrize("words", [{"load": {"usd": float("nan")}}, {"labels": {"a": object()}}])
+def test_what_cannot_be_sent_is_told_to_who_asked_and_to_nobody_else(pretend, words):
+    async def main():
+        async with sluice.AsyncClient(pretend.url) as client:
+            results = await asyncio.gather(
+                client.acquire("a"), client.acquire("a", **words), client.acquire("a"), return_exceptions=True
+            )
+            for lease in (results[0], results[2]):
+                lease.settle(1)
+            return results[1]
+
+    assert isinstance(run(main()), (TypeError, ValueError))
+    assert len(pretend.released) == 2
+
+
+def test_numbers_of_other_packages_are_sent_as_numbers(pretend):
+    from decimal import Decimal
+    from types import MappingProxyType
+
+    class Int64:
+        def __index__(self):
+            return 7
+
+    with sluice.Client(pretend.url) as client:
+        lease = client.acquire("a", tokens=Int64(), load={"usd": Decimal("0.5")}, labels=MappingProxyType({"a": "b"}))
+        lease.settle(tokens=Int64(), usd=Decimal("0.25"))
+    (item,) = pretend.arrays[0]
+    assert (item["load"], item["labels"]) == ({"usd": 0.5, "tokens": 7}, {"a": "b"})
+    assert pretend.released[0]["usage"] == {"tokens": 7, "usd": 0.25}
+
+
+def test_a_thread_that_is_interrupted_leaves_the_line(pretend, eventually):
+    import signal
+
+    async def answer(items, reply):
+        reply.start()
+        signal.raise_signal(signal.SIGUSR1)
+        await asyncio.sleep(60)
+
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interrupt
+
+    pretend.on_acquire = answer
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with sluice.Client(pretend.url) as client:
+            with pytest.raises(Interrupt):
+                client.acquire("a")
+            eventually(lambda: len(pretend.cancelled) == 1, "a cancel")
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -146,7 +146,8 @@ def test_closing_while_the_coordinator_is_away_does_not_hang(pretend, monkeypatc
     pretend.stop()
     lease.settle(1)
     client.close()
-    assert not client._closed is False
+    with pytest.raises(sluice.ClientClosed):
+        client.acquire("a")
 
 
 # --- The local share ---
@@ -200,6 +201,25 @@ def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
             client.acquire("a")
         with pytest.raises(sluice.Unreachable):
             client.acquire("b")  # nothing is known of its limits
+
+
+def test_limits_that_are_read_again_do_not_forget_what_was_used(pretend):
+    limits = [{"unit": "slots", "window": "none", "scope": "resource", "amount": 2, "remaining": 2}]
+    pretend.resources = {"resources": [{"resource": "a", "model": "m", "limits": limits}]}
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=0.5), timeout=0.3) as client:
+        client.acquire("a").settle(1)
+        client.flush()
+        engine = client._engine()
+        pretend.stop()
+        lease = client.acquire("a")
+        engine.post(engine._judge.learn, pretend.resources)
+        with pytest.raises(sluice.WaitTimeout):
+            client.acquire("a")
+        lease.settle(1)
+        again = client.acquire("a")
+        with pytest.raises(sluice.WaitTimeout):
+            client.acquire("a")
+        again.settle(1)
 
 
 def test_what_waits_for_the_local_share_goes_to_the_coordinator_when_it_is_back(pretend):

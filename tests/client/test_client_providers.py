@@ -1,6 +1,7 @@
 """The openai and anthropic packages, a real coordinator, and a pretend provider that enforces its limits."""
 
 import asyncio
+import json
 import threading
 
 import anthropic
@@ -141,7 +142,7 @@ def test_a_failed_call_is_reported_with_its_status(coordinator, mock, status):
     with sluice.Client(coordinator().url) as client:
         engine = client._engine()
         post = engine._releases.post
-        engine._releases.post = lambda parcel: (told.append(parcel.fields), post(parcel))
+        engine._releases.post = lambda parcel: (told.append(json.loads(parcel.text)), post(parcel))
         for call, kind, resource in (
             (lambda: openai_call(provider), openai.APIStatusError, "gpt-4o"),
             (lambda: anthropic_call(provider), anthropic.APIStatusError, "claude"),

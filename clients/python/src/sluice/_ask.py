@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
 
+from ._wire import encode
+
 WAIT_S_MAX = 86400.0
 HOLD_S = 25.0
 
@@ -49,12 +51,13 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("deadline", "fields", "future", "id", "lease", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
         self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place
     ) -> None:
         self.fields = fields
+        self._open_text = encode(fields)[:-1]  # all but the closing brace
         self.id: str = fields["id"]
         self.future = future
         self.deadline = deadline
@@ -63,16 +66,15 @@ class Ask:
         self.stream: Optional[object] = None  # the stream that will bring the answer
         self.ticket: Optional[str] = None
         self.lease: Optional[str] = None  # once granted
+        self.judged = False  # by the local share, the coordinator being away
         self.sent = False  # the coordinator may know of it
         self.tries = 0  # times a connection broke under it
 
-    def request(self, now: float) -> Dict[str, Any]:
-        """The object to send."""
+    def request(self, now: float) -> str:
+        """The object to send, in JSON."""
         left = WAIT_S_MAX if self.deadline is None else min(max(self.deadline - now, 0.0), WAIT_S_MAX)
-        self.fields["wait_ms"] = int(left * 1000)
-        if self.ticket is not None:
-            return {**self.fields, "ticket": self.ticket}
-        return self.fields
+        ticket = "" if self.ticket is None else f',"ticket":"{self.ticket}"'
+        return f'{self._open_text},"wait_ms":{int(left * 1000)}{ticket}}}'
 
     def late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

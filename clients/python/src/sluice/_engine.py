@@ -25,7 +25,7 @@ from ._line import Line
 from ._local import LEASE_PREFIX, LocalJudge, LocalShare
 from ._outage import Outage
 from ._outbox import Outbox, Parcel
-from ._wire import TROUBLE, Answer, Wire
+from ._wire import TROUBLE, Answer, Wire, encode, refusal
 
 CLOSE_S = 2.0  # how long a close waits for the last releases to be delivered
 LEARN_EVERY_S = 60.0
@@ -157,7 +157,7 @@ class Engine:
         elif self.closed:
             done(None, ClientClosed("the client was closed before the lease was settled"))
         else:
-            self._releases.post(Parcel({"lease": lease, **facts}, _Retrying(self, lease, facts, done)))
+            self._releases.post(Parcel(encode({"lease": lease, **facts}), _Retrying(self, lease, facts, done)))
 
     def cancel(self, lease: str, ask_id: str) -> None:
         """Ends a lease as if nothing had been used."""
@@ -214,7 +214,7 @@ class Engine:
             self._heartbeat.drop(lease)
 
     def _withdraw(self, ask_id: str) -> None:
-        self._cancels.post(Parcel({"id": ask_id}, _ignore))
+        self._cancels.post(Parcel(encode({"id": ask_id}), _ignore))
 
     async def _learn(self, judge: LocalJudge) -> None:
         """Keeps an eye on the coordinator's limits, to have a share of when it is away."""
@@ -224,6 +224,8 @@ class Engine:
                     answer = await self._wire.ask("/v1/resources")
                     if answer.status == 200:
                         judge.learn(answer.body)
+                    else:
+                        log.warning("the limits cannot be read, so there is no local share of them: %s", refusal(answer))
                 except TROUBLE as e:
                     self._outage.begin(str(e) or type(e).__name__)
             await asyncio.sleep(LEARN_EVERY_S)

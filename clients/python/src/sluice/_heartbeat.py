@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ._ask import Place
 from ._outage import Outage
-from ._wire import TROUBLE, Wire
+from ._wire import TROUBLE, Wire, encode
 
 ARRAY_MAX = 1024
 LEAST_S = 0.01
@@ -111,7 +111,7 @@ class Heartbeat:
 
     async def _renew_some(self, lease_ms: int, helds: List[Held]) -> None:
         payload = {"leases": [held.lease for held in helds], "lease_ms": lease_ms}
-        status, body = await self._wire.ask("/v1/renew", payload)
+        status, body = await self._wire.ask("/v1/renew", encode(payload))
         due = self._loop.time() + max(lease_ms / 3000, LEAST_S)
         for held in helds:
             held.due = due

@@ -18,6 +18,7 @@ from ._ask import Ask, Grant
 from ._engine import Engine, warn_unsettled
 from ._errors import SluiceError
 from ._heartbeat import Held
+from ._wire import encode
 from ._usage import headers_of, merge_usage, report_of, usage_of
 
 T = TypeVar("T")
@@ -205,7 +206,7 @@ class _LeaseBase:
         if usage is None and value is not None:
             self._warn(f"was settled with a {type(value).__name__} that says nothing of usage")
         facts: Dict[str, Any] = {"elapsed_ms": self._elapsed_ms()}
-        if usage is not None:
+        if usage is not None and self._can_send(usage):
             facts["usage"] = usage
         if status is None and value is not None:
             status = getattr(value, "status_code", None)
@@ -215,6 +216,15 @@ class _LeaseBase:
         if kept:
             facts["headers"] = kept
         return facts
+
+    def _can_send(self, usage: Dict[str, Any]) -> bool:
+        """An answer that was paid for must not be lost to its caller over a number that cannot be told."""
+        try:
+            encode(usage)
+        except (TypeError, ValueError) as e:
+            self._warn(f"was settled with usage that cannot be sent ({e})")
+            return False
+        return True
 
     def _elapsed_ms(self) -> int:
         return min(int((time.monotonic() - self._since) * 1000), 86_400_000)
@@ -231,7 +241,7 @@ class _LeaseBase:
         facts: Dict[str, Any] = {"elapsed_ms": self._elapsed_ms()}
         if error is not None:
             facts.update(report_of(error))
-        elif self._noted is not None:
+        elif self._noted is not None and self._can_send(self._noted):
             facts["usage"] = self._noted
         self._end(facts, _nobody)
         if error is None and self._noted is None:

@@ -160,7 +160,7 @@ class Line:
         self._sweeper = None
         now = self._loop.time()
         grace = 0.0 if self._outage.away else GRACE_S
-        for ask in [ask for ask in self._known.values() if ask.late(now - grace)]:
+        for ask in [a for a in self._known.values() if a.late(now - grace) and not a.judged]:
             if self._outage.away:
                 self._fail(ask, self._unreachable())
             else:
@@ -197,7 +197,9 @@ class Line:
         for stream in sorted(self._streams, key=lambda s: s.waiting):
             if stream.waiting > SIZE_RATIO * len(batch) or stream.waiting + len(batch) > ARRAY_MAX:
                 break
-            batch.extend(stream.left())
+            for ask in stream.left():
+                ask.ticket = None  # the id is what keeps the place of a request that has a caller
+                batch.append(ask)
             stream.waiting = 0
             self._streams.discard(stream)  # its task still reads what is on its way
 
@@ -234,8 +236,8 @@ class Line:
 
     async def _exchange(self, stream: Stream) -> None:
         now = self._loop.time()
-        payload = [ask.request(now) for ask in stream.asks]
-        response = await self._wire.open("/v1/acquire", payload, timeout=SILENCE_S)
+        payload = ",".join([ask.request(now) for ask in stream.asks])
+        response = await self._wire.open("/v1/acquire", f"[{payload}]", timeout=SILENCE_S)
         try:
             if response.status_code != 200:
                 self._refuse_array(stream, Answer(response.status_code, await read_json(response)))

@@ -73,6 +73,9 @@ class Counter:
         if self.per_s is not None and n:
             self._log.append((now, n))
 
+    def is_like(self, other: Counter) -> bool:
+        return (self.unit, self.per_s) == (other.unit, other.per_s)
+
     def give_back(self, n: float) -> None:
         """The call has ended; only calls in flight come back by that."""
         if self.per_s is None:
@@ -90,6 +93,19 @@ def _counter_of(limit: Mapping[str, Any], share: float) -> Optional[Counter]:
     if window == "none":
         return Counter(unit, math.floor(limit["amount"] * share), None)
     return Counter(unit, max(0, limit.get("remaining", 0)) * share, math.inf)
+
+
+def _carried_over(old: List[Counter], new: List[Counter]) -> List[Counter]:
+    """The counters of a resource whose limits were read again."""
+    left = list(old)
+    result = []
+    for counter in new:
+        same = next((c for c in left if c.is_like(counter)), None)
+        if same is not None:
+            left.remove(same)
+            same.amount = counter.amount
+        result.append(same or counter)
+    return result
 
 
 def complete_load(load: Any) -> Dict[str, float]:
@@ -119,7 +135,7 @@ class LocalJudge:
         self._views: Dict[str, Mapping[str, Any]] = {}
         self._counters: Dict[str, List[Counter]] = {}
         self._queues: Dict[str, Deque[Ask]] = {}
-        self._held: Dict[str, Tuple[str, Dict[str, float]]] = {}
+        self._held: Dict[str, Tuple[str, Dict[str, float], List[Counter]]] = {}
         self._number = itertools.count(1)
         self._timer: Optional[asyncio.TimerHandle] = None
 
@@ -129,10 +145,12 @@ class LocalJudge:
         return self._share.share is not None
 
     def learn(self, resources: Any) -> None:
-        """Takes over what GET /v1/resources said."""
+        """Takes over what GET /v1/resources said. Counters go on counting, by the new amounts."""
         for view in (resources or {}).get("resources", ()):
-            self._views[view["resource"]] = view
-        self._counters = {}
+            name = view["resource"]
+            self._views[name] = view
+            if name in self._counters:
+                self._counters[name] = _carried_over(self._counters[name], self._share.counters(view))
 
     def take(self, ask: Ask) -> bool:
         """Judges an ask here. False where there is no share to judge by, or it could never fit."""
@@ -143,13 +161,14 @@ class LocalJudge:
         load = complete_load(ask.fields.get("load"))
         if not counters or any(load[c.unit] > c.amount for c in counters):
             return False
+        ask.judged = True
         self._queues.setdefault(resource, deque()).append(ask)
         self._run(resource)
         return True
 
     def settle(self, lease: str) -> Dict[str, float]:
-        resource, load = self._held.pop(lease, ("", {}))
-        for counter in self._counters.get(resource, ()):
+        resource, load, counters = self._held.pop(lease, ("", {}, []))
+        for counter in counters:
             counter.give_back(load[counter.unit])
         self._run(resource)
         return load
@@ -158,6 +177,8 @@ class LocalJudge:
         """The coordinator is back: those that still wait, for its line."""
         asks = [ask for queue in self._queues.values() for ask in queue if ask.state is State.WAITING]
         self._queues.clear()
+        for ask in asks:
+            ask.judged = False
         return asks
 
     def close(self) -> None:
@@ -196,5 +217,5 @@ class LocalJudge:
         if ask.grant(grant):
             for counter in counters:
                 counter.charge(load[counter.unit], now)
-            self._held[lease] = (resource, load)
+            self._held[lease] = (resource, load, counters)
         return True

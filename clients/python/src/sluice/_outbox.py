@@ -28,14 +28,14 @@ log = logging.getLogger("sluice")
 
 
 class Parcel:
-    """One thing to tell. `done` gets the answer, or the error that kept it from being taken."""
+    """One thing to tell, in JSON. `done` gets the answer, or the error that kept it from being taken."""
 
-    __slots__ = ("done", "fields")
+    __slots__ = ("done", "text")
 
     def __init__(
-        self, fields: Dict[str, Any], done: Callable[[Optional[Dict[str, Any]], Optional[SluiceError]], None]
+        self, text: str, done: Callable[[Optional[Dict[str, Any]], Optional[SluiceError]], None]
     ) -> None:
-        self.fields = fields
+        self.text = text
         self.done = done
 
 
@@ -113,7 +113,9 @@ class Outbox:
 
     async def _exchange(self, batch: List[Parcel], left: List[Optional[Parcel]]) -> None:
         """Sends a batch; takes out of `left` what was answered for good."""
-        payload: Any = [parcel.fields for parcel in batch] if self._arrays else batch[0].fields
+        payload = ",".join([parcel.text for parcel in batch])
+        if self._arrays:
+            payload = f"[{payload}]"
         response = await self._wire.open(self._path, payload)
         try:
             if self._arrays and response.status_code == 200:

@@ -6,7 +6,7 @@ Knows the URL, the key and the transport, and nothing of leases.
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, NamedTuple, Optional, Tuple
+from typing import Any, AsyncIterator, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import httpx
 
@@ -29,7 +29,19 @@ class Answer(NamedTuple):
     body: Any
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+def _plain(value: Any) -> Any:
+    """What JSON does not know, but numbers and mappings of other packages are."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "__index__"):
+        return value.__index__()
+    if hasattr(value, "__float__"):
+        return float(value)
+    raise TypeError(f"a {type(value).__name__} cannot be sent to the coordinator")
+
+
+# Raises TypeError or ValueError for what cannot be sent: called while the caller can still be told.
+encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
 
 
 class Wire:
@@ -52,12 +64,14 @@ class Wire:
                 self._urls[path] = url
         return url
 
-    async def open(self, path: str, payload: Any = None, *, timeout: float = ANSWER_TIMEOUT_S) -> httpx.Response:
-        """Sends a request (a POST where there is a payload) and returns when the head of the answer is here.
+    async def open(
+        self, path: str, payload: Optional[str] = None, *, timeout: float = ANSWER_TIMEOUT_S
+    ) -> httpx.Response:
+        """Sends a request (a POST where there is a payload, in JSON) and returns when the head of the answer is here.
 
         `timeout` is how long the coordinator may stay silent. The caller closes the response.
         """
-        body = b"" if payload is None else _encode(payload).encode()
+        body = b"" if payload is None else payload.encode()
         request = httpx.Request(
             "GET" if payload is None else "POST",
             self._url(path),
@@ -67,7 +81,7 @@ class Wire:
         )
         return await self._transport.handle_async_request(request)
 
-    async def ask(self, path: str, payload: Any = None) -> Answer:
+    async def ask(self, path: str, payload: Optional[str] = None) -> Answer:
         """One request, one JSON answer, whatever its status."""
         response = await self.open(path, payload)
         return Answer(response.status_code, await read_json(response))
