@@ -389,6 +389,20 @@ void api_leases(const struct call *call)
 
 /* --- Events. --- */
 
+/* Begins the stream; a HEAD has only the head of one, which would never end. */
+static void listen_to_events(const struct call *call, struct text resource, unsigned kinds)
+{
+    if (text_equal(http_method(call->req), TEXT("HEAD"))) {
+        http_reply(call->req, 200, "text/event-stream", TEXT_NONE);
+        return;
+    }
+    int err = events_listen(call->api->events, call->req, resource, kinds, call->identity.tenant,
+                            call->identity.bound);
+    if (err) {
+        api_refuse(call->req, (enum error_code)err, NULL);
+    }
+}
+
 void api_events(const struct call *call)
 {
     struct buf kinds_text, resource_text;
@@ -400,11 +414,7 @@ void api_events(const struct call *call)
                    "`kind` must be of granted, settled, refused, expired, alert, config and store, "
                    "with commas between them");
     } else {
-        int err = events_listen(call->api->events, call->req, resource, kinds,
-                                call->identity.tenant, call->identity.bound);
-        if (err) {
-            api_refuse(call->req, (enum error_code)err, NULL);
-        }
+        listen_to_events(call, resource, kinds);
     }
     buf_release(&kinds_text);
     buf_release(&resource_text);

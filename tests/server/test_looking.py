@@ -197,6 +197,9 @@ def test_health_and_the_front_door(daemon):
 
 
 def test_head_is_answered_without_a_body(daemon):
-    answer = daemon().request("HEAD", "/v1/resources")
+    d = daemon()
+    answer = d.request("HEAD", "/v1/resources")
     assert answer.status == 200 and answer.text == ""
     assert int(answer.headers["Content-Length"]) > 0
+    stream = d.request("HEAD", "/v1/events")
+    assert stream.status == 200 and stream.headers["Content-Type"] == "text/event-stream"
