@@ -181,6 +181,14 @@ def test_a_restart_brings_back_leases_and_windows(daemon):
     assert "sluice_restored_leases 1" in metrics
 
 
+def test_an_id_is_known_after_a_restart(daemon):
+    d = daemon()
+    lease = d.lease(id="one", load=300)
+    assert d.stop() == 0
+    again = daemon(SMALL)
+    assert again.acquire(id="one", load=300).json["lease"] == lease
+
+
 def test_kill_dash_nine_loses_nothing_that_was_answered(daemon):
     d = daemon(SMALL, "--durability", "process")
     lease = d.lease(load=300)

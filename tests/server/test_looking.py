@@ -188,6 +188,23 @@ def test_listeners_are_bounded(daemon):
         listener.close()
 
 
+def test_a_listener_that_does_not_keep_up_is_cut_off_and_holds_nobody_up(daemon):
+    d = daemon()
+    with d.socket() as deaf:
+        deaf.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        many = [{"resource": "wide", "tenant": "t" * 128, "id": "x"} for _ in range(1024)]
+        for turn in range(200):
+            for i, request in enumerate(many):
+                request["id"] = f"{turn}.{i}.".ljust(128, "x")
+            lines = d.post("/v1/acquire", many).lines
+            d.post("/v1/release", [{"lease": line["lease"]} for line in lines])
+            if metric(d.get("/metrics").text, "sluice_listeners_cut_total") == 1:
+                break
+        else:
+            raise AssertionError("it was never cut off")
+    assert d.acquire("wide").status == 200
+
+
 def test_health_and_the_front_door(daemon):
     d = daemon()
     assert d.get("/healthz").text == "ok\n"
