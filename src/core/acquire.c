@@ -59,10 +59,11 @@ int counters_of(struct core *core, const struct line *line, const struct acquire
 {
     for (size_t i = 0; i < line->rules_n; i++) {
         struct rule *rule = line->rules[i];
-        counters[i] = rule->whole;
-        if (rule->reserve >= 0 && !reserve_is_for(&line->resource->reserves[rule->reserve], a)) {
-            counters[i] = NULL;
-        } else if (!rule->whole) {
+        bool mine =
+            rule->reserve < 0 || reserve_is_for(&line->resource->reserves[rule->reserve], a);
+        bool asks = a->load.of[rule->limit->unit] > 0;
+        counters[i] = mine && asks ? rule->whole : NULL;
+        if (mine && asks && !rule->whole) {
             struct text key = scope_key(rule, line->resource, a);
             counters[i] = counter_find(core, rule, key);
             if (!counters[i] && counter_new(core, rule, key, &counters[i]) != 0) {
@@ -129,7 +130,7 @@ static struct counter *never_fits(struct core *core, const struct asker *a, uint
                                   enum error_code *code)
 {
     for (size_t i = 0; i < a->line->limits_n; i++) {
-        const struct rule *rule = a->counters[i]->rule;
+        const struct rule *rule = a->line->rules[i];
         if (a->load->of[rule->limit->unit] > rule->terms.burst) {
             *code = ERR_NEVER_FITS;
             return a->counters[i];
@@ -137,7 +138,7 @@ static struct counter *never_fits(struct core *core, const struct asker *a, uint
     }
     for (size_t i = 0; i < a->line->limits_n; i++) {
         struct counter *c = a->counters[i];
-        *code = refused_by(core, c, a->load->of[c->rule->limit->unit], parent);
+        *code = c ? refused_by(core, c, a->load->of[c->rule->limit->unit], parent) : ERR_NONE;
         if (*code != ERR_NONE) {
             return c;
         }
@@ -174,7 +175,8 @@ static int grant_at_once(struct core *core, const struct event *event, const str
     return rc;
 }
 
-static int join(struct core *core, const struct event *event, const struct asker *asker)
+/* A line that is full takes whoever need not wait in it. */
+static int join(struct core *core, const struct event *event, const struct asker *asker, bool full)
 {
     const struct acquire *a = &event->acquire;
     struct request *r = request_new(core, a);
@@ -192,7 +194,11 @@ static int join(struct core *core, const struct event *event, const struct asker
     core->next_seq++;
     request_enrol(core, r, event->caller);
     run_lines(core);
-    request_settle_unwilling(core, r);
+    if (full && r->state == REQUEST_WAITING) {
+        request_refuse(core, r, ERR_LINE_FULL);
+    } else {
+        request_settle_unwilling(core, r);
+    }
     return 0;
 }
 
@@ -230,11 +236,8 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
         return 0;
     }
-    if (a->wait_us > 0 && line_is_full(core, line, a)) {
-        effect_refuse(core, event->caller, line, ERR_LINE_FULL)->refuse.id = a->id;
-        return 0;
-    }
-    return join(core, event, &asker);
+    bool full = a->wait_us > 0 && line_is_full(core, line, a);
+    return join(core, event, &asker, full);
 }
 
 /* What refuses a request before its resource's limits are looked at. */

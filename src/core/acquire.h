@@ -11,8 +11,8 @@
 /* Judges EVENT_ACQUIRE: grants, refuses, or puts in line. 0 or ERR_NO_MEMORY. */
 int request_acquire(struct core *core, const struct event *event);
 
-/* The counters that a request is charged to, by the line's rules; makes those that are missing.
- * 0 or ERR_NO_MEMORY. */
+/* The counters that a request is charged to, by the line's rules, NULL where it asks nothing; makes
+ * those that are missing. 0 or ERR_NO_MEMORY. */
 int counters_of(struct core *core, const struct line *line, const struct acquire *a,
                 struct counter **counters);
 

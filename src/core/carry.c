@@ -66,8 +66,23 @@ static int carry_counters(struct core *next, struct core *core)
     return 0;
 }
 
-/* The line of the same resource; where it is no longer configured, one without limits, for what is
- * still held there. */
+/* What is still held of a pool goes on being held of it. */
+static int keep_pools(struct core *next, struct line *line, const struct line *old)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < old->limits_n; i++) {
+        const struct rule *rule = old->rules[i];
+        struct rule *pool = rule->limit->shared[0]
+                                ? rule_find(next, TEXT_NONE, text_of(rule->limit->shared))
+                                : NULL;
+        rc = pool ? rule_use(pool, line) : 0;
+    }
+    line->limits_n = line->rules_n;
+    return rc;
+}
+
+/* The line of the same resource; where it is no longer configured, one for what is still held
+ * there, with no limits but the pools that other resources still share. */
 static int successor_line(struct core *next, const struct line *old, struct line **out)
 {
     *out = line_find(next, text_of(old->resource->name));
@@ -87,7 +102,7 @@ static int successor_line(struct core *next, const struct line *old, struct line
     } else {
         (*out)->retired = retired;
     }
-    return rc;
+    return rc != 0 ? rc : keep_pools(next, *out, old);
 }
 
 static void carry_stats(struct line *line, const struct line *old)
@@ -212,6 +227,7 @@ static int carry_lease(struct core *next, struct line *line, const struct lease 
 {
     struct counter *counters[CHARGES_MAX];
     struct acquire a = {
+        .load = old->load,
         .tenant = old->tenant,
         .session = old->session,
         .labels = old->labels,

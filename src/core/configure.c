@@ -61,7 +61,7 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
     return limit->scope == SCOPE_RESOURCE ? counter_new(core, rule, TEXT_NONE, &rule->whole) : 0;
 }
 
-static int rule_use(struct rule *rule, struct line *line)
+int rule_use(struct rule *rule, struct line *line)
 {
     struct line **users = realloc(rule->users, (rule->users_n + 1) * sizeof(struct line *));
     if (!users) {

@@ -18,6 +18,9 @@ int configure(struct core *core, const struct policy *policy);
 /* Adds a line without rules for a resource. 0 or ERR_NO_MEMORY, where *line may have been added. */
 int core_add_line(struct core *core, const struct resource *resource, struct line **line);
 
+/* Makes a line judge by a rule. 0 or ERR_NO_MEMORY. */
+int rule_use(struct rule *rule, struct line *line);
+
 /* The limit of that name, or that pool (resource empty); NULL where there is none. */
 struct rule *rule_find(const struct core *core, struct text resource, struct text limit);
 

@@ -187,7 +187,8 @@ static int flow_admit(struct core *core, struct party *party, struct counter *co
     }
     for (size_t i = 0; i < party->line->limits_n; i++) {
         struct counter *c = counters[i];
-        if (!c->rule->whole && heap_reserve(&c->sleepers, c->flows_n + 1 - c->sleepers.len) != 0) {
+        if (c && !c->rule->whole &&
+            heap_reserve(&c->sleepers, c->flows_n + 1 - c->sleepers.len) != 0) {
             return ERR_NO_MEMORY;
         }
     }
@@ -313,7 +314,7 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
 {
     for (size_t i = 0; i < flow_line(flow)->limits_n; i++) {
         struct counter *c = flow->counters[i];
-        if (c->sleepers.len > 0 && !list_holds(&c->gained)) {
+        if (c && c->sleepers.len > 0 && !list_holds(&c->gained)) {
             list_append(&core->gained, &c->gained);
         }
     }

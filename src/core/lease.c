@@ -54,7 +54,7 @@ static size_t charges_of(const struct grant_facts *f)
 {
     size_t n = 0;
     for (size_t i = 0; i < f->line->rules_n; i++) {
-        n += f->counters[i] && f->load->of[f->line->rules[i]->limit->unit] > 0;
+        n += f->counters[i] != NULL;
     }
     return n;
 }
@@ -78,8 +78,8 @@ static void lease_charge(struct core *core, struct lease *l, const struct grant_
 {
     for (size_t i = 0; i < f->line->rules_n; i++) {
         struct counter *c = f->counters[i];
-        int64_t n = f->load->of[f->line->rules[i]->limit->unit];
-        if (c && n > 0) {
+        if (c) {
+            int64_t n = f->load->of[c->rule->limit->unit];
             counter_ref(c);
             l->charges[l->charges_n++] = (struct charge){
                 .counter = c,

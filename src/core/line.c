@@ -282,14 +282,9 @@ static struct flow *urgency_first(const struct urgency *u)
 
 /* Whether a flow's requests are metered for a reserve: by the priority they came with, not by the
  * one they have gained by waiting. */
-static bool is_metered(const struct line *line, const struct flow *flow, int reserve)
+static bool is_metered(const struct flow *flow, const struct reserve *reserve)
 {
-    for (size_t i = line->limits_n; i < line->rules_n; i++) {
-        if (line->rules[i]->reserve == reserve && !flow->counters[i]) {
-            return false;
-        }
-    }
-    return true;
+    return reserve->tenant[0] || flow->base_priority <= reserve->priority;
 }
 
 /* The first in line among those a reserve is for. */
@@ -305,7 +300,7 @@ static struct flow *reserve_first(const struct core *core, const struct line *li
             struct heap_node *first = party ? heap_first(&party->flows) : NULL;
             flow = first ? CONTAINER_OF(first, struct flow, place) : NULL;
         }
-        if (flow && is_metered(line, flow, index)) {
+        if (flow && is_metered(flow, reserve)) {
             return flow;
         }
     }

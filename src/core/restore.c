@@ -110,6 +110,7 @@ int core_recall(struct core *core, const struct record *record)
 static void facts_of(const struct record *r, struct acquire *a)
 {
     *a = (struct acquire){
+        .load = r->load,
         .tenant = r->tenant,
         .session = r->session,
         .labels = r->labels,

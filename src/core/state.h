@@ -95,7 +95,7 @@ struct flow {
     int base_priority; /* of its requests; the party's is the effective one */
     bool solo;         /* holds one request that was away once */
     size_t counters_n;
-    struct counter *counters[]; /* by the line's rules; NULL for a reserve not its own */
+    struct counter *counters[]; /* by the line's rules; NULL where its requests ask nothing */
 };
 
 struct party {

@@ -11,7 +11,7 @@
 /* Whoever asks: a request in line, or one that has just come. */
 struct asker {
     struct line *line;
-    struct counter *const *counters; /* by the line's rules */
+    struct counter *const *counters; /* by the line's rules; NULL where it asks nothing */
     const struct load *load;
     int priority;
     uint64_t seq;
