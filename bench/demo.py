@@ -14,7 +14,7 @@ from pathlib import Path
 from replay.chart import draw
 from replay.measure import measure
 from replay.play import Scene, Stage
-from replay.report import TITLES, magnified, setting, table
+from replay.report import TITLES, busy, magnified, setting, table
 from replay.trace import fluid_drain_s, read_trace
 from replay.ways import WAYS
 
@@ -67,6 +67,7 @@ def main():
     if coordinated.way != "sluice":
         return 0
     print(magnified(coordinated, SCENE))
+    print(busy(coordinated, SCENE), end="")
     return 0 if verdict(coordinated) else 1
 
 

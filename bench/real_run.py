@@ -14,7 +14,7 @@ from pathlib import Path
 
 from replay.measure import measure
 from replay.play import Scene, Stage
-from replay.report import TITLES, setting, table
+from replay.report import TITLES, busy, setting, table
 from replay.trace import fluid_drain_s, read_trace
 from replay.ways import WAYS
 
@@ -77,7 +77,7 @@ def play(run, ways, minutes, binary):
     return outcomes
 
 
-def report(outcome):
+def report(outcome, scene):
     median, most_of, most = outcome.delay_ms
     used = f"{outcome.used_share:.2%} of the quota was used meanwhile"
     print(f"A line stood for {outcome.line_s / 60:.1f} minutes, and {used}. From the grant to the provider's")
@@ -86,7 +86,7 @@ def report(outcome):
     for words, good in promises(outcome):
         print(f"  {'kept' if good else 'BROKEN'}: {words}")
         kept = kept and good
-    print(flush=True)
+    print(busy(outcome, scene), flush=True)
     return kept
 
 
@@ -103,7 +103,7 @@ def main():
         outcomes = play(RUNS[name], options.way or ["sluice"], options.minutes, options.binary.resolve())
         for outcome in outcomes:
             if outcome.way == "sluice":
-                kept = report(outcome) and kept
+                kept = report(outcome, RUNS[name].scene) and kept
     return 0 if kept else 1
 
 

@@ -56,3 +56,14 @@ Time is compressed {scene.factor:.0f} times, and so magnified is what is not com
 judgement a call took {each(".0f", 1)} ms (median, 99th, most), which weigh as {each(".2f", scene.factor / 1000)} s would.
 For that Sluice keeps its windows {scene.guard_ms} ms longer, {held:.1%} of the provider's minute, which costs as much of the
 quota; in real time its 250 ms are 0.4 %."""
+
+
+def busy(outcome, scene):
+    """Said where calls were refused although they asked: whether the machine may be to blame."""
+    most = outcome.delay_ms[2]
+    if outcome.refused == 0 or most <= scene.guard_ms:
+        return ""
+    return (
+        f"A call was {most:.0f} ms on its way, longer than the {scene.guard_ms} ms by which Sluice keeps its windows:\n"
+        "this machine was too busy for what is tried here. Try again when nothing else runs."
+    )
