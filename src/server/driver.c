@@ -14,13 +14,12 @@
 #define BUNDLE_BYTES_MAX (4u << 20)
 #define WHY_BYTES_MAX    4096
 
-static void deliver_closed(struct driver *d);
-
 /* --- The whole of it. --- */
 
 static void hear_journal(struct driver *d);
 static void let_time_pass(struct driver *d);
 static void close_turn(struct driver *d);
+static void deliver_closed(struct driver *d);
 
 bool driver_turn(struct driver *d)
 {
@@ -377,6 +376,9 @@ void driver_bundle_end(struct driver *d, struct caller *caller, const char *befo
                        const char *after)
 {
     d->bundled = 0;
+    if (caller->state != CALLER_ASKED) {
+        return; /* one of the events could not be judged, and that is the answer */
+    }
     struct reply *reply = turn_add_reply(d->turn);
     if (!reply || d->bundle.failed) {
         out_of_memory(d, caller);
