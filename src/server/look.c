@@ -114,9 +114,17 @@ static void put_limit_facts(struct json_writer *w, const struct limit_view *v)
     put_amount(w, "amount", l->unit, v->amount);
 }
 
-static void put_limit(struct json_writer *w, const struct core *core, size_t i, size_t j,
+/* Whether a key may see the counter of that tenant; other scopes are nobody's in particular. */
+static bool may_see(const struct call *call, const struct limit *limit, struct text scope_key)
+{
+    return !call->identity.bound || limit->scope != SCOPE_TENANT ||
+           text_equal(call->identity.tenant, scope_key);
+}
+
+static void put_limit(struct json_writer *w, const struct call *call, size_t i, size_t j,
                       struct text scope_key)
 {
+    const struct core *core = call->api->core;
     struct limit_view v;
     core_limit_view(core, i, j, &v);
     json_object_begin(w);
@@ -125,7 +133,8 @@ static void put_limit(struct json_writer *w, const struct core *core, size_t i, 
         put_counter(w, &v);
     } else {
         put_i64(w, "counters", (int64_t)v.counters);
-        if (scope_key.len > 0 && core_scope_view(core, i, j, scope_key, &v)) {
+        if (scope_key.len > 0 && may_see(call, v.limit, scope_key) &&
+            core_scope_view(core, i, j, scope_key, &v)) {
             put_text(w, "scope_key", scope_key);
             put_counter(w, &v);
         }
@@ -163,9 +172,10 @@ static void put_counts(struct json_writer *w, const struct resource_view *v)
     json_object_end(w);
 }
 
-static void put_resource(struct json_writer *w, const struct core *core, size_t i,
+static void put_resource(struct json_writer *w, const struct call *call, size_t i,
                          struct text scope_key)
 {
+    const struct core *core = call->api->core;
     struct resource_view v;
     core_resource_view(core, i, &v);
     json_object_begin(w);
@@ -182,7 +192,7 @@ static void put_resource(struct json_writer *w, const struct core *core, size_t 
     json_key(w, "limits");
     json_array_begin(w);
     for (size_t j = 0; j < core_limits(core, i); j++) {
-        put_limit(w, core, i, j, scope_key);
+        put_limit(w, call, i, j, scope_key);
     }
     json_array_end(w);
     json_object_end(w);
@@ -207,7 +217,7 @@ void api_resources(const struct call *call)
     json_key(&w, "resources");
     json_array_begin(&w);
     for (size_t i = 0; i < core_resources(call->api->core); i++) {
-        put_resource(&w, call->api->core, i, scope_key);
+        put_resource(&w, call, i, scope_key);
     }
     json_array_end(&w);
     json_object_end(&w);
@@ -270,7 +280,7 @@ void api_resource(const struct call *call)
         api_refuse(call->req, ERR_UNKNOWN_RESOURCE, NULL);
     } else {
         json_writer_init(&w, &body);
-        put_resource(&w, call->api->core, i, scope_key);
+        put_resource(&w, call, i, scope_key);
         buf_add_char(&body, '\n');
         api_reply_json(call->req, &body);
     }
@@ -429,10 +439,10 @@ void api_health(const struct call *call)
 
 void api_ready(const struct call *call)
 {
-    const char *words;
+    const char *words; /* the store's own, which are not for everyone */
     enum error_code code = driver_ready(call->api->driver, &words);
     if (code) {
-        api_refuse(call->req, code, words);
+        api_refuse(call->req, code, NULL);
     } else {
         http_reply(call->req, 200, "text/plain", TEXT("ready\n"));
     }

@@ -12,7 +12,10 @@ keys:
   - {name: ours, hash: "%s", tenant: ours}
   - {name: theirs, hash: "%s", tenant: theirs}
 resources:
-  chat: {limits: [{unit: slots, amount: 10, name: concurrency}]}
+  chat:
+    limits:
+      - {unit: slots, amount: 10, name: concurrency}
+      - {unit: requests, amount: 10, per: 1h, scope: tenant, name: each}
 """
 
 
@@ -71,6 +74,34 @@ def test_the_leases_of_others_are_unknown_to_a_bound_key(keyed):
     assert keyed.post("/v1/cancel", {"id": "one"}, key="theirs").code == "unknown_ticket"
     assert keyed.get("/v1/leases", key="theirs").json["leases"] == []
     assert keyed.release(lease, key="ours").status == 200
+
+
+def test_a_bound_key_sees_the_counter_of_its_own_tenant_only(keyed):
+    def seen(tenant, key):
+        shown = keyed.get(f"/v1/resources/chat?scope_key={tenant}", key=key).json
+        return {limit["limit"]: limit for limit in shown["limits"]}["each"].get("used")
+
+    keyed.lease(key="ours")
+    assert seen("ours", "ours") == 1 and seen("ours", "all") == 1
+    assert seen("ours", "theirs") is None
+
+
+def test_the_events_of_others_do_not_reach_a_bound_key(keyed):
+    connection = keyed.connect()
+    connection.request("GET", "/v1/events", headers={"Authorization": "Bearer ours"})
+    answer = connection.getresponse()
+    keyed.release(keyed.lease(key="theirs"), key="theirs")
+    keyed.acquire(key="theirs", load={"requests": 11})
+    mine = keyed.lease(key="ours")
+    data = next(line for line in answer if line.startswith(b"data: "))
+    assert mine.encode() in data
+    keyed.release(mine, key="ours")
+    data = next(line for line in answer if line.startswith(b"data: "))
+    assert mine.encode() in data
+    keyed.acquire(key="ours", load={"requests": 11})
+    data = next(line for line in answer if line.startswith(b"data: "))
+    assert b"never_fits" in data
+    connection.close()
 
 
 def test_a_key_taken_away_opens_nothing_after_a_reload(keyed):
