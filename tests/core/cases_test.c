@@ -302,7 +302,7 @@ static void write_lease(struct run *run, const struct table_line *line, struct b
     add_time(out, "expires", v.expires_us);
 }
 
-/* missing ACQUIRE…: the counters the core has forgotten and would need, in one line. */
+/* missing ACQUIRE…: the counters the core has forgotten and would need. */
 static void write_missing(struct run *run, const struct table_line *line, struct buf *out)
 {
     struct table_event e = {0};
@@ -316,29 +316,6 @@ static void write_missing(struct run *run, const struct table_line *line, struct
                  keys[i].resource.len ? keys[i].resource.at : "", (int)keys[i].limit.len,
                  keys[i].limit.at, (int)keys[i].scope_key.len,
                  keys[i].scope_key.len ? keys[i].scope_key.at : "");
-    }
-}
-
-/* give res= limit= key= used= period= level=: what the journal knew of a missing counter. */
-static void run_give(struct run *run, size_t i, const struct table_line *line)
-{
-    struct record r = {.kind = RECORD_COUNTER,
-                       .resource = text_of(table_value(line, "res")),
-                       .limit = text_of(table_value(line, "limit")),
-                       .scope_key = text_of(table_value(line, "key"))};
-    const char *used = table_value(line, "used");
-    const char *level = table_value(line, "level");
-    const char *period = table_value(line, "period");
-    r.used = used ? atoll(used) : 0;
-    r.level = level ? atoll(level) : 0;
-    if (period && !table_time(period, &r.period_us)) {
-        problem(run, i, "period= cannot be read");
-    }
-    r.at_us = run->now_us;
-    for (int k = 0; k < 2; k++) {
-        if (core_recall(run->walkers[k].core, &r) != 0) {
-            problem(run, i, "core_recall does not take the counter");
-        }
     }
 }
 
@@ -356,8 +333,6 @@ static bool run_question(struct run *run, const struct table_line *line, struct 
         write_totals(run, out);
     } else if (strcmp(word, "lease") == 0) {
         write_lease(run, line, out);
-    } else if (strcmp(word, "missing") == 0) {
-        write_missing(run, line, out);
     } else {
         return false;
     }
@@ -448,7 +423,7 @@ static void run_line(struct run *run, size_t i)
     }
     const char *word = line.words[0];
     bool question = !table_is_policy_word(&line) && strcmp(word, "at") != 0 &&
-                    strcmp(word, "restart") != 0 && strcmp(word, "give") != 0 &&
+                    strcmp(word, "restart") != 0 && strcmp(word, "missing") != 0 &&
                     strcmp(word, "records") != 0;
     if (run->print && !question) {
         printf("%s\n", text);
@@ -457,8 +432,10 @@ static void run_line(struct run *run, size_t i)
         add_policy_line(run, i, &line);
     } else if (strcmp(word, "records") == 0) {
         run->records = true;
-    } else if (strcmp(word, "give") == 0) {
-        run_give(run, i, &line);
+    } else if (strcmp(word, "missing") == 0) {
+        buf_clear(&run->walkers[0].said);
+        write_missing(run, &line, &run->walkers[0].said);
+        compare(run, i);
     } else if (question) {
         ask(run, i, &line);
     } else if (run->policies_n == 0) {

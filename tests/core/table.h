@@ -7,7 +7,7 @@
  *       grant 1 lease=L1 tokens=400
  *
  * The tables in tests/core/cases are written in it, and the simulator prints what it finds in
- * it, so that a failing seed becomes a case by copying. HOWTO.md beside the cases lists all words.
+ * it, so that a failing seed becomes a case by copying. README.md beside the cases lists all words.
  *
  * Leases and tickets are called L1, L2, … and T1, T2, … in the order in which effects first name
  * them. Nothing here judges: lines become structs and structs become lines.
