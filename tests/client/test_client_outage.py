@@ -155,7 +155,7 @@ def test_closing_while_the_coordinator_is_away_does_not_hang(pretend, monkeypatc
 
 def test_a_local_share_of_amounts(absent):
     share = sluice.LocalShare(rpm=3, concurrency=2)
-    with sluice.Client(absent.url, on_unreachable=share, timeout=0.3) as client:
+    with sluice.Client(absent.url, on_unreachable=share, timeout=0.6) as client:
         first, second = client.acquire("a"), client.acquire("a")
         assert first.local and first.held["requests"] == 1
         with pytest.raises(sluice.WaitTimeout):
@@ -187,7 +187,7 @@ def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
         {"unit": "requests", "window": "rolling", "per_ms": 60000, "scope": "session", "amount": 1, "remaining": 0},
     ]
     pretend.resources = {"resources": [{"resource": "a", "model": "m", "limits": limits}]}
-    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=1 / 8), timeout=0.3) as client:
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=1 / 8), timeout=0.6) as client:
         client.acquire("a").settle(1)
         engine = client._engine()
         eventually(lambda: engine._judge._views, "the limits")
@@ -206,7 +206,7 @@ def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
 def test_limits_that_are_read_again_do_not_forget_what_was_used(pretend):
     limits = [{"unit": "slots", "window": "none", "scope": "resource", "amount": 2, "remaining": 2}]
     pretend.resources = {"resources": [{"resource": "a", "model": "m", "limits": limits}]}
-    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=0.5), timeout=0.3) as client:
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=0.5), timeout=0.6) as client:
         client.acquire("a").settle(1)
         client.flush()
         engine = client._engine()
