@@ -197,8 +197,8 @@ static int open_checked(struct store *s, struct buf *why)
 
 static int set_up(struct store *s, enum durability durability, struct buf *why)
 {
-    const char *sync =
-        durability == DURABILITY_FULL ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL";
+    s->synced = durability == DURABILITY_FULL;
+    const char *sync = s->synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
     int rc = run(s, s->db, sync, why);
     if (rc == 0) {
         rc = run(s, s->db,

@@ -15,6 +15,7 @@ static sqlite3_vfs *real_vfs;
 static sqlite3_vfs vfs;
 static sqlite3_io_methods methods;
 static atomic_int count;
+static atomic_int syncs;
 static atomic_int fail_at;
 static atomic_bool fail_on;
 
@@ -23,11 +24,17 @@ void faults_set(int nth, bool lasting)
     atomic_store(&fail_on, lasting);
     atomic_store(&fail_at, nth);
     atomic_store(&count, 0);
+    atomic_store(&syncs, 0);
 }
 
 int faults_count(void)
 {
     return atomic_load(&count);
+}
+
+int faults_syncs(void)
+{
+    return atomic_load(&syncs);
 }
 
 static bool fails(void)
@@ -65,6 +72,7 @@ static int file_truncate(sqlite3_file *f, sqlite3_int64 size)
 
 static int file_sync(sqlite3_file *f, int flags)
 {
+    atomic_fetch_add(&syncs, 1);
     return fails() ? SQLITE_IOERR_FSYNC : real_of(f)->pMethods->xSync(real_of(f), flags);
 }
 

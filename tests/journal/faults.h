@@ -18,4 +18,7 @@ void faults_set(int nth, bool lasting);
 /* Operations counted since faults_set. */
 int faults_count(void);
 
+/* How often somebody waited for the disk since faults_set. */
+int faults_syncs(void);
+
 #endif
