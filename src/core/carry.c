@@ -266,9 +266,14 @@ static int carry_requests(struct core *next, const struct core *core)
         const struct line *old = core->lines[i];
         struct line *line = line_find(next, text_of(old->resource->name));
         for (const struct list *at = old->all.next; at != &old->all; at = at->next) {
-            int rc = request_carry(next, line, CONTAINER_OF(at, struct request, in_line));
+            const struct request *r = CONTAINER_OF(at, struct request, in_line);
+            int rc = request_carry(next, line, r);
             if (rc != 0) {
                 return rc;
+            }
+            if (old->head == r) { /* its claims hold until its line is run anew */
+                line->head = CONTAINER_OF(line->all.prev, struct request, in_line);
+                line->claims = old->claims;
             }
         }
     }
