@@ -14,7 +14,7 @@ from pathlib import Path
 from replay.chart import draw
 from replay.measure import measure
 from replay.play import Scene, Stage
-from replay.report import TITLES, busy, magnified, setting, table
+from replay.report import TITLES, busy, losses, magnified, setting, table
 from replay.trace import fluid_drain_s, read_trace
 from replay.ways import WAYS
 
@@ -58,7 +58,7 @@ def main():
             outcomes.append(measure(way, calls, fates, stats, SCENE))
     finally:
         stage.close()
-    print("\n" + table(outcomes) + "\n")
+    print("\n" + table(outcomes) + "\n\n" + losses(outcomes))
     if not options.only:
         options.svg.write_text(draw(outcomes, SCENE))
         print(f"Drawn in {options.svg}. ", end="")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from replay.measure import measure
 from replay.play import Scene, Stage
-from replay.report import TITLES, busy, setting, table
+from replay.report import TITLES, busy, losses, setting, table
 from replay.trace import fluid_drain_s, read_trace
 from replay.ways import WAYS
 
@@ -73,7 +73,7 @@ def play(run, ways, minutes, binary):
         finally:
             stage.close()
         outcomes.append(measure(way, calls, fates, stats, run.scene))
-    print(table(outcomes) + "\n")
+    print(table(outcomes) + "\n\n" + losses(outcomes))
     return outcomes
 
 

@@ -19,7 +19,7 @@ class Outcome:
     calls: int
     refused: int  # 429s that the provider answered
     lost: int  # calls that nobody served
-    errors: dict
+    errors: dict  # what lost calls met: name → (number, the last one's words)
     used_share: float  # of the tokens, while a line stood
     line_s: float  # how long one stood
     wait_p50_s: float
@@ -118,7 +118,9 @@ def measure(way, calls, fates, stats, scene):
     errors = {}
     for fate in fates:
         if "error" in fate:
-            errors[fate["error"]] = errors.get(fate["error"], 0) + 1
+            name = fate["error"].split(":")[0]
+            number, _ = errors.get(name, (0, ""))
+            errors[name] = (number + 1, fate["error"])
     intervals = line_intervals(fates, GRACE_S)
     steps = used_steps(fates, scene.minute_s)
     drain_s = max((fate["admitted_s"] for fate in served), default=0.0)

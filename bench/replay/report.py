@@ -34,6 +34,16 @@ def table(outcomes):
     return "\n".join(lines)
 
 
+def losses(outcomes):
+    """What lost calls met, one line for each way that lost any."""
+    lines = []
+    for outcome in outcomes:
+        for name, (number, words) in sorted(outcome.errors.items()):
+            said = "" if name == "RateLimitError" else f" ({words})"
+            lines.append(f"{TITLES[outcome.way]} lost {number:,} to {name}{said}.\n")
+    return "".join(lines)
+
+
 def setting(calls, scene, fluid_s):
     minutes = calls[-1].at_s / 60
     demand = sum(call.tokens for call in calls) / minutes

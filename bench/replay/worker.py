@@ -23,6 +23,7 @@ from replay.ways import WAYS  # noqa: E402
 
 BYTES_PER_TOKEN = 4
 TIMEOUT_S = 600
+WORDS_MAX = 200  # of an error
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Player:
                 fate["admitted_s"] = await self.ask(call, lease)
         except Exception as error:
             fate["lost_s"] = self.now_s()
-            fate["error"] = type(error).__name__
+            fate["error"] = f"{type(error).__name__}: {error}"[:WORDS_MAX]
         return fate
 
     async def play_all(self):
