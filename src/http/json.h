@@ -1,5 +1,5 @@
 /*
- * JSON: strict reading on json-c, writing into a buffer.
+ * JSON: strict reading into one block of memory, writing into a buffer.
  *
  * Reading is for requests from outside: strict syntax, UTF-8 checked, caps on depth and number, one
  * value and nothing behind it, duplicate keys refused, integers exact. Readers take what they
@@ -7,7 +7,7 @@
  *
  * Writing needs no tree: json_* functions append to a struct buf and keep track of commas.
  *
- * json-c lives here alone. May depend on src/base.
+ * Why not a library: docs/decisions/0012. May depend on src/base.
  */
 #ifndef SLUICE_HTTP_JSON_H
 #define SLUICE_HTTP_JSON_H
@@ -21,10 +21,11 @@
 
 #define JSON_DEPTH_MAX  32
 #define JSON_VALUES_MAX (1 << 18) /* names and values of a document, in all */
-#define JSON_NESTS_MAX  (1 << 14) /* objects and arrays; an empty one costs 0.7 KB */
+#define JSON_NESTS_MAX  (1 << 14) /* objects and arrays */
 
-/* A value inside a document; opaque, borrowed, valid until json_free of the document. */
-typedef struct json_object json_value;
+/* A value inside a document; opaque, borrowed, valid until json_free of the document, as are all
+ * texts read from it. Texts and names are followed by a zero. */
+typedef struct json_value json_value;
 
 /* Parses one document. 0, ERR_INVALID_REQUEST with a clause in `why` ("… at byte N"), or
  * ERR_NO_MEMORY. On success the caller owns the document. */
@@ -38,7 +39,10 @@ bool json_is_null(const json_value *v);
 bool json_is_number(const json_value *v);
 
 size_t json_array_len(const json_value *v);
-json_value *json_array_at(const json_value *v, size_t i);
+/* The element behind another, or the first behind NULL; NULL at the end. */
+json_value *json_array_next(const json_value *array, const json_value *element);
+/* The i-th element, or NULL; walks there. */
+json_value *json_array_at(const json_value *array, size_t i);
 
 /* The member of an object, or NULL where it is missing; JSON null is a value. */
 json_value *json_get(const json_value *object, const char *key);

@@ -162,9 +162,22 @@ static void add_chunk(struct connection *c, struct text bytes)
         buf_add_text(&c->out, bytes);
         return;
     }
-    buf_addf(&c->out, "%zx\r\n", bytes.len);
+    add_hex(&c->out, bytes.len);
+    buf_add_str(&c->out, "\r\n");
     buf_add_text(&c->out, bytes);
     buf_add_str(&c->out, "\r\n");
+}
+
+/* A chunk's length, as the protocol writes it. */
+static void add_hex(struct buf *out, size_t n)
+{
+    char digits[2 * sizeof(n)];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = "0123456789abcdef"[n & 15];
+        n >>= 4;
+    } while (n);
+    buf_add(out, digits + at, sizeof(digits) - at);
 }
 
 bool http_stream_write(struct http_request *req, struct text bytes)

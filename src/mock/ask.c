@@ -29,8 +29,8 @@ static int64_t text_bytes(const json_value *v, int nesting)
     }
     int64_t sum = 0;
     if (json_is_array(v)) {
-        for (size_t i = 0; i < json_array_len(v); i++) {
-            sum += text_bytes(json_array_at(v, i), nesting - 1);
+        for (const json_value *at = json_array_next(v, NULL); at; at = json_array_next(v, at)) {
+            sum += text_bytes(at, nesting - 1);
         }
     } else if (json_is_object(v)) {
         sum += text_bytes(json_get(v, "text"), nesting - 1);

@@ -182,10 +182,11 @@ static void renew_several(const struct call *call, struct caller *caller,
                           const struct renew_request *request)
 {
     driver_bundle_begin(call->api->driver, caller);
-    for (size_t i = 0; i < json_array_len(request->leases); i++) {
+    const json_value *at = json_array_next(request->leases, NULL);
+    for (; at; at = json_array_next(request->leases, at)) {
         uint64_t lease;
         struct text name;
-        bool read = json_read_text(json_array_at(request->leases, i), &name) &&
+        bool read = json_read_text(at, &name) &&
                     lease_name_read(name, &lease);
         assert(read); /* request_read_renew has checked them */
         if (read) {
@@ -304,8 +305,10 @@ static void ask_array(const struct call *call, const json_value *body, enum call
         api_refuse(call->req, ERR_OVER_CAP, NULL);
         return;
     }
+    const json_value *element = NULL;
     for (size_t i = 0; i < n; i++) {
-        ask_element(call, stream, kind, fn, (uint32_t)i, json_array_at(body, i));
+        element = json_array_next(body, element);
+        ask_element(call, stream, kind, fn, (uint32_t)i, element);
     }
     stream_close(stream);
 }

@@ -254,11 +254,11 @@ static int read_leases(const struct field *field, const json_value *v, void *int
         return ERR_INVALID_REQUEST;
     }
     struct renew_request *out = into;
-    for (size_t i = 0; i < json_array_len(v); i++) {
+    for (const json_value *at = json_array_next(v, NULL); at; at = json_array_next(v, at)) {
         uint64_t lease;
         struct field element = *field;
         element.offset = 0;
-        int err = field_lease(&element, json_array_at(v, i), &lease, why);
+        int err = field_lease(&element, at, &lease, why);
         if (err) {
             return err;
         }

@@ -305,7 +305,7 @@ static void test_texts_are_decoded(void **state)
     json_free(v);
 }
 
-/* Of 2D800 json-c makes something else: its lower half looks like half of a pair. */
+/* The lower half of 2D800 looks like half of a pair: a reader must not take it for one. */
 static void test_characters_whose_lower_half_looks_like_a_surrogate_are_kept(void **state)
 {
     struct text t = TEXT_NONE;

@@ -1,0 +1,534 @@
+/*
+ * A JSON text becomes a document in one pass.
+ *
+ * The grammar is RFC 8259's and nothing beyond it, with a few things refused that it allows: two
+ * members of one name, \\u0000 (texts travel on as C strings), half of a surrogate pair, a number
+ * of more than NUMBER_BYTES_MAX bytes, an integer that neither int64 nor uint64 holds, and more
+ * nesting, containers or values than the caps in json.h.
+ *
+ * The memory is taken once, before the walk: a value takes at least two bytes of text (itself and
+ * what parts it from the next), and a string is never longer decoded than written with its quotes,
+ * so the length of the text bounds both nodes and texts.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "http/json.h"
+#include "http/json_node.h"
+#include "http/utf8.h"
+
+#define NUMBER_BYTES_MAX 30
+#define FEW_MEMBERS      16
+#define NODES_MAX        (JSON_VALUES_MAX + JSON_NESTS_MAX)
+
+struct parser {
+    struct text text;
+    size_t at; /* where the walk stands, or what it did not take */
+    size_t depth;
+    size_t nests;
+    size_t values; /* names and values that are neither object nor array */
+    struct json_value *nodes;
+    size_t nodes_n;
+    size_t nodes_max;
+    char *out; /* where the next text goes */
+    bool no_memory;
+    const char *wrong; /* NULL while nothing is */
+};
+
+static bool wrong(struct parser *p, const char *words)
+{
+    p->wrong = words;
+    return false;
+}
+
+/* The byte at hand, or 0 at the end; a NUL in the text is nowhere taken. */
+static char peek(const struct parser *p)
+{
+    return p->at < p->text.len ? p->text.at[p->at] : '\0';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* --- Strings. --- */
+
+/* Reads the four hex digits of a \u escape. */
+static bool scan_hex4(struct parser *p, unsigned *unit)
+{
+    *unit = 0;
+    for (int i = 0; i < 4; i++, p->at++) {
+        char c = peek(p);
+        unsigned digit = 0;
+        if (is_digit(c)) {
+            digit = (unsigned)(c - '0');
+        } else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) {
+            digit = (unsigned)((c | 0x20) - 'a' + 10);
+        } else {
+            return wrong(p, "a \\u escape is malformed");
+        }
+        *unit = *unit * 16 + digit;
+    }
+    return true;
+}
+
+static bool is_high_surrogate(unsigned unit)
+{
+    return unit >= 0xd800 && unit < 0xdc00;
+}
+
+static bool is_low_surrogate(unsigned unit)
+{
+    return unit >= 0xdc00 && unit < 0xe000;
+}
+
+static unsigned pair_character(unsigned high, unsigned low)
+{
+    return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+}
+
+static void add_character(struct parser *p, unsigned c)
+{
+    if (c < 0x80) {
+        *p->out++ = (char)c;
+        return;
+    }
+    if (c < 0x800) {
+        *p->out++ = (char)(0xc0 | c >> 6);
+    } else {
+        if (c < 0x10000) {
+            *p->out++ = (char)(0xe0 | c >> 12);
+        } else {
+            *p->out++ = (char)(0xf0 | c >> 18);
+            *p->out++ = (char)(0x80 | (c >> 12 & 0x3f));
+        }
+        *p->out++ = (char)(0x80 | (c >> 6 & 0x3f));
+    }
+    *p->out++ = (char)(0x80 | (c & 0x3f));
+}
+
+/* Behind "\u". */
+static bool scan_unicode(struct parser *p)
+{
+    unsigned unit;
+    unsigned low;
+    if (!scan_hex4(p, &unit)) {
+        return false;
+    }
+    if (unit == 0) {
+        return wrong(p, "a string must not hold a NUL");
+    }
+    if (is_low_surrogate(unit)) {
+        return wrong(p, "a surrogate stands alone");
+    }
+    if (!is_high_surrogate(unit)) {
+        add_character(p, unit);
+        return true;
+    }
+    if (p->text.len - p->at < 2 || p->text.at[p->at] != '\\' || p->text.at[p->at + 1] != 'u') {
+        return wrong(p, "a surrogate stands alone");
+    }
+    p->at += 2;
+    if (!scan_hex4(p, &low)) {
+        return false;
+    }
+    if (!is_low_surrogate(low)) {
+        return wrong(p, "a surrogate stands alone");
+    }
+    add_character(p, pair_character(unit, low));
+    return true;
+}
+
+/* Behind a backslash. */
+static bool scan_escape(struct parser *p)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char values[] = "\"\\/\b\f\n\r\t";
+    char c = peek(p);
+    const char *found = c ? strchr(names, c) : NULL;
+    if (!found && c != 'u') {
+        return wrong(p, "an escape is unknown");
+    }
+    p->at++;
+    if (c == 'u') {
+        return scan_unicode(p);
+    }
+    *p->out++ = values[found - names];
+    return true;
+}
+
+/* Bytes that stand for themselves, at once. */
+static void copy_plain(struct parser *p)
+{
+    const char *from = p->text.at + p->at;
+    size_t left = p->text.len - p->at;
+    size_t n = 0;
+    while (n < left) {
+        unsigned char c = (unsigned char)from[n];
+        if (c < ' ' || c == '"' || c == '\\' || c >= 0x80) {
+            break;
+        }
+        n++;
+    }
+    memcpy(p->out, from, n);
+    p->out += n;
+    p->at += n;
+}
+
+/* One character that is not plain: an escape, or more than one byte of UTF-8. */
+static bool scan_special(struct parser *p)
+{
+    if (peek(p) == '\\') {
+        p->at++;
+        return scan_escape(p);
+    }
+    if ((unsigned char)peek(p) < ' ') {
+        return wrong(p, "a string holds a control character");
+    }
+    size_t n = utf8_length(p->text.at + p->at, p->text.len - p->at);
+    if (n == 0) {
+        return wrong(p, "a string is not valid UTF-8");
+    }
+    memcpy(p->out, p->text.at + p->at, n);
+    p->out += n;
+    p->at += n;
+    return true;
+}
+
+/* Behind the opening quote, up to and with the closing one; decoded, with a zero behind. */
+static bool scan_string(struct parser *p)
+{
+    for (;;) {
+        copy_plain(p);
+        if (p->at == p->text.len) {
+            return wrong(p, "a string has no end");
+        }
+        if (peek(p) == '"') {
+            p->at++;
+            *p->out++ = '\0';
+            return true;
+        }
+        if (!scan_special(p)) {
+            return false;
+        }
+    }
+}
+
+/* --- Numbers. --- */
+
+static bool scan_digits(struct parser *p)
+{
+    if (!is_digit(peek(p))) {
+        return wrong(p, "a number is malformed");
+    }
+    while (is_digit(peek(p))) {
+        p->at++;
+    }
+    return true;
+}
+
+static bool scan_fraction_and_exponent(struct parser *p)
+{
+    if (peek(p) == '.') {
+        p->at++;
+        if (!scan_digits(p)) {
+            return false;
+        }
+    }
+    if (peek(p) == 'e' || peek(p) == 'E') {
+        p->at++;
+        if (peek(p) == '+' || peek(p) == '-') {
+            p->at++;
+        }
+        return scan_digits(p);
+    }
+    return true;
+}
+
+/* Whether an integer of at most NUMBER_BYTES_MAX bytes is one of int64 or uint64. */
+static bool integer_fits(const char *at, size_t len)
+{
+    bool negative = at[0] == '-';
+    int128 n = 0;
+    for (size_t i = negative; i < len; i++) {
+        n = n * 10 + (at[i] - '0');
+    }
+    return negative ? -n >= INT64_MIN : n <= UINT64_MAX;
+}
+
+/* At a minus or a digit. */
+static bool scan_number(struct parser *p)
+{
+    size_t start = p->at;
+    if (peek(p) == '-') {
+        p->at++;
+    }
+    if (peek(p) == '0') {
+        p->at++;
+        if (is_digit(peek(p))) {
+            return wrong(p, "a number begins with a zero");
+        }
+    } else if (!scan_digits(p)) {
+        return false;
+    }
+    size_t integer_len = p->at - start;
+    if (!scan_fraction_and_exponent(p)) {
+        return false;
+    }
+    if (p->at - start > NUMBER_BYTES_MAX) {
+        return wrong(p, "a number is too long");
+    }
+    bool is_integer = p->at - start == integer_len;
+    return !is_integer || integer_fits(p->text.at + start, integer_len) ||
+           wrong(p, "an integer is out of range");
+}
+
+/* --- Nodes. --- */
+
+/* The next node, or NULL at the cap. */
+static struct json_value *add_node(struct parser *p, enum json_kind kind)
+{
+    p->values += kind < JSON_ARRAY;
+    if (p->values > JSON_VALUES_MAX || p->nodes_n == p->nodes_max) {
+        wrong(p, "there are too many values");
+        return NULL;
+    }
+    struct json_value *v = &p->nodes[p->nodes_n++];
+    *v = (struct json_value){.size = 1, .kind = kind};
+    return v;
+}
+
+/* A node whose text was written from `from` on, its zero included. */
+static bool add_text(struct parser *p, enum json_kind kind, const char *from)
+{
+    struct json_value *v = add_node(p, kind);
+    if (v) {
+        v->text = from;
+        v->len = (uint32_t)(p->out - from) - 1;
+    }
+    return v != NULL;
+}
+
+static bool parse_string(struct parser *p)
+{
+    const char *from = p->out;
+    p->at++;
+    return scan_string(p) && add_text(p, JSON_STRING, from);
+}
+
+static bool parse_number(struct parser *p)
+{
+    const char *from = p->out;
+    size_t start = p->at;
+    if (!scan_number(p)) {
+        return false;
+    }
+    memcpy(p->out, p->text.at + start, p->at - start);
+    p->out += p->at - start;
+    *p->out++ = '\0';
+    return add_text(p, JSON_NUMBER, from);
+}
+
+/* The words true, false and null, whole and in lower case. */
+static bool parse_word(struct parser *p)
+{
+    static const struct {
+        struct text word;
+        enum json_kind kind;
+    } words[] = {{{"true", 4}, JSON_TRUE}, {{"false", 5}, JSON_FALSE}, {{"null", 4}, JSON_NULL}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct text word = words[i].word;
+        if (p->text.len - p->at >= word.len && memcmp(p->text.at + p->at, word.at, word.len) == 0) {
+            p->at += word.len;
+            return add_node(p, words[i].kind) != NULL;
+        }
+    }
+    return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+}
+
+static void skip_space(struct parser *p)
+{
+    for (;; p->at++) {
+        char c = peek(p);
+        if (c != ' ' && c != '\n' && c != '\t' && c != '\r') {
+            return;
+        }
+    }
+}
+
+/* Takes the character that must stand here. */
+static bool expect(struct parser *p, char c)
+{
+    skip_space(p);
+    if (peek(p) != c) {
+        return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+    }
+    p->at++;
+    return true;
+}
+
+/* --- Members of one name. --- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct json_value *x = *(const struct json_value *const *)a;
+    const struct json_value *y = *(const struct json_value *const *)b;
+    return x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->text, y->text, x->len);
+}
+
+static const struct json_value *next_member(const struct json_value *name)
+{
+    return name + 1 + name[1].size;
+}
+
+static bool few_names_differ(const struct json_value *object)
+{
+    const struct json_value *a = object + 1;
+    for (uint32_t i = 0; i < object->len; i++, a = next_member(a)) {
+        const struct json_value *b = object + 1;
+        for (uint32_t j = 0; j < i; j++, b = next_member(b)) {
+            if (by_name(&a, &b) == 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Sorts the names of a large object to compare neighbours. */
+static bool many_names_differ(struct parser *p, const struct json_value *object)
+{
+    const struct json_value **names = malloc(object->len * sizeof(struct json_value *));
+    const struct json_value *name = object + 1;
+    if (!names) {
+        p->no_memory = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < object->len; i++, name = next_member(name)) {
+        names[i] = name;
+    }
+    qsort(names, object->len, sizeof(struct json_value *), by_name);
+    bool differ = true;
+    for (uint32_t i = 1; i < object->len && differ; i++) {
+        differ = by_name(&names[i - 1], &names[i]) != 0;
+    }
+    free(names);
+    return differ;
+}
+
+static bool check_names(struct parser *p, const struct json_value *object)
+{
+    bool differ =
+        object->len <= FEW_MEMBERS ? few_names_differ(object) : many_names_differ(p, object);
+    return differ || wrong(p, "an object has two members of one name");
+}
+
+/* --- Values. --- */
+
+static bool parse_value(struct parser *p);
+
+static bool parse_member(struct parser *p)
+{
+    skip_space(p);
+    if (peek(p) != '"') {
+        return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+    }
+    return parse_string(p) && expect(p, ':') && parse_value(p);
+}
+
+/* What stands between a container's brackets: children parted by commas. */
+static bool parse_children(struct parser *p, struct json_value *v, char close)
+{
+    skip_space(p);
+    if (peek(p) == close) {
+        p->at++;
+        return true;
+    }
+    for (;;) {
+        if (!(v->kind == JSON_OBJECT ? parse_member(p) : parse_value(p))) {
+            return false;
+        }
+        v->len++;
+        skip_space(p);
+        if (peek(p) != ',') {
+            return expect(p, close);
+        }
+        p->at++;
+    }
+}
+
+/* At an opening bracket. It calls itself through parse_value, JSON_DEPTH_MAX deep at most. */
+static bool parse_nest(struct parser *p, enum json_kind kind)
+{
+    p->at++;
+    if (++p->depth > JSON_DEPTH_MAX) {
+        return wrong(p, "values are nested too deeply");
+    }
+    if (++p->nests > JSON_NESTS_MAX) {
+        return wrong(p, "there are too many objects and arrays");
+    }
+    size_t index = p->nodes_n;
+    struct json_value *v = add_node(p, kind);
+    if (!v || !parse_children(p, v, kind == JSON_OBJECT ? '}' : ']')) {
+        return false;
+    }
+    v->size = (uint32_t)(p->nodes_n - index);
+    p->depth--;
+    return kind == JSON_ARRAY || check_names(p, v);
+}
+
+static bool parse_value(struct parser *p)
+{
+    skip_space(p);
+    char c = peek(p);
+    switch (c) {
+    case '{': return parse_nest(p, JSON_OBJECT);
+    case '[': return parse_nest(p, JSON_ARRAY);
+    case '"': return parse_string(p);
+    default: return c == '-' || is_digit(c) ? parse_number(p) : parse_word(p);
+    }
+}
+
+static bool parse_document(struct parser *p)
+{
+    if (!parse_value(p)) {
+        return false;
+    }
+    skip_space(p);
+    return p->at == p->text.len || wrong(p, "unexpected character");
+}
+
+int json_parse(struct text bytes, json_value **document, struct buf *why)
+{
+    if (bytes.len > UINT32_MAX / 2) {
+        buf_add_str(why, "the document is too large");
+        return ERR_INVALID_REQUEST;
+    }
+    size_t values = bytes.len / 2 + 1;
+    struct parser p = {.text = bytes};
+    p.nodes_max = values < NODES_MAX ? values : NODES_MAX;
+    p.nodes = malloc(p.nodes_max * sizeof(struct json_value) + bytes.len + 2);
+    if (!p.nodes) {
+        return ERR_NO_MEMORY;
+    }
+    p.out = (char *)&p.nodes[p.nodes_max];
+    if (parse_document(&p)) {
+        assert(p.out <= (char *)&p.nodes[p.nodes_max] + bytes.len + 2);
+        *document = p.nodes;
+        return 0;
+    }
+    free(p.nodes);
+    if (p.no_memory) {
+        return ERR_NO_MEMORY;
+    }
+    buf_addf(why, "%s at byte %zu", p.wrong, p.at);
+    return ERR_INVALID_REQUEST;
+}
+
+void json_free(json_value *document)
+{
+    free(document);
+}
