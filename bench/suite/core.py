@@ -1,0 +1,30 @@
+"""What the core does without a daemon, and the journal without a core: programs of their own."""
+
+import json
+import re
+
+from .place import Failed, run
+
+
+def decide(place):
+    command = [place.program("core_decide"), "3"]
+    place.note("core", " ".join(command))
+    printed = run(command)
+    found = re.findall(r": (\d+) ns", printed)
+    if len(found) != 2:
+        raise Failed(f"core_decide said: {printed[:200]}")
+    return {"idle_ns": int(found[0]), "busy_ns": int(found[1])}
+
+
+def sessions(place, count):
+    command = [place.program("core_sessions"), str(count)]
+    place.note("sessions", " ".join(command))
+    day = json.loads(run(command))
+    # What is remembered for a quarter of an hour is full long before the first tenth of a day is over.
+    return {**day, "first_kib": day["rss_kib"][0], "last_kib": day["rss_kib"][-1]}
+
+
+def journal(place):
+    command = [place.program("journal_commit"), str(place.fresh_directory())]
+    place.note("journal", f"{command[0]} .")
+    return {"printed": run(command)}

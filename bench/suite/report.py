@@ -1,0 +1,156 @@
+"""The report: rows by their targets, and the page that docs/BENCHMARKS.md is, from page.md. Nothing
+measured is typed in by hand: every figure comes from the run's results."""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+TEMPLATE = Path(__file__).with_name("page.md")
+
+
+@dataclass
+class Row:
+    what: str
+    measured: str
+    peer: str = ""
+    ratio: str = ""
+    target: str = ""
+    met: bool | None = None  # None: there is no target
+
+    def cells(self):
+        verdict = "" if self.met is None else "yes" if self.met else "**no**"
+        return [self.what, self.measured, self.peer, self.ratio, self.target, verdict]
+
+
+class Medians:
+    """Medians over the rounds, and rows made of them where all they need was measured."""
+
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+    def has(self, *names):
+        return all(self.rounds.get(name) for name in names)
+
+    def of(self, name, figure):
+        return statistics.median(round[figure] for round in self.rounds[name])
+
+
+def per_s(n):
+    return f"{n:,.0f}/s"
+
+
+def ms(us):
+    return f"{us / 1000:.2f} ms"
+
+
+def at_least(m, what, name, peer, peer_title, least):
+    """A row that compares decisions a second."""
+    if not m.has(name, peer):
+        return []
+    ours, theirs = m.of(name, "decisions_per_s"), m.of(peer, "decisions_per_s")
+    ratio = ours / theirs
+    target = f"≥ {least:g} times"
+    return [Row(what, per_s(ours), f"{peer_title}: {per_s(theirs)}", f"{ratio:.2f}", target, ratio >= least)]
+
+
+def not_slower(m, what, name, peer, peer_title, judged):
+    if not m.has(name, peer):
+        return []
+    ours, theirs = m.of(name, "p99_us"), m.of(peer, "p99_us")
+    target, met = ("not above", ours <= theirs) if judged else ("", None)
+    return [Row(what, ms(ours), f"{peer_title}: {ms(theirs)}", f"{ours / theirs:.2f}", target, met)]
+
+
+def core_rows(m):
+    if not m.has("core"):
+        return []
+    idle, busy = m.of("core", "idle_ns"), m.of("core", "busy_ns")
+    return [
+        Row("core: acquire and settle, three stacked limits", f"{idle:.0f} ns", "", "", "≤ 250 ns", idle <= 250),
+        Row(
+            "core: the same with 100,000 waiting and 100,000 entries a window",
+            f"{busy:.0f} ns",
+            f"nobody waiting: {idle:.0f} ns",
+            f"{busy / idle:.2f}",
+            "≤ 2 times",
+            busy <= 2 * idle,
+        ),
+    ]
+
+
+def daemon_rows(m):
+    memory, always, ceiling = "Redis, in memory", "Redis, `appendfsync always`", "bare HTTP"
+    return [
+        *at_least(m, "daemon, `durability: process`", "sluice_process", "redis_memory", memory, 1.3),
+        *not_slower(m, "… its p99", "sluice_process", "redis_memory", memory, True),
+        *at_least(m, "daemon, `durability: full`", "sluice_full", "redis_always", always, 1.0),
+        *not_slower(m, "… its p99", "sluice_full", "redis_always", always, False),
+        *at_least(m, "daemon, `process`, arrays of 64", "arrays", "sluice_process", "one by one", 5),
+        *at_least(m, "daemon, `durability: none`", "sluice_none", "ceiling", ceiling, 0.7),
+        *at_least(m, "daemon, `durability: process`", "sluice_process", "ceiling", ceiling, 0.7),
+    ]
+
+
+def waiting_rows(m):
+    rows = []
+    if m.has("parked"):
+        each, count = m.of("parked", "bytes_each"), m.of("parked", "parked")
+        what = f"memory of a parked request, {count:,.0f} connections"
+        rows.append(Row(what, f"{each:.0f} bytes", "", "", "< 1,024 bytes", each < 1024))
+    if m.has("line"):
+        count, granted = m.of("line", "waiting"), m.of("line", "granted_in_order")
+        each = m.of("line", "bytes_each")
+        rows.append(Row(f"memory of a waiting request, {count:,.0f} in arrays", f"{each:.0f} bytes"))
+        took = f"{granted:,.0f} in {m.of('line', 'all_ms'):.0f} ms"
+        rows.append(Row("the window opens: granted in order", took, "", "", "all", granted == count))
+    for durability in ("full", "process"):
+        name = f"handover_{durability}"
+        if m.has(name):
+            p99 = m.of(name, "p99_us")
+            what = f"a release reaches who waits, p99, `{durability}`"
+            rows.append(Row(what, ms(p99), f"p50: {ms(m.of(name, 'p50_us'))}", "", "≤ 2 ms", p99 <= 2000))
+    return rows
+
+
+def session_rows(m):
+    if not m.has("sessions"):
+        return []
+    first, last = m.of("sessions", "first_kib"), m.of("sessions", "last_kib")
+    what = f"a day of {m.of('sessions', 'sessions'):,.0f} sessions: memory at its end"
+    peer = f"after a tenth of it: {first:,.0f} KiB"
+    return [Row(what, f"{last:,.0f} KiB", peer, f"{last / first:.2f}", "≤ 1.02 times", last <= 1.02 * first)]
+
+
+def rows_of(results):
+    m = Medians(results["rounds"])
+    return [*core_rows(m), *daemon_rows(m), *waiting_rows(m), *session_rows(m)]
+
+
+HEADS = ["what", "measured", "peer", "ratio", "target", "met"]
+
+
+def table(rows):
+    lines = [HEADS, ["---", "---:", "---:", "---:", "---", "---"], *(row.cells() for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def page(results):
+    facts = "\n".join(f"- {name}: {value}" for name, value in results["facts"].items() if value)
+    journal = results["rounds"].get("journal")
+    return TEMPLATE.read_text().format(
+        date=results["date"],
+        rounds=results["rounds_n"],
+        seconds=results["seconds"],
+        table=table(rows_of(results)),
+        facts=facts,
+        journal="\n```\n" + journal[0]["printed"].rstrip() + "\n```" if journal else " Not part of this run.",
+        commands=commands(results["commands"]),
+    )
+
+
+def commands(by_name):
+    shown = []
+    for name, lines in by_name.items():
+        shown += [f"# {name}: python3 bench/run.py --only {name}", *lines, ""]
+    return "\n".join(shown).rstrip()
+
