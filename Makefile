@@ -84,8 +84,10 @@ tsan: ## the tests of what runs in threads, under the thread sanitizer
 	@scripts/deps build test
 	@test -f build-tsan/build.ninja || meson setup build-tsan -Db_sanitize=thread -Db_lundef=false
 	@$(NINJA) -C build-tsan
+	@$(MAKE) --no-print-directory $(VENV)/ready
 	@$(TSAN_ENV) meson test -C build-tsan --no-rebuild --print-errorlogs --timeout-multiplier 6 \
 		--suite journal --suite http --suite server
+	@$(TSAN_ENV) SLUICE_BINARY=build-tsan/sluice SLUICE_TEST_SLOW=6 $(PY) -m pytest -q tests/server
 
 fuzz: ## libFuzzer on one parser or on all: make fuzz FUZZER=http SECONDS=60
 	@scripts/deps build test check
