@@ -50,8 +50,6 @@ LIBRARY_HOMES = {
     "uv.h": ["http", "server", "mock", "cmd", "gateway"],
     "http_parser.h": ["http"],
     "llhttp.h": ["http"],
-    "json-c/json.h": ["http"],
-    "json.h": ["http"],
     "curl/curl.h": ["client", "gateway"],
 }
 # The core includes nothing of the system but these.
