@@ -156,18 +156,6 @@ void http_stream_begin(struct http_request *req, int status, const char *content
     server_mark_dirty(c);
 }
 
-static void add_chunk(struct connection *c, struct text bytes)
-{
-    if (c->request.is_http10) {
-        buf_add_text(&c->out, bytes);
-        return;
-    }
-    add_hex(&c->out, bytes.len);
-    buf_add_str(&c->out, "\r\n");
-    buf_add_text(&c->out, bytes);
-    buf_add_str(&c->out, "\r\n");
-}
-
 /* A chunk's length, as the protocol writes it. */
 static void add_hex(struct buf *out, size_t n)
 {
@@ -178,6 +166,18 @@ static void add_hex(struct buf *out, size_t n)
         n >>= 4;
     } while (n);
     buf_add(out, digits + at, sizeof(digits) - at);
+}
+
+static void add_chunk(struct connection *c, struct text bytes)
+{
+    if (c->request.is_http10) {
+        buf_add_text(&c->out, bytes);
+        return;
+    }
+    add_hex(&c->out, bytes.len);
+    buf_add_str(&c->out, "\r\n");
+    buf_add_text(&c->out, bytes);
+    buf_add_str(&c->out, "\r\n");
 }
 
 bool http_stream_write(struct http_request *req, struct text bytes)
