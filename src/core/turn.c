@@ -303,7 +303,7 @@ static bool line_turn(struct core *core, struct line *line)
     struct request *r = flow_first(flow);
     struct asker a = asker_of(r);
     bool unwilling = r->deadline_us == r->enqueued_us; /* to wait at all: judged once */
-    if (core->now_us >= r->deadline_us && !unwilling) {
+    if (core->now_us > r->deadline_us && !unwilling) {
         request_time_up(core, r);
         return true;
     }
