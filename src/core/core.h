@@ -238,7 +238,7 @@ size_t core_missing(const struct core *core, const struct acquire *acquire, stru
 /* Takes back a counter that core_missing asked for. 0, ERR_NO_MEMORY or ERR_STORE_DAMAGED. */
 int core_recall(struct core *core, const struct record *record);
 
-/* No record older than this is needed at a start; counters' records always are. */
+/* No record older than this is needed at a start; a counter's is until its expires_us. */
 int64_t core_horizon_us(const struct core *core);
 
 /* Fills in what a load leaves open: requests 1, slots 1, tokens = input + output; where only

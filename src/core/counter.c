@@ -245,6 +245,23 @@ void counter_gained(struct core *core, struct counter *c)
     }
 }
 
+/* When a fresh counter would do as well, by the terms and the clocks of now. What is held beside
+ * the window does not count: it is charged, and recorded, when its lease ends. */
+static int64_t counter_expires_us(const struct core *core, const struct counter *c)
+{
+    const struct window *w = &c->window;
+    const struct terms *t = &c->rule->terms;
+    switch (t->kind) {
+    case WINDOW_BUCKET: return window_fits_us(w, t, w->bucket.at_us, t->burst);
+    case WINDOW_CALENDAR:
+        return max_i64(core->now_us, sub_sat(w->count.period.end_us, core->skew_us));
+    case WINDOW_LIFETIME:
+    case WINDOW_ROLLING:
+    case WINDOW_NONE: break;
+    }
+    return INT64_MAX;
+}
+
 void counter_record(struct core *core, const struct counter *c, struct record *record)
 {
     const struct rule *rule = c->rule;
@@ -252,6 +269,7 @@ void counter_record(struct core *core, const struct counter *c, struct record *r
     *record = (struct record){
         .kind = RECORD_COUNTER,
         .at_us = core->now_us,
+        .expires_us = counter_expires_us(core, c),
         .resource = pooled ? TEXT_NONE : text_of(rule->resource),
         .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
         .scope_key = counter_key(c),

@@ -13,7 +13,8 @@
  *   RECORD_EXPIRE   a lease ended at at_us without a word
  *   RECORD_CANCEL   a lease ended at at_us as if it had never been
  *   RECORD_COUNTER  a calendar, lifetime or bucket counter now stands at this value; the
- *                   newest for a (limit, scope) replaces those before
+ *                   newest for a (limit, scope) replaces those before. Once its expires_us has
+ *                   passed it may be lost: it says no more than a counter never written
  *
  * Texts are lent by whoever made the record. May depend on src/base and policy.h only.
  */
@@ -39,11 +40,15 @@ struct record {
     enum record_kind kind;
     int64_t at_us; /* GRANT, RENEW: when the lease was granted; else when it happened */
 
+    /* When the lease expires. COUNTER: when the counter no longer matters if nothing more is
+     * charged: calendar: the end of its period by the clock of at_us; bucket: when it will be full
+     * again; lifetime: INT64_MAX. */
+    int64_t expires_us;
+
     /* All kinds but COUNTER. `load` is what was held, in SETTLE what was used. SETTLE and EXPIRE
      * repeat the names, so that they mean something on their own once the grant has been pruned. */
     uint64_t lease;
     uint64_t parent; /* 0: none */
-    int64_t expires_us;
     struct load load;
     int32_t priority;
     int32_t attempt; /* 1 for a first attempt */
