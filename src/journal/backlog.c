@@ -174,6 +174,7 @@ static int append_counter(struct backlog *b, const struct record *record)
     struct entry *old = find_counter(b, record, hash);
     if (old && old->number >= b->handed) {
         old->record.at_us = record->at_us;
+        old->record.expires_us = record->expires_us;
         old->record.period_us = record->period_us;
         old->record.used = record->used;
         old->record.level = record->level;

@@ -421,6 +421,7 @@ int journal_counter(struct journal *j, struct record *record, bool *found)
     }
     record->kind = RECORD_COUNTER;
     record->at_us = newest->at_us;
+    record->expires_us = newest->expires_us;
     record->period_us = newest->period_us;
     record->used = newest->used;
     record->level = newest->level;

@@ -74,7 +74,9 @@ uint64_t journal_durable(const struct journal *journal);
  */
 int journal_trouble(struct journal *journal, struct buf *why);
 
-/* Lets records older than this go; done piecemeal, with later batches or when idle. */
+/* Lets records older than this go, and counters that expired before it; done piecemeal, with later
+ * batches or when idle. A counter is judged by the value that is stored, so one that was written
+ * again with a later expires_us stays. */
 void journal_prune(struct journal *journal, int64_t horizon_us);
 
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
@@ -86,8 +88,8 @@ int journal_counter(struct journal *journal, struct record *record, bool *found)
 struct journal_stats {
     uint64_t batches;
     uint64_t records;
-    uint64_t rows; /* in the store, as last counted */
-    uint64_t pruned;
+    uint64_t rows;         /* of leases' records in the store, as last counted */
+    uint64_t pruned;       /* rows, those of counters included */
     int64_t commit_us_sum; /* time spent in commits */
     int64_t commit_us_max; /* since the last call */
     uint64_t failures;

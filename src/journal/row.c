@@ -58,6 +58,10 @@ static const char *counter_problem(const struct record *r)
     if (!within(r->period_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
         return "a time is out of range";
     }
+    /* Not before INT64_MAX, for ever, is there a last moment: a bucket may refill that slowly. */
+    if (r->expires_us < 0) {
+        return "a time is out of range";
+    }
     return r->limit.len == 0 ? "the limit is missing" : NULL;
 }
 
@@ -161,6 +165,7 @@ int row_bind_counter(sqlite3_stmt *stmt, const struct record *r)
     struct binder b = {.stmt = stmt};
     bind_key(&b, r);
     bind_i64(&b, r->at_us);
+    bind_i64(&b, r->expires_us);
     bind_i64(&b, r->period_us);
     bind_i64(&b, r->used);
     bind_i64(&b, r->level);
@@ -279,6 +284,7 @@ const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
 static void read_value(struct reader *r, struct record *read)
 {
     read->at_us = read_i64(r);
+    read->expires_us = read_i64(r);
     read->period_us = read_i64(r);
     read->used = read_i64(r);
     read->level = read_i64(r);

@@ -34,9 +34,10 @@ const char *row_problem(const struct record *record);
 int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *record);
 
 #define ROW_UPSERT_COUNTER                                                                         \
-    "INSERT INTO counter (resource, limit_name, scope_key, at_us, period_us, used, level) "        \
-    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at_us = excluded.at_us, "              \
-    "period_us = excluded.period_us, used = excluded.used, level = excluded.level"
+    "INSERT INTO counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "   \
+    "level) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at_us = excluded.at_us, "    \
+    "expires_us = excluded.expires_us, period_us = excluded.period_us, used = excluded.used, "     \
+    "level = excluded.level"
 int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 
 /* Each of these fills in a record from the current row, whose texts are valid until the next step
@@ -49,9 +50,10 @@ int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 const char *row_read_record(sqlite3_stmt *stmt, struct record *record);
 
 #define ROW_SELECT_COUNTERS                                                                        \
-    "SELECT at_us, period_us, used, level, resource, limit_name, scope_key FROM counter"
+    "SELECT at_us, expires_us, period_us, used, level, resource, limit_name, scope_key "           \
+    "FROM counter"
 #define ROW_SELECT_COUNTER                                                                         \
-    "SELECT at_us, period_us, used, level FROM counter "                                           \
+    "SELECT at_us, expires_us, period_us, used, level FROM counter "                               \
     "WHERE resource = ? AND limit_name = ? AND scope_key = ?"
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record);
 

@@ -25,6 +25,7 @@ enum statement {
     STMT_COUNTER,
     STMT_PRUNE_LOOK,
     STMT_PRUNE,
+    STMT_PRUNE_COUNTERS,
     STMT_COUNT
 };
 
@@ -38,6 +39,12 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_PRUNE_LOOK] =
         "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? ORDER BY seq LIMIT ?",
     [STMT_PRUNE] = "DELETE FROM record WHERE seq <= ?",
+    /* The condition of the partial index has to be repeated for it to be used. It only says where
+     * to look: each row is asked itself before it goes. */
+    [STMT_PRUNE_COUNTERS] =
+        "DELETE FROM counter WHERE +expires_us < ?1 AND (resource, limit_name, scope_key) IN "
+        "(SELECT resource, limit_name, scope_key FROM counter WHERE expires_us < ?1 AND "
+        "expires_us < 9223372036854775807 ORDER BY expires_us LIMIT ?2)",
 };
 
 struct store {
@@ -472,11 +479,9 @@ static int prune_look(struct store *s, int64_t horizon_us, int64_t *old, bool *m
     return rc == SQLITE_OK ? reset : rc;
 }
 
-int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
+static int prune_records(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
 {
     int64_t old = 0;
-    *pruned = 0;
-    *more = false;
     int rc = prune_look(s, horizon_us, &old, more);
     if (rc == SQLITE_OK && old > 0) {
         rc = sqlite3_bind_int64(s->statements[STMT_PRUNE], 1, old);
@@ -487,15 +492,45 @@ int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *mor
     if (rc != SQLITE_OK || !*more) {
         s->prune_seq = 0;
     }
-    if (rc != SQLITE_OK) {
-        *more = false;
-        return give_up(s);
-    }
-    if (old > 0) {
+    if (rc == SQLITE_OK && old > 0) {
         *pruned = (uint64_t)sqlite3_changes64(s->db);
         s->rows -= (int64_t)*pruned;
     }
-    return 0;
+    return rc;
+}
+
+/* Counters have no order among each other: each goes by its own expires_us, as it is stored at that
+ * moment. What was written again is judged anew, because one thread does both. */
+static int prune_counters(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
+{
+    sqlite3_stmt *stmt = s->statements[STMT_PRUNE_COUNTERS];
+    int rc = sqlite3_bind_int64(stmt, 1, horizon_us);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_ROWS_MAX);
+    }
+    if (rc == SQLITE_OK) {
+        rc = step(s, STMT_PRUNE_COUNTERS);
+    }
+    if (rc == SQLITE_OK) {
+        *pruned = (uint64_t)sqlite3_changes64(s->db);
+        *more = *pruned == STORE_PRUNE_ROWS_MAX;
+    }
+    return rc;
+}
+
+int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
+{
+    uint64_t counters = 0;
+    bool more_counters = false;
+    *pruned = 0;
+    *more = false;
+    int rc = prune_records(s, horizon_us, pruned, more);
+    if (rc == SQLITE_OK) {
+        rc = prune_counters(s, horizon_us, &counters, &more_counters);
+    }
+    *pruned += counters;
+    *more = rc == SQLITE_OK && (*more || more_counters);
+    return rc == SQLITE_OK ? 0 : give_up(s);
 }
 
 int store_wal_pages(const struct store *s)

@@ -24,7 +24,7 @@
 
 #define STORE_CHECK_BYTES_MAX INT64_C(268435456) /* a larger file is checked as it is replayed */
 #define STORE_WAL_PAGES_MAX   1000               /* then it is copied into the file */
-#define STORE_PRUNE_ROWS_MAX  2000               /* looked at in one step */
+#define STORE_PRUNE_ROWS_MAX  2000               /* looked at in one step, of each table */
 #define STORE_FREE_PAGES_MAX  1000               /* kept for reuse, and up to half of the file */
 
 struct store;
@@ -48,8 +48,9 @@ const char *store_words(const struct store *store);
  * `found`, or ERR_STORE_FAILED or ERR_STORE_DAMAGED. */
 int store_counter(struct store *store, struct record *record, bool *found);
 
-/* One step of letting rows older than the horizon go; `more` says whether another step may find
- * some. 0 or ERR_STORE_FAILED. */
+/* One step of letting rows older than the horizon go, and counters that expired before it; `more`
+ * says whether another step may find some. 0 or ERR_STORE_FAILED; what had gone before that is
+ * counted in `pruned`. */
 int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
 
 /* How many pages the WAL has that are not yet in the file. */

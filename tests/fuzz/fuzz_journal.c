@@ -20,7 +20,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RECORD_COLUMNS  20
-#define COUNTER_COLUMNS 7
+#define COUNTER_COLUMNS 8
 #define SOUND_BYTES_MAX (1u << 20)
 #define ROWS_MAX        64
 
@@ -38,7 +38,8 @@ static const char loose_tables[] =
     "CREATE TABLE record (seq INTEGER PRIMARY KEY, kind, at_us, lease, requests, tokens, "
     "input_tokens, output_tokens, slots, usd_pico, expires_us, priority, attempt, waited_us, late, "
     "parent, resource, tenant, session, labels, id); "
-    "CREATE TABLE counter (resource, limit_name, scope_key, at_us, period_us, used, level)";
+    "CREATE TABLE counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "
+    "level)";
 
 static void must(bool ok, const char *what)
 {
@@ -124,7 +125,7 @@ static void set_up(void)
     insert_record =
         prepare("INSERT INTO record VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                 "?, ?, ?, ?, ?, ?, ?)");
-    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?)");
+    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     make_store(damaged_path, 200);
     FILE *file = fopen(damaged_path, "rb");
     must(file != NULL, "no store");

@@ -217,6 +217,7 @@ struct record sample_counter(const char *limit, const char *scope_key, int64_t u
     return (struct record){
         .kind = RECORD_COUNTER,
         .at_us = 5000000,
+        .expires_us = 9000000,
         .resource = TEXT("gpt-4o"),
         .limit = text_of(limit),
         .scope_key = text_of(scope_key),

@@ -17,6 +17,14 @@ static void append(struct fixture *f, struct record record)
     assert_int_equal(journal_append(f->journal, &record), 0);
 }
 
+/* Its expires_us grows with what is used, as that of a bucket. */
+static struct record counter(const char *limit, const char *scope_key, int64_t used)
+{
+    struct record record = sample_counter(limit, scope_key, used);
+    record.expires_us += used;
+    return record;
+}
+
 /* What journal_counter finds for a tenant's counter; -1: nothing. */
 static int64_t stored(struct fixture *f, const char *limit, const char *scope_key)
 {
@@ -28,6 +36,7 @@ static int64_t stored(struct fixture *f, const char *limit, const char *scope_ke
         return -1;
     }
     assert_int_equal(record.kind, RECORD_COUNTER);
+    assert_int_equal(record.expires_us, 9000000 + record.used);
     assert_int_equal(record.period_us, 4000000);
     assert_int_equal(record.level, -3);
     return record.used;
@@ -38,8 +47,8 @@ static void test_a_counter_is_found_while_its_batch_is_gathering(void **state)
     struct fixture *f = *state;
     fixture_open(f, DURABILITY_PROCESS);
     assert_int_equal(stored(f, "daily", "a"), -1);
-    append(f, sample_counter("daily", "a", 1));
-    append(f, sample_counter("daily", "a", 2));
+    append(f, counter("daily", "a", 1));
+    append(f, counter("daily", "a", 2));
     assert_int_equal(stored(f, "daily", "a"), 2);
 }
 
@@ -47,11 +56,11 @@ static void test_a_counter_is_found_while_its_batch_is_under_way(void **state)
 {
     struct fixture *f = *state;
     fixture_open(f, DURABILITY_PROCESS);
-    append(f, sample_counter("daily", "a", 1));
+    append(f, counter("daily", "a", 1));
     /* Without a worker the batch stays under way. */
     journal_commit(f->journal);
     assert_int_equal(stored(f, "daily", "a"), 1);
-    append(f, sample_counter("daily", "a", 2));
+    append(f, counter("daily", "a", 2));
     assert_int_equal(stored(f, "daily", "a"), 2);
 }
 
@@ -59,7 +68,7 @@ static void test_a_counter_is_found_in_the_store(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f, DURABILITY_PROCESS);
-    append(f, sample_counter("daily", "a", 5));
+    append(f, counter("daily", "a", 5));
     fixture_commit(f);
     assert_int_equal(fixture_close(f), 0);
     fixture_open(f, DURABILITY_PROCESS);
@@ -70,9 +79,9 @@ static void test_keys_that_run_together_are_different_counters(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f, DURABILITY_PROCESS);
-    append(f, sample_counter("daily", "ab", 1));
-    append(f, sample_counter("dailya", "b", 2));
-    append(f, sample_counter("daily", "", 3));
+    append(f, counter("daily", "ab", 1));
+    append(f, counter("dailya", "b", 2));
+    append(f, counter("daily", "", 3));
     fixture_commit(f);
     assert_int_equal(fixture_close(f), 0);
     fixture_open(f, DURABILITY_PROCESS);
@@ -163,7 +172,50 @@ static void test_a_record_that_could_not_be_read_back_is_not_taken(void **state)
     assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
     record = sample_grant(1, -1);
     assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
+    record = sample_counter("daily", "a", 1);
+    record.expires_us = -1;
+    assert_int_equal(journal_append(f->journal, &record), ERR_OVER_CAP);
     assert_int_equal(journal_commit(f->journal), 0);
+}
+
+static int ignore(void *ctx, const struct record *record)
+{
+    (void)ctx;
+    (void)record;
+    return 0;
+}
+
+static void test_a_stored_counter_that_expires_before_all_time_is_damage(void **state)
+{
+    struct fixture *f = *state;
+    struct record wanted = sample_counter("daily", "a", 0);
+    bool found;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, sample_counter("daily", "a", 1));
+    journal_commit(f->journal);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_sql(f, "UPDATE counter SET expires_us = -1");
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(journal_replay(f->journal, ignore, NULL, &f->why), ERR_STORE_DAMAGED);
+    assert_non_null(strstr(f->why.at, "row 1 of table counter: a time is out of range"));
+    assert_int_equal(journal_counter(f->journal, &wanted, &found), ERR_STORE_DAMAGED);
+}
+
+static void test_any_time_from_the_beginning_to_for_ever_is_read_back(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t times[] = {0, 1, INT64_MAX - 1, INT64_MAX};
+    for (size_t i = 0; i < 4; i++) {
+        struct record record = sample_counter("daily", "a", 1);
+        record.expires_us = times[i];
+        fixture_start(f, DURABILITY_PROCESS);
+        append(f, record);
+        journal_commit(f->journal);
+        fixture_reopen_and_replay(f);
+        assert_int_equal(f->seen_n, 1);
+        assert_same_record(&f->seen[0], &record);
+        assert_int_equal(fixture_close(f), 0);
+    }
 }
 
 int main(void)
@@ -178,6 +230,8 @@ int main(void)
         T(test_the_backlog_ends_at_its_cap_and_goes_on_when_there_is_room),
         T(test_memory_stays_flat_while_records_flow),
         T(test_a_record_that_could_not_be_read_back_is_not_taken),
+        T(test_a_stored_counter_that_expires_before_all_time_is_damage),
+        T(test_any_time_from_the_beginning_to_for_ever_is_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

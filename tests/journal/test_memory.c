@@ -104,13 +104,20 @@ static int live(struct fixture *f)
             assert_int_equal(backlog_append(&b, &record), 0);
         }
     }
+    struct record spent = sample_counter("daily", "spent", 1);
+    spent.expires_us = 0;
+    if (backlog_append(&b, &spent) != 0) {
+        assert_int_equal(backlog_append(&b, &spent), 0);
+    }
     uint64_t count = backlog_hand_over(&b);
     if (store_write(store, &cursor, count) != 0) {
         assert_int_equal(store_write(store, &cursor, count), 0);
     }
     uint64_t pruned;
     bool more;
-    store_prune(store, 1, &pruned, &more);
+    if (store_prune(store, 1, &pruned, &more) != 0) {
+        assert_int_equal(store_prune(store, 1, &pruned, &more), 0);
+    }
     store_checkpoint(store);
     struct record wanted = sample_counter("daily", "a", 0);
     bool found;

@@ -55,7 +55,7 @@ static uint64_t prune_all(struct store *store, int64_t horizon_us)
     while (more) {
         uint64_t pruned;
         assert_int_equal(store_prune(store, horizon_us, &pruned, &more), 0);
-        assert_true(pruned <= STORE_PRUNE_ROWS_MAX);
+        assert_true(pruned <= 2 * STORE_PRUNE_ROWS_MAX);
         sum += pruned;
     }
     return sum;
@@ -77,15 +77,125 @@ static void test_what_is_older_than_the_horizon_goes(void **state)
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record"), 0);
 }
 
-static void test_counters_are_never_pruned(void **state)
+static struct record counter_until(const char *scope_key, int64_t expires_us)
+{
+    struct record record = sample_counter("daily", scope_key, 1);
+    record.expires_us = expires_us;
+    return record;
+}
+
+/* One counter for each of the sessions of a day; no two have the same key. */
+static void write_sessions(struct store *store, unsigned n, unsigned day, int64_t expires_us)
+{
+    static struct record records[10000];
+    static char keys[10000][24];
+    assert_true(n <= 10000);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t scattered = (day * 10000 + i) * UINT32_C(2654435761);
+        snprintf(keys[i], sizeof(keys[i]), "session-%08x", (unsigned)scattered);
+        records[i] = counter_until(keys[i], expires_us);
+    }
+    write_records(store, records, n);
+}
+
+static void test_counters_that_are_spent_go_a_step_at_a_time(void **state)
 {
     struct fixture *f = *state;
     struct store *store = open_store(f);
-    struct record records[] = {sample_counter("daily", "a", 1), sample_grant(1, 1)};
-    write_records(store, records, 2);
+    write_sessions(store, 5000, 1, 1000);
+    write_sessions(store, 500, 2, 2000);
+    assert_int_equal(prune_all(store, 1000), 0);
+    uint64_t pruned;
+    bool more;
+    assert_int_equal(store_prune(store, 1001, &pruned, &more), 0);
+    assert_int_equal(pruned, STORE_PRUNE_ROWS_MAX);
+    assert_true(more);
+    assert_int_equal(prune_all(store, 1001), 5000 - STORE_PRUNE_ROWS_MAX);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 500);
+    assert_int_equal(fixture_sql(f, "SELECT min(expires_us) FROM counter"), 2000);
+    assert_int_equal(store_rows(store), 0);
+    store_close(store);
+}
+
+static void test_counters_go_beside_records(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    write_grants(store, 3000, 1000);
+    write_sessions(store, 3000, 1, 1000);
+    assert_int_equal(prune_all(store, 2000), 1000 + 3000);
+    assert_int_equal(store_rows(store), 2000);
+    store_close(store);
+}
+
+static void test_lifetime_counters_are_never_pruned(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record records[] = {counter_until("a", INT64_MAX), counter_until("b", INT64_MAX - 1),
+                               sample_grant(1, 1)};
+    write_records(store, records, 3);
+    assert_int_equal(prune_all(store, INT64_MAX), 2);
+    assert_int_equal(fixture_sql(f, "SELECT scope_key = 'a' FROM counter"), 1);
+    store_close(store);
+}
+
+static void test_a_counter_that_was_written_again_is_judged_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record first[] = {counter_until("later", 1000), counter_until("for ever", 1000),
+                             counter_until("sooner", 9000)};
+    struct record second[] = {counter_until("later", 9000), counter_until("for ever", INT64_MAX),
+                              counter_until("sooner", 1000)};
+    write_records(store, first, 3);
+    write_records(store, second, 3);
+    assert_int_equal(prune_all(store, 5000), 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter WHERE scope_key = 'sooner'"), 0);
     assert_int_equal(prune_all(store, INT64_MAX), 1);
+    assert_int_equal(fixture_sql(f, "SELECT scope_key = 'for ever' FROM counter"), 1);
+    store_close(store);
+}
+
+/* An index that does not agree with its table must not cost a counter that matters. */
+static void test_a_counter_goes_by_its_row_and_not_by_the_index(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    struct record record = counter_until("a", 1000);
+    write_records(store, &record, 1);
+    store_close(store);
+    /* Without its entry in the schema the index is not kept while the row is changed. */
+    fixture_sql(f, "PRAGMA writable_schema=ON; CREATE TABLE kept AS SELECT * FROM sqlite_schema "
+                   "WHERE name = 'counter_spent'; DELETE FROM sqlite_schema WHERE name = "
+                   "'counter_spent'");
+    fixture_sql(f, "UPDATE counter SET expires_us = 9000");
+    fixture_sql(f, "PRAGMA writable_schema=ON; INSERT INTO sqlite_schema SELECT * FROM kept");
+    fixture_sql(f, "DROP TABLE kept");
+    store = open_store(f);
+    assert_int_equal(prune_all(store, 5000), 0);
     store_close(store);
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 1);
+}
+
+static void test_the_file_stays_small_over_many_days_of_sessions(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    const int64_t day_us = 24 * US_PER_H;
+    int64_t settled = 0;
+    for (unsigned day = 0; day < 40; day++) {
+        write_sessions(store, 3000, day, (day + 1) * day_us);
+        /* The day before ended at this horizon, and not before it: its sessions stay as well. */
+        prune_all(store, day * day_us);
+        store_checkpoint(store);
+        if (day == 3) {
+            settled = store_bytes(store);
+        }
+    }
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 2 * 3000);
+    assert_true(store_bytes(store) <= settled * 3 / 2);
+    store_close(store);
 }
 
 static struct record renew(uint64_t lease, int64_t granted_us, int64_t expires_us)
@@ -230,12 +340,47 @@ static void test_the_journal_prunes_with_later_batches(void **state)
     assert_int_equal(f->seen[0].at_us, 5000);
 }
 
+/* Whichever the worker does first, the newest value is there in the end. */
+static void test_the_journal_prunes_no_counter_that_is_being_written_again(void **state)
+{
+    struct fixture *f = *state;
+    struct journal_stats stats = {0};
+    fixture_start(f, DURABILITY_PROCESS);
+    for (int64_t round = 1; round <= 50; round++) {
+        struct record again = counter_until("again", round * 1000);
+        struct record spent = counter_until(round % 2 ? "odd" : "even", round * 1000 - 1);
+        assert_int_equal(journal_append(f->journal, &again), 0);
+        assert_int_equal(journal_append(f->journal, &spent), 0);
+        journal_prune(f->journal, round * 1000);
+        fixture_commit(f);
+    }
+    /* The worker may prune after the last batch it was asked for. */
+    for (uint64_t lease = 1; stats.pruned == 0; lease++) {
+        struct record record = sample_grant(lease, 100000);
+        assert_int_equal(journal_append(f->journal, &record), 0);
+        fixture_commit(f);
+        journal_stats(f->journal, &stats);
+    }
+    struct record wanted = sample_counter("daily", "again", 0);
+    bool found;
+    assert_int_equal(journal_counter(f->journal, &wanted, &found), 0);
+    assert_true(found);
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT expires_us FROM counter WHERE scope_key = 'again'"),
+                     50 * 1000);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(test_what_is_older_than_the_horizon_goes),
-        T(test_counters_are_never_pruned),
+        T(test_counters_that_are_spent_go_a_step_at_a_time),
+        T(test_counters_go_beside_records),
+        T(test_lifetime_counters_are_never_pruned),
+        T(test_a_counter_that_was_written_again_is_judged_anew),
+        T(test_a_counter_goes_by_its_row_and_not_by_the_index),
+        T(test_the_file_stays_small_over_many_days_of_sessions),
         T(test_a_renewal_outlives_the_time_of_its_grant),
         T(test_a_renewal_does_not_stop_the_pruning_of_what_follows),
         T(test_a_lease_that_ended_never_comes_back),
@@ -243,6 +388,7 @@ int main(void)
         T(test_a_file_that_is_mostly_free_is_given_back),
         T(test_the_wal_is_emptied_when_there_is_time),
         T(test_the_journal_prunes_with_later_batches),
+        T(test_the_journal_prunes_no_counter_that_is_being_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
