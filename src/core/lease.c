@@ -41,7 +41,8 @@ struct lease *lease_find_id(const struct core *core, struct text id, const struc
     struct map_node *n = map_find(&core->lease_ids, text_hash(id, &core->hash_key));
     for (; n; n = map_next_equal(n)) {
         struct lease *l = CONTAINER_OF(n, struct lease, by_id);
-        if (text_equal(l->id, id) && (!tenant || text_equal(l->tenant, *tenant))) {
+        bool over = l->state != LEASE_OPEN && core->now_us - l->ended_us >= LEASE_REMEMBERED_US;
+        if (!over && text_equal(l->id, id) && (!tenant || text_equal(l->tenant, *tenant))) {
             return l;
         }
     }
