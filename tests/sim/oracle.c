@@ -21,13 +21,14 @@ void wrong(struct oracle *o, const char *format, ...)
     buf_addf(o->problem, "at %lld: %s\n", (long long)o->now_us, text);
 }
 
-struct oracle *oracle_new(struct buf *problem)
+struct oracle *oracle_new(struct buf *problem, bool late)
 {
     struct oracle *o = calloc(1, sizeof(*o));
     if (!o) {
         abort();
     }
     o->problem = problem;
+    o->late = late;
     return o;
 }
 
@@ -215,7 +216,7 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
     o->waiters_n++;
     bool known = !o->draining && resource_index(o, w->resource) != NONE;
     bool forgotten = f && (!is_remembered(o, f) || leases_are_full(o));
-    f = forgotten && !claims_to_know(e, effects) ? NULL : f;
+    f = forgotten && (same || !claims_to_know(e, effects)) ? NULL : f;
     x->kind = EXPECT_REFUSAL;
     if (known && f &&
         (strcmp(f->resource, w->resource) != 0 ||
@@ -514,6 +515,7 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
 {
     bool ok = false;
     size_t limit;
+    unsigned limits;
     switch (f->refuse.code) {
     case ERR_WAIT_TIMEOUT:
         ok = w->wait_us > 0 && o->now_us >= w->deadline_us &&
@@ -535,14 +537,10 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
         break;
     case ERR_SHUTTING_DOWN: ok = o->draining; break;
     case ERR_UNKNOWN_RESOURCE: ok = resource_index(o, w->resource) == NONE; break;
-    case ERR_NEVER_FITS: {
-        unsigned limits;
-        bool doubtful;
-        ok = e->kind != EVENT_ACQUIRE || f->caller != e->caller;
-        ok = ok && expected_refusal(o, w, &limits, &doubtful) == ERR_NEVER_FITS &&
+    case ERR_NEVER_FITS:
+        ok = (e->kind != EVENT_ACQUIRE || f->caller != e->caller) && can_never_fit(o, w, &limits) &&
              names_one_of(o, w, f->refuse.limit, limits);
         break;
-    }
     default: break;
     }
     if (!ok) {
@@ -556,11 +554,10 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
 static struct waiter *refused_away(struct oracle *o, const struct effect *f)
 {
     unsigned limits;
-    bool doubtful;
     for (size_t i = 0; i < o->waiters_n; i++) {
         struct waiter *w = &o->waiters[i];
         if (w->away && text_equal(f->refuse.id, text_of(w->id)) &&
-            expected_refusal(o, w, &limits, &doubtful) == f->refuse.code) {
+            (f->refuse.code != ERR_NEVER_FITS || can_never_fit(o, w, &limits))) {
             return w;
         }
     }

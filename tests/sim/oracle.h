@@ -22,8 +22,10 @@
 
 struct oracle;
 
-/* `problem` receives what is wrong, in words, once; the oracle is silent after that. */
-struct oracle *oracle_new(struct buf *problem);
+/* `problem` receives what is wrong, in words, once; the oracle is silent after that. `late`: ticks
+ * come later than they are asked for, so that time's own events are judged in an order of their
+ * own: nothing is said of whose turn it was, and of idleness only when all is done. */
+struct oracle *oracle_new(struct buf *problem, bool late);
 void oracle_free(struct oracle *o);
 
 /* Before a step at now_us, everything due earlier having been done: nothing may have become

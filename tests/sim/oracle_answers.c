@@ -111,6 +111,17 @@ static bool deadlocks_less(const struct question *q, size_t l)
     return deadlocks(q, l, false);
 }
 
+bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits)
+{
+    struct question q = {o, w, NULL, resource_index(o, w->resource)};
+    *limits = 0;
+    if (q.index != NONE) {
+        q.resource = &o->policy->resources[q.index];
+        *limits = limits_where(&q, never_fits);
+    }
+    return *limits != 0;
+}
+
 enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
                                  bool *doubtful)
 {
@@ -135,6 +146,7 @@ enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsig
         return ERR_NEVER_FITS;
     }
     if ((*limits = limits_where(&q, over_budget))) {
+        *doubtful = *doubtful || limits_where(&q, deadlocks_now);
         return ERR_BUDGET_EXCEEDED;
     }
     if ((*limits = limits_where(&q, deadlocks_now))) {

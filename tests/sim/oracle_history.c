@@ -49,6 +49,18 @@ static void deed_units(struct oracle *o, struct ident *id, const char *key, int6
     }
 }
 
+/* An entry of a rolling window counts from the newest entry's time at least. */
+static int64_t newest_us(const struct ident *id, const char *key)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; id->window == WINDOW_ROLLING && i < id->charges_n; i++) {
+        if (strcmp(id->charges[i].key, key) == 0) {
+            newest = max_i64(newest, id->charges[i].at_us);
+        }
+    }
+    return newest;
+}
+
 static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const struct resource *r)
 {
     const struct fact *f = &o->facts[fact];
@@ -56,11 +68,15 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     if (n == 0) {
         return;
     }
+    char key[KEY_MAX];
+    charged_key(id->limit, r, f->tenant, f->session, f->labels, key);
+    int64_t at_us = max_i64(f->granted_us, newest_us(id, key));
     struct charge *c = add_charge(id);
+    memcpy(c->key, key, sizeof(key));
     c->fact = fact;
     c->n = n;
+    c->at_us = at_us;
     c->wall_us = f->granted_us + o->skew_us;
-    charged_key(id->limit, r, f->tenant, f->session, f->labels, c->key);
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
     }
@@ -121,7 +137,7 @@ static void drop_gone(struct oracle *o, struct ident *id)
         struct charge *c = &id->charges[i];
         const struct fact *f = &o->facts[c->fact];
         bool held = f->end == END_OPEN && id->limit->charge == CHARGE_AT_SETTLE;
-        int64_t at_us = id->limit->charge == CHARGE_AT_SETTLE ? f->end_us : f->granted_us;
+        int64_t at_us = id->limit->charge == CHARGE_AT_SETTLE ? f->end_us : c->at_us;
         if (id->window == WINDOW_ROLLING && !held &&
             o->now_us >= rolling_leave_us(id->limit, at_us)) {
             c->gone = true;
@@ -139,13 +155,33 @@ static bool charged_to(const struct ident *id, size_t fact)
     return false;
 }
 
+/* The number of the newest record that tells of a lease. */
+static size_t noted(const struct oracle *o, const struct fact *f)
+{
+    size_t record = f->grant_record;
+    for (size_t i = 0; i < o->renewals_n; i++) {
+        record = o->renewals[i].lease == f->lease ? o->renewals[i].record : record;
+    }
+    return record;
+}
+
+/* Open leases come in the order of their newest records. */
 static void charge_open_leases(struct oracle *o, size_t r, struct ident *id)
 {
     const struct resource *resource = &o->policy->resources[r];
-    for (size_t i = 0; i < o->facts_n; i++) {
-        if (o->facts[i].end == END_OPEN && strcmp(o->facts[i].resource, resource->name) == 0 &&
-            !charged_to(id, i)) {
-            charge_fact(o, id, i, resource);
+    for (size_t after = 0, next = NONE;; after = noted(o, &o->facts[next]), next = NONE) {
+        for (size_t i = 0; i < o->facts_n; i++) {
+            const struct fact *f = &o->facts[i];
+            if (f->end == END_OPEN && strcmp(f->resource, resource->name) == 0 &&
+                noted(o, f) > after && (next == NONE || noted(o, f) < noted(o, &o->facts[next]))) {
+                next = i;
+            }
+        }
+        if (next == NONE) {
+            return;
+        }
+        if (!charged_to(id, next)) {
+            charge_fact(o, id, next, resource);
         }
     }
 }
@@ -159,6 +195,8 @@ void history_configure(struct oracle *o, const struct policy *policy)
             drop_gone(o, &o->idents[i]);
         }
     }
+    o->reloads += o->policy != NULL;
+    o->aways = o->aways || o->reloads; /* what came before tells nothing of start tags now */
     o->policy = policy;
     for (size_t r = 0; r < policy->resources_n; r++) {
         for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
@@ -385,11 +423,13 @@ static void restore_bucket(struct oracle *o, struct ident *id)
 }
 
 /* Rolling windows and what is held are rebuilt from the leases, under the present policy. */
-static void restore_charges(struct oracle *o, size_t r, struct ident *id)
+static void restore_fact(struct oracle *o, size_t fact)
 {
-    for (size_t i = 0; i < o->facts_n; i++) {
-        if (strcmp(o->facts[i].resource, o->policy->resources[r].name) == 0) {
-            charge_fact(o, id, i, &o->policy->resources[r]);
+    size_t r = resource_index(o, o->facts[fact].resource);
+    for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
+        struct ident *id = &o->idents[o->ident_of[r][l]];
+        if (id->window == WINDOW_ROLLING || id->window == WINDOW_NONE) {
+            charge_fact(o, id, fact, &o->policy->resources[r]);
         }
     }
 }
@@ -402,13 +442,8 @@ void history_restored(struct oracle *o)
             id->charges_n = 0;
         }
     }
-    for (size_t r = 0; r < o->policy->resources_n; r++) {
-        for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
-            struct ident *id = &o->idents[o->ident_of[r][l]];
-            if (id->window == WINDOW_ROLLING || id->window == WINDOW_NONE) {
-                restore_charges(o, r, id);
-            }
-        }
+    for (size_t i = 0; i < o->facts_n; i++) {
+        restore_fact(o, i);
     }
     for (size_t i = 0; i < o->idents_n; i++) {
         if (o->idents[i].live && o->idents[i].window == WINDOW_BUCKET) {

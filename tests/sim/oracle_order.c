@@ -325,7 +325,9 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
             continue;
         }
         size_t misses = scoped_misses(o, x);
-        if (misses == 1 && first == YES && meet(o, w, x, true)) {
+        /* Only one that was reached in its turn is asleep. */
+        bool reached = strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES;
+        if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
             return NO;
         }
         bool doubt = (misses && (meet(o, w, x, false) || in_one_row(w, x))) || crowd(o, w, x);
@@ -404,7 +406,7 @@ static enum answer below_share(struct oracle *o, const struct waiter *w, const s
         int64_t share = (int64_t)((int128)limit_amount(l) * s->share_ppm / 1000000);
         int64_t usage = usage_of_holder(o, asks[i].ident, s) + asks[i].n;
         if (usage > share + 1) {
-            return NO;
+            return o->reloads ? PERHAPS : NO; /* meters begin anew with a policy */
         }
         if (usage >= share) {
             answer = PERHAPS;
@@ -499,8 +501,7 @@ static enum answer held_by_shared(struct oracle *o, const struct waiter *w)
     for (size_t i = 0; i < n; i++) {
         const struct limit *l = asks[i].limit;
         bool fits_now = l->scope != SCOPE_RESOURCE || ask_fits(o, &asks[i]);
-        /* When time alone lets an own limit go, the line need not look at once. */
-        own += !l->shared[0] && (!fits_now || l->window != WINDOW_NONE);
+        own += !l->shared[0] && !fits_now;
         shared += l->shared[0] && !fits_now;
     }
     return shared == 0 ? NO : own == 0 ? YES : PERHAPS;
@@ -582,6 +583,9 @@ void judge_grant(struct oracle *o, const struct waiter *g)
     o->counts.grants++;
     if (g->away) {
         wrong(o, "P4: granted to a request that is away");
+    }
+    if (o->late) {
+        return;
     }
     if (eligible(o, g) == NO) {
         wrong(o, "P4: granted before an earlier request that sleeps at the same scoped counter");

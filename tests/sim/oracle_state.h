@@ -54,6 +54,7 @@ struct renewal {
 struct charge {
     size_t fact;
     int64_t n;
+    int64_t at_us;   /* from when it counts, if it counts from the grant */
     int64_t wall_us; /* wall clock of the grant */
     char key[KEY_MAX];
     bool gone; /* had left its window at a reload, or the core did not get it back */
@@ -146,7 +147,9 @@ struct oracle {
     const struct policy *policy;
     int64_t now_us;
     int64_t skew_us;
+    bool late; /* ticks come late */
     bool draining;
+    size_t reloads; /* policies after the first */
     bool restoring; /* between a crash and oracle_restored */
     size_t records; /* emitted so far */
     uint64_t next_seq;
@@ -245,6 +248,9 @@ void tags_grant(struct oracle *o, const struct waiter *w);
 void tags_leave(struct oracle *o, const struct waiter *w); /* after it left the waiters */
 
 /* --- oracle_answers.c: what an acquire must be told at once --- */
+
+/* Whether a request asks more of some limit than it allows at all; with those limits, as bits. */
+bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits);
 
 /* The refusal that the rules ask for, or ERR_NONE; with the limits it may name, as bits. */
 enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,

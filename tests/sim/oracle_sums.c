@@ -158,9 +158,9 @@ static int64_t end_amount(const struct limit *l, const struct fact *f, int64_t n
 }
 
 /* When a charge entered its window: at the grant, or at the end of the lease. */
-static int64_t entered_us(const struct limit *l, const struct fact *f)
+static int64_t entered_us(const struct limit *l, const struct fact *f, const struct charge *c)
 {
-    return l->charge == CHARGE_AT_SETTLE ? f->end_us : f->granted_us;
+    return l->charge == CHARGE_AT_SETTLE ? f->end_us : c->at_us;
 }
 
 static int64_t entered_wall_us(const struct limit *l, const struct fact *f, const struct charge *c)
@@ -173,7 +173,7 @@ static bool inside(const struct limit *l, const struct fact *f, const struct cha
                    int64_t now_us, int64_t wall_us)
 {
     if (l->window == WINDOW_ROLLING) {
-        return now_us < rolling_leave_us(l, entered_us(l, f));
+        return now_us < rolling_leave_us(l, entered_us(l, f, c));
     }
     if (l->window == WINDOW_CALENDAR) {
         return period_number(l, entered_wall_us(l, f, c)) == period_number(l, wall_us);
@@ -262,7 +262,7 @@ static void add_charge(struct oracle *o, const struct ident *id, const struct ch
                inside(l, f, c, o->now_us, o->now_us + o->skew_us)) {
         s->used += charge_amount(l, f, c);
     }
-    if (l->slice_us && !c->gone && o->now_us < slice_leave_us(l, f->granted_us)) {
+    if (l->slice_us && !c->gone && o->now_us < slice_leave_us(l, c->at_us)) {
         s->slice_used += c->n;
     }
 }

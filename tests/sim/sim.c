@@ -33,6 +33,7 @@ struct sim {
     struct oracle *oracle;
     const struct policy *policy;
     int64_t now_us;
+    int64_t skew_us;
     uint64_t steps;
     bool twin;
     bool late_ticks;
@@ -172,6 +173,8 @@ static void crash(struct sim *s)
     open_cores(s);
     struct event e = {.kind = EVENT_CONFIGURE, .now_us = s->now_us, .policy = s->policy};
     step(s, &e);
+    e = (struct event){.kind = EVENT_CLOCK, .now_us = s->now_us, .skew_us = s->skew_us};
+    step(s, &e);
     for (size_t k = 0; k < 1u + s->twin; k++) {
         if (record_log_replay(&s->log, s->cores[k]) != 0) {
             objection(s, "P8: a record is refused when it is given back");
@@ -224,6 +227,7 @@ static void happen(struct sim *s, const struct happening *h)
         if (e.kind == EVENT_CONFIGURE) {
             s->policy = e.policy;
         }
+        s->skew_us = e.kind == EVENT_CLOCK ? e.skew_us : s->skew_us;
         if (e.kind == EVENT_ACQUIRE) {
             give_missing(s, &e.acquire);
         }
@@ -244,7 +248,7 @@ static void sim_open(struct sim *s, struct world *w, uint64_t seed, bool print)
     s->twin = seed % 4 == 0;
     s->late_ticks = w->late_ticks;
     buf_init(&s->problem, PROBLEM_MAX);
-    s->oracle = oracle_new(&s->problem);
+    s->oracle = oracle_new(&s->problem, w->late_ticks);
     record_log_init(&s->log);
     effects_init(&s->effects[0]);
     effects_init(&s->effects[1]);

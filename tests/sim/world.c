@@ -209,8 +209,8 @@ static struct world_policy *changed_policy(struct world *w)
         if (x->limits_n > 1 && !x->limits[x->limits_n - 1].shared[0] && random_chance(r, 20)) {
             x->limits_n--;
         }
-        if (x->limits_n < 5 && random_chance(r, 20)) {
-            random_limit(r, &x->limits[x->limits_n++], 10 + (int)w->policies_n, true);
+        if (x->limits_n < 5 && random_chance(r, 20) && !w->crashes) {
+            random_limit(r, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
         }
     }
     if (p->policy.resources_n > 1 && random_chance(r, 15) && !w->crashes && !w->pools) {
@@ -233,6 +233,7 @@ void world_init(struct world *w, uint64_t seed)
     struct random *r = &w->random;
     w->now_us = random_chance(r, 50) ? random_in(r, 0, 1000) : INT64_C(1774745700000000);
     w->busy = (int)random_in(r, 20, 60);
+    w->hurried = random_chance(r, 50);
     w->holds = random_chance(r, 40);
     w->parents = random_chance(r, 30);
     w->crashes = random_chance(r, 30);
@@ -251,8 +252,11 @@ void world_release(struct world *w)
     free(w->clients);
 }
 
-static int64_t random_pause(struct random *r)
+static int64_t random_pause(struct random *r, bool hurried)
 {
+    if (hurried && random_chance(r, 95)) {
+        return random_chance(r, 40) ? 0 : random_in(r, 0, 300 * US_PER_MS);
+    }
     switch (random_in(r, 0, 9)) {
     case 0:
     case 1:
@@ -382,12 +386,12 @@ static void next_event(struct world *w, struct happening *h)
         h->subject = random_caller(w);
     } else if (dice < 84) {
         h->event.kind = EVENT_CANCEL;
-        h->event.any_tenant = random_chance(r, 50);
         h->event.tenant = text_of(PICK(r, TENANTS));
         h->by_lease = random_chance(r, 40);
         h->subject = h->by_lease                        ? random_holder(w)
                      : w->holds && random_chance(r, 50) ? random_ticketed(w)
                                                         : 0;
+        h->event.any_tenant = h->subject != 0;
         h->event.cancel.id = h->subject ? TEXT_NONE : text_of(PICK(r, IDS));
     } else if (dice < 88 && w->holds) {
         h->event.kind = EVENT_RESUME;
@@ -408,7 +412,7 @@ static void next_event(struct world *w, struct happening *h)
 void world_next(struct world *w, struct happening *h)
 {
     memset(h, 0, sizeof(*h));
-    w->now_us += random_pause(&w->random);
+    w->now_us += random_pause(&w->random, w->hurried);
     h->event.now_us = w->now_us;
     if (w->policies_n == 1 && w->callers == 0) {
         w->callers = 1;
@@ -454,7 +458,6 @@ void world_crash(struct world *w, const struct record *records, size_t n)
         client->lease = known ? client->lease : 0;
         client->ticket = 0;
     }
-    w->skew_us = 0;
 }
 
 bool world_resolve(const struct world *w, const struct happening *h, struct event *event)

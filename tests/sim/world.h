@@ -65,7 +65,8 @@ struct world {
     bool reloads;
     bool skews;
     bool late_ticks;
-    bool pools;    /* some limits are shared */
+    bool hurried; /* little time passes, so lines are long */
+    bool pools;   /* some limits are shared */
 };
 
 void world_init(struct world *w, uint64_t seed);
