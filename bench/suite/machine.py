@@ -30,7 +30,7 @@ def machine(directory):
     return {
         "processor": f"{model}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{memory_gib:.0f} GiB",
-        "system": f"{distribution}, Linux {os.uname().release}",
+        "system": f"{distribution}, Linux {os.uname().release.split("-")[0]}",
         "file system": said("stat", "-f", "-c", "%T", str(directory)),
     }
 
