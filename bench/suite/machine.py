@@ -26,11 +26,12 @@ def found(pattern, path):
 def machine(directory):
     model = found(r"^model name\s*:\s*(.*)$", "/proc/cpuinfo")
     distribution = found(r'^PRETTY_NAME="?([^"\n]*)', "/etc/os-release")
+    kernel = os.uname().release.split("-")[0]
     memory_gib = int(found(r"^MemTotal:\s+(\d+) kB", "/proc/meminfo")) / 1024**2
     return {
         "processor": f"{model}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{memory_gib:.0f} GiB",
-        "system": f"{distribution}, Linux {os.uname().release.split("-")[0]}",
+        "system": f"{distribution}, Linux {kernel}",
         "file system": said("stat", "-f", "-c", "%T", str(directory)),
     }
 
