@@ -37,7 +37,7 @@ def machine(directory):
 
 
 def versions(binary):
-    libraries = ["libuv", "sqlite3", "json-c"]
+    libraries = ["libuv", "sqlite3"]
     by_library = ", ".join(f"{name} {said('pkg-config', '--modversion', name)}" for name in libraries)
     parser = said("dpkg-query", "-W", "-f", "${Version}", "libhttp-parser2.9") or "as the system has it"
     redis = re.search(r"v=(\S+)", said("redis-server", "--version"))
