@@ -204,16 +204,11 @@ static void refuse_all(struct core *core)
 /* Warns once when a counter passes its mark, and again after it has fallen below. */
 static void watch_budget(struct core *core, struct counter *c)
 {
-    int32_t warn_ppm = c->rule->limit->warn_ppm;
-    if (warn_ppm == 0) {
-        return;
-    }
-    int64_t used = sub_sat(c->rule->terms.burst, counter_free_units(core, c));
-    bool over = used >= mul_div_sat(c->rule->terms.burst, warn_ppm, 1000000);
-    if (over && !c->warned) {
+    bool past = counter_is_past_mark(c);
+    if (past && !c->warned) {
         effect_alert(core, ALERT_BUDGET_WARN, c->rule->users[0], c);
     }
-    c->warned = over;
+    c->warned = past;
 }
 
 static void record_counters(struct core *core)
@@ -222,8 +217,10 @@ static void record_counters(struct core *core)
         struct counter *c = CONTAINER_OF(list_first(&core->dirty), struct counter, dirty);
         list_remove(&c->dirty);
         watch_budget(core, c);
-        struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
-        counter_record(core, c, &e->record);
+        if (counter_is_recorded(c)) {
+            struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
+            counter_record(core, c, &e->record);
+        }
     }
 }
 

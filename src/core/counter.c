@@ -110,6 +110,17 @@ void counter_unref(struct core *core, struct counter *c)
     }
 }
 
+bool counter_is_past_mark(const struct counter *c)
+{
+    const struct terms *t = &c->rule->terms;
+    int32_t warn_ppm = c->rule->limit->warn_ppm;
+    if (warn_ppm == 0 || c->rule->reserve >= 0 || t->kind == WINDOW_NONE) {
+        return false;
+    }
+    int64_t used = sub_sat(t->burst, sub_sat(window_free(&c->window, t), c->held));
+    return used >= mul_div_sat(t->burst, warn_ppm, 1000000);
+}
+
 void counter_advance_now(struct core *core, struct counter *c)
 {
     c->seen_us = core->now_us;
@@ -117,6 +128,7 @@ void counter_advance_now(struct core *core, struct counter *c)
     if (c->rule->limit->slice_us > 0) {
         window_advance(&c->slice, &c->rule->slice, core->now_us, core->skew_us);
     }
+    c->warned = c->warned && counter_is_past_mark(c);
 }
 
 bool slice_fits(const struct counter *c, int64_t amount, int64_t claimed)
@@ -160,7 +172,8 @@ bool counter_is_recorded(const struct counter *c)
 
 static void counter_changed(struct core *core, struct counter *c)
 {
-    if (counter_is_recorded(c) && !core->restoring && !list_holds(&c->dirty)) {
+    bool told = counter_is_recorded(c) || c->rule->limit->warn_ppm > 0;
+    if (told && !core->restoring && !list_holds(&c->dirty)) {
         list_append(&core->dirty, &c->dirty);
     }
 }

@@ -86,6 +86,9 @@ int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real);
 bool counter_is_recorded(const struct counter *c);
 void counter_record(struct core *core, const struct counter *c, struct record *record);
 
+/* Whether so much is used that its operator wants to hear of it. */
+bool counter_is_past_mark(const struct counter *c);
+
 /* Forgets a few idle counters that no longer matter. */
 void counter_sweep(struct core *core);
 
