@@ -464,12 +464,58 @@ static struct heads heads_of(struct oracle *o, const char *resource)
 
 /* --- Passing a stalled head --- */
 
-/* Whether `n` taken from one limit now leaves to the head what it needs of it. */
+/* Whether h will find what it needs when it fits, with g granted now: for limits to which nothing
+ * comes back but by time. Looks at the limit at each instant at which something leaves. */
+static bool leaves_enough_later(struct oracle *o, const struct ask *g, const struct ask *h)
+{
+    const struct limit *l = g->limit;
+    const struct ident *ident = &o->idents[g->ident];
+    if (l->window != WINDOW_ROLLING || l->slice_us || l->charge != CHARGE_AT_GRANT ||
+        l->settle != SETTLE_KEEP) {
+        return false;
+    }
+    int64_t now_us = o->now_us, first_us = INT64_MAX, free = 0;
+    for (size_t i = 0; i < ident->charges_n; i++) {
+        int64_t at_us = rolling_leave_us(l, ident->charges[i].at_us);
+        if (at_us <= now_us || at_us >= first_us) {
+            continue;
+        }
+        o->now_us = at_us;
+        forget_sums(o);
+        int64_t then = sum_of(o, g->ident, g->key).free;
+        if (then >= h->n) {
+            first_us = at_us;
+            free = then;
+        }
+    }
+    o->now_us = now_us;
+    forget_sums(o);
+    return first_us != INT64_MAX && sum_of(o, g->ident, g->key).free < h->n && free - g->n >= h->n;
+}
+
+/* Whether only time gives anything back to a limit, so that it is known when its head will fit.
+ * (A cancel gives back as well, but nobody can count on one.) */
+static bool is_certain(const struct limit *l)
+{
+    return l->window == WINDOW_ROLLING && l->charge == CHARGE_AT_GRANT &&
+           l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL && l->scope == SCOPE_RESOURCE &&
+           !l->shared[0];
+}
+
+/* Whether what g takes of one limit now leaves to h what it needs of it: now, or when it will fit.
+ */
 static bool leaves_enough(struct oracle *o, const struct ask *g, const struct ask *h)
 {
+    const struct limit *l = g->limit;
     struct sum s = sum_of(o, g->ident, g->key);
-    int64_t slice = s.slice_used + g->n + h->n;
-    return s.free - g->n >= h->n && (!g->limit->slice_us || slice <= limit_slice(g->limit));
+    bool slice = !l->slice_us || s.slice_used + g->n + h->n <= limit_slice(l);
+    if (s.free - g->n >= h->n || !is_certain(l)) {
+        return slice && s.free - g->n >= h->n;
+    }
+    int64_t at_us = rolling_fits_us(o, g->ident, h->n);
+    int64_t mine = at_us < rolling_leave_us(l, o->now_us) ? g->n : 0;
+    return slice && at_us != INT64_MAX &&
+           rolling_used_at(o, g->ident, at_us) + mine + h->n <= limit_amount(l);
 }
 
 /* Whether granting g cannot delay h. `shared`: by the shared limits of h's resource alone. */

@@ -213,6 +213,11 @@ struct sum sum_of(struct oracle *o, size_t ident, const char *key);
 /* What the holder of a reserve has in a limit's window and holds beside it. */
 int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s);
 
+/* What will be inside an unscoped rolling window if nothing is charged or given back, and when an
+ * amount will fit then. */
+int64_t rolling_used_at(struct oracle *o, size_t ident, int64_t at_us);
+int64_t rolling_fits_us(struct oracle *o, size_t ident, int64_t n);
+
 /* History has changed: what was worked out does not hold any longer. */
 void forget_sums(struct oracle *o);
 

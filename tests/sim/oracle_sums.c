@@ -318,3 +318,35 @@ void forget_sums(struct oracle *o)
 {
     o->memos_n = 0;
 }
+
+int64_t rolling_used_at(struct oracle *o, size_t ident, int64_t at_us)
+{
+    const struct ident *id = &o->idents[ident];
+    int64_t used = 0;
+    for (size_t i = 0; i < id->charges_n; i++) {
+        const struct charge *c = &id->charges[i];
+        const struct fact *f = &o->facts[c->fact];
+        if (!c->gone && !is_held(id->limit, f) &&
+            at_us < rolling_leave_us(id->limit, entered_us(id->limit, f, c))) {
+            used += charge_amount(id->limit, f, c);
+        }
+    }
+    return used;
+}
+
+int64_t rolling_fits_us(struct oracle *o, size_t ident, int64_t n)
+{
+    const struct ident *id = &o->idents[ident];
+    int64_t amount = limit_amount(id->limit), best = INT64_MAX;
+    if (rolling_used_at(o, ident, o->now_us) + n <= amount) {
+        return o->now_us;
+    }
+    for (size_t i = 0; i < id->charges_n; i++) {
+        const struct fact *f = &o->facts[id->charges[i].fact];
+        int64_t t = rolling_leave_us(id->limit, entered_us(id->limit, f, &id->charges[i]));
+        if (t > o->now_us && t < best && rolling_used_at(o, ident, t) + n <= amount) {
+            best = t;
+        }
+    }
+    return best;
+}
