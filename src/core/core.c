@@ -168,6 +168,14 @@ static void serve_timer(struct core *core, struct timer *t)
     }
 }
 
+/* Nobody is granted anything once the core drains, whatever comes back. */
+static void go_on(struct core *core)
+{
+    if (!core->draining) {
+        run_lines(core);
+    }
+}
+
 /* Serves what is due; lines are run in between, so that a request whose time is up at the very
  * instant at which its turn comes is granted. */
 static void serve_time(struct core *core)
@@ -175,7 +183,7 @@ static void serve_time(struct core *core)
     struct timer *t;
     while (core->budget > 0 && (t = timer_due(core)) != NULL) {
         if (t->kind == TIMER_REQUEST) {
-            run_lines(core);
+            go_on(core);
             if (core->budget == 0 || timer_due(core) != t) {
                 continue;
             }
@@ -183,7 +191,7 @@ static void serve_time(struct core *core)
         core->budget--;
         serve_timer(core, t);
     }
-    run_lines(core);
+    go_on(core);
 }
 
 /* --- Draining. --- */
@@ -224,7 +232,7 @@ static void record_counters(struct core *core)
     }
 }
 
-/* Not before an acquire: the counters it needs may just have been given back by core_restore. */
+/* Not before an acquire: the counters it needs may just have been given back by core_recall. */
 static void sweep(struct core *core, enum event_kind kind)
 {
     graveyard_clear(core);
@@ -261,11 +269,9 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
 
 int64_t core_next_deadline(const struct core *core)
 {
-    bool drained = core->draining && core->waiting > 0;
-    if (!list_empty(&core->pending) || !list_empty(&core->gained) || drained) {
-        return core->now_us;
-    }
-    return timer_next_us(core);
+    bool to_run = !list_empty(&core->pending) || !list_empty(&core->gained);
+    bool at_once = core->draining ? core->waiting > 0 : to_run;
+    return at_once ? core->now_us : timer_next_us(core);
 }
 
 void load_complete(struct load *load, unsigned given)

@@ -32,15 +32,17 @@ int restore_missing(struct journal *journal, struct core *core, const struct acq
     size_t n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
     for (size_t i = 0; i < n; i++) {
         bool stored;
-        bool skipped;
         int err = journal_counter(journal, &keys[i], &stored);
         if (err) {
             return err;
         }
+        if (!stored && acquire) {
+            continue; /* it has used nothing, and the acquire makes it if it is let in */
+        }
         if (!stored) {
             keys[i].used = 0;
         }
-        err = core_restore(core, &keys[i], &skipped);
+        err = core_recall(core, &keys[i]);
         if (err) {
             return err;
         }

@@ -5,6 +5,7 @@ import json
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -90,6 +91,23 @@ def test_durability_none_keeps_nothing(daemon, tmp_path):
     assert d.release(d.lease()).status == 200
     d.wait_log(r"nothing is kept")
     assert not (tmp_path / "sluice.db").exists()
+
+
+def test_a_spent_budget_is_still_spent_when_its_leases_are_long_forgotten(daemon, tmp_path):
+    budget = "{unit: usd, amount: 1, scope: session, per: lifetime, exceed: refuse, name: budget}"
+    config = f"resources: {{chat: {{limits: [{budget}]}}}}\n"
+    d = daemon(config)
+    lease = d.lease(session="s", load={"usd": 0.9})
+    assert d.release(lease, usage={"usd": 0.9}).status == 200
+    assert d.stop() == 0
+    with sqlite3.connect(tmp_path / "sluice.db") as store:
+        store.execute("DELETE FROM record")  # as pruning does after a while
+    store.close()
+    d = daemon(config)
+    refused = d.acquire(session="s", load={"usd": 0.2})
+    assert refused.status == 402 and refused.json["error"]["limit"] == "budget"
+    assert d.acquire(session="s", load={"usd": 0.1}).status == 200
+    assert d.acquire(session="another", load={"usd": 0.9}).status == 200
 
 
 def test_sigterm_tells_those_in_line_to_come_back_and_leaves_in_order(daemon):
