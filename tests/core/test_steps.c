@@ -1,0 +1,248 @@
+/*
+ * What tables cannot show: work that is spread over many steps, and records that no core has made.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/num.h"
+#include "core/core.h"
+
+#define CROWD 1000
+
+static struct resource resource;
+static struct policy policy;
+
+static struct core *new_core(void)
+{
+    struct core_options options = {.seed = {3, 4}};
+    struct core *core;
+    struct effects effects;
+    struct event configure = {.kind = EVENT_CONFIGURE, .policy = &policy};
+    assert_int_equal(core_new(&options, &core), 0);
+    effects_init(&effects);
+    assert_int_equal(core_step(core, &configure, &effects), 0);
+    effects_release(&effects);
+    return core;
+}
+
+/* A resource "m" that lets a thousand requests through in a minute. */
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&resource, 0, sizeof(resource));
+    strcpy(resource.name, "m");
+    strcpy(resource.limits[0].name, "rpm");
+    resource.limits[0].unit = UNIT_REQUESTS;
+    resource.limits[0].window = WINDOW_ROLLING;
+    resource.limits[0].amount = CROWD;
+    resource.limits[0].per_us = US_PER_MIN;
+    resource.limits_n = 1;
+    resource.line_len_max = 2 * CROWD;
+    resource.tenant_line_len_max = 2 * CROWD;
+    policy = (struct policy){
+        .resources = &resource, .resources_n = 1, .leases_max = 10000, .counters_max = 10000};
+    return 0;
+}
+
+static void acquire(struct core *core, struct effects *effects, int64_t now_us, int64_t requests,
+                    caller_id caller)
+{
+    struct event e = {.kind = EVENT_ACQUIRE, .now_us = now_us, .caller = caller};
+    e.acquire.resource = text_of("m");
+    e.acquire.load.of[UNIT_REQUESTS] = requests;
+    e.acquire.load.of[UNIT_SLOTS] = 1;
+    e.acquire.priority = PRIORITY_DEFAULT;
+    e.acquire.wait_us = US_PER_H;
+    e.acquire.hold_us = 2 * WAIT_US_MAX;
+    e.acquire.lease_us = US_PER_H;
+    assert_int_equal(core_step(core, &e, effects), 0);
+}
+
+/* Effects of one kind in a step; those of grants and refusals must come in the order of callers. */
+static size_t count(const struct effects *effects, enum effect_kind kind, caller_id *last)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < effects->len; i++) {
+        if (effects->at[i].kind == kind) {
+            assert_int_equal(effects->at[i].caller, *last + 1);
+            *last = effects->at[i].caller;
+            n++;
+        }
+    }
+    return n;
+}
+
+static void fill_and_queue(struct core *core, struct effects *effects)
+{
+    acquire(core, effects, 0, CROWD, CROWD + 1);
+    assert_int_equal(core_next_deadline(core), US_PER_H);
+    for (caller_id i = 1; i <= CROWD; i++) {
+        acquire(core, effects, 1, 1, i);
+        assert_int_equal(effects->len, 0);
+    }
+}
+
+static void test_a_thousand_grants_of_one_edge_are_spread_over_steps_in_order(void **state)
+{
+    (void)state;
+    struct core *core = new_core();
+    struct effects effects;
+    effects_init(&effects);
+    fill_and_queue(core, &effects);
+    assert_int_equal(core_next_deadline(core), US_PER_MIN);
+    caller_id last = 0;
+    size_t steps = 0;
+    struct event tick = {.kind = EVENT_TICK, .now_us = US_PER_MIN};
+    while (core_next_deadline(core) <= US_PER_MIN) {
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        core_check(core);
+        size_t n = count(&effects, EFFECT_GRANT, &last);
+        assert_in_range(n, last < CROWD ? 1 : 0, CORE_STEP_MAX);
+        assert_in_range(++steps, 1, CROWD);
+    }
+    assert_int_equal(last, CROWD);
+    assert_true(steps >= CROWD / CORE_STEP_MAX);
+    effects_release(&effects);
+    core_free(core);
+}
+
+static void test_an_arrival_between_those_steps_does_not_jump_the_line(void **state)
+{
+    (void)state;
+    resource.limits[0].amount = CROWD + 1;
+    struct core *core = new_core();
+    struct effects effects;
+    effects_init(&effects);
+    acquire(core, &effects, 0, CROWD + 1, CROWD + 9);
+    for (caller_id i = 1; i <= CROWD; i++) {
+        acquire(core, &effects, 1, 1, i);
+    }
+    caller_id last = 0;
+    struct event tick = {.kind = EVENT_TICK, .now_us = US_PER_MIN};
+    assert_int_equal(core_step(core, &tick, &effects), 0);
+    count(&effects, EFFECT_GRANT, &last);
+    assert_in_range(last, 1, CORE_STEP_MAX);
+    acquire(core, &effects, US_PER_MIN, 1, CROWD + 1);
+    count(&effects, EFFECT_GRANT, &last);
+    while (core_next_deadline(core) <= US_PER_MIN) {
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        count(&effects, EFFECT_GRANT, &last);
+    }
+    assert_int_equal(last, CROWD + 1);
+    effects_release(&effects);
+    core_free(core);
+}
+
+static void test_a_drain_of_a_long_line_is_spread_over_steps_in_order(void **state)
+{
+    (void)state;
+    struct core *core = new_core();
+    struct effects effects;
+    effects_init(&effects);
+    fill_and_queue(core, &effects);
+    caller_id last = 0;
+    struct event drain = {.kind = EVENT_DRAIN, .now_us = 2};
+    assert_int_equal(core_step(core, &drain, &effects), 0);
+    assert_in_range(count(&effects, EFFECT_REFUSE, &last), 1, CORE_STEP_MAX);
+    assert_in_range(last, 1, CROWD - 1);
+    /* Room for all comes back, for nobody. */
+    struct event tick = {.kind = EVENT_TICK, .now_us = US_PER_MIN};
+    while (core_next_deadline(core) <= US_PER_MIN) {
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        assert_in_range(count(&effects, EFFECT_REFUSE, &last), 1, CORE_STEP_MAX);
+        caller_id nobody = 0;
+        assert_int_equal(count(&effects, EFFECT_GRANT, &nobody), 0);
+    }
+    assert_int_equal(last, CROWD);
+    effects_release(&effects);
+    core_free(core);
+}
+
+/* --- Records. --- */
+
+static struct record grant_record(void)
+{
+    struct record r = {.kind = RECORD_GRANT,
+                       .at_us = US_PER_S,
+                       .lease = 7,
+                       .expires_us = US_PER_H,
+                       .priority = PRIORITY_DEFAULT,
+                       .attempt = 1,
+                       .resource = text_of("m")};
+    r.load.of[UNIT_REQUESTS] = 5;
+    r.load.of[UNIT_SLOTS] = 1;
+    return r;
+}
+
+static int restore(const struct record *r, bool *skipped)
+{
+    struct core *core = new_core();
+    int rc = core_restore(core, r, skipped);
+    struct core_totals totals;
+    core_totals(core, &totals);
+    core_check(core);
+    assert_int_equal(totals.leases_open, rc == 0 && !*skipped && r->kind == RECORD_GRANT);
+    core_free(core);
+    return rc;
+}
+
+static void test_a_sound_record_is_taken_and_one_without_its_resource_passed_over(void **state)
+{
+    (void)state;
+    bool skipped;
+    struct record r = grant_record();
+    assert_int_equal(restore(&r, &skipped), 0);
+    assert_false(skipped);
+    r.resource = text_of("gone");
+    assert_int_equal(restore(&r, &skipped), 0);
+    assert_true(skipped);
+    struct record c = {.kind = RECORD_COUNTER, .resource = text_of("m"), .limit = text_of("gone")};
+    assert_int_equal(restore(&c, &skipped), 0);
+    assert_true(skipped);
+}
+
+static void test_records_that_no_core_has_made_are_refused(void **state)
+{
+    (void)state;
+    bool skipped;
+    struct record bad[9];
+    static char long_name[NAME_LEN_MAX + 1];
+    memset(long_name, 'x', sizeof(long_name));
+    for (size_t i = 0; i < 9; i++) {
+        bad[i] = grant_record();
+    }
+    bad[0].kind = 0;
+    bad[1].kind = 77;
+    bad[2].lease = 0;
+    bad[3].at_us = -1;
+    bad[4].expires_us = -1;
+    bad[5].priority = PRIORITY_MAX + 1;
+    bad[6].load.of[UNIT_TOKENS] = -1;
+    bad[7].load.of[UNIT_USD] = USD_AMOUNT_MAX + 1;
+    bad[8].tenant = (struct text){long_name, sizeof(long_name)};
+    for (size_t i = 0; i < 9; i++) {
+        assert_int_equal(restore(&bad[i], &skipped), ERR_STORE_DAMAGED);
+    }
+    struct record c = {.kind = RECORD_COUNTER, .resource = text_of("m"), .limit = text_of("rpm")};
+    c.used = -1;
+    assert_int_equal(restore(&c, &skipped), ERR_STORE_DAMAGED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_thousand_grants_of_one_edge_are_spread_over_steps_in_order,
+                               set_up),
+        cmocka_unit_test_setup(test_an_arrival_between_those_steps_does_not_jump_the_line, set_up),
+        cmocka_unit_test_setup(test_a_drain_of_a_long_line_is_spread_over_steps_in_order, set_up),
+        cmocka_unit_test_setup(
+            test_a_sound_record_is_taken_and_one_without_its_resource_passed_over, set_up),
+        cmocka_unit_test_setup(test_records_that_no_core_has_made_are_refused, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
