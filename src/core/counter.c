@@ -149,6 +149,11 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
     return at_us;
 }
 
+int64_t counter_free_at(const struct counter *c, int64_t at_us)
+{
+    return sub_sat(window_free_at(&c->window, &c->rule->terms, at_us), c->held);
+}
+
 int counter_reserve(struct core *core, struct counter *c)
 {
     counter_advance(core, c);

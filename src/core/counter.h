@@ -59,6 +59,10 @@ static inline bool counter_fits(struct core *core, struct counter *c, int64_t am
 /* When an amount may fit if nothing is given back; see window_fits_us. */
 int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount);
 
+/* What will be free at a later time if nothing is charged or given back before; see window_free_at.
+ */
+int64_t counter_free_at(const struct counter *c, int64_t at_us);
+
 /* Makes room for one charge; 0 or ERR_NO_MEMORY. */
 int counter_reserve(struct core *core, struct counter *c);
 

@@ -405,9 +405,15 @@ void lease_sweep(struct core *core)
     for (int i = 0; i < LEASE_SWEEP_MAX && !list_empty(&core->ended); i++) {
         struct lease *l = CONTAINER_OF(list_first(&core->ended), struct lease, place);
         bool over = (int64_t)(core->open_n + core->ended_n) > cap;
-        if (l->waiting_below > 0 ||
-            (!over && add_sat(l->ended_us, LEASE_REMEMBERED_US) > core->now_us)) {
+        if (!over && add_sat(l->ended_us, LEASE_REMEMBERED_US) > core->now_us) {
             return;
+        }
+        if (l->waiting_below > 0) {
+            /* A descendant in line still leads to its ancestors through it, maybe for a day; those
+             * behind it are not kept for that. */
+            list_remove(&l->place);
+            list_append(&core->ended, &l->place);
+            continue;
         }
         core->ended_n--;
         lease_free(core, l);

@@ -253,7 +253,7 @@ struct core {
     size_t timers_n;
 
     struct list open;  /* leases, by noted_us */
-    struct list ended; /* leases, by ended_us */
+    struct list ended; /* leases, by ended_us but for those that descendants still need */
     size_t open_n;
     size_t ended_n;
     struct list idle; /* counters, by check_us */

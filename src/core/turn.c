@@ -37,8 +37,9 @@
 #include "core/request.h"
 #include "core/timer.h"
 
-#define MEMORY_RETRY_US (INT64_C(10) * US_PER_MS)
-#define PASSERS_MAX     (PRIORITY_MAX + 2)
+#define MEMORY_RETRY_US   (INT64_C(10) * US_PER_MS)
+#define PASSERS_MAX       (PRIORITY_MAX + 2)
+#define CLOSE_PASSERS_MAX 16
 
 struct asker asker_of(const struct request *r)
 {
@@ -83,8 +84,7 @@ static bool others_asleep(const struct counter *c, const struct asker *a)
     return flow != a->flow && comes_before(flow_first(flow), a);
 }
 
-static enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c,
-                                int64_t n)
+enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c, int64_t n)
 {
     const struct rule *rule = c->rule;
     if (rule->limit->exceed == EXCEED_REFUSE && counter_free_units(core, c) < n) {
@@ -184,6 +184,44 @@ static void tell_sharers(struct core *core, const struct line *line)
     }
 }
 
+/* Whether nothing can come back to a limit but by time: then it is known when the head will fit. */
+static bool is_certain(const struct rule *rule)
+{
+    const struct limit *l = rule->limit;
+    return rule->users_n == 1 && l->window == WINDOW_ROLLING && l->slice_us == 0 &&
+           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
+}
+
+/* When the head may fit if nothing is given back. Until its own limits let it pass, shared ones do
+ * not matter; then it will claim them. */
+static int64_t head_fits_us(struct core *core, const struct line *line)
+{
+    int64_t at_us = core->now_us;
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        int64_t n = line->head->load.of[rule->limit->unit];
+        if (rule->whole && n > 0 && (line->claims || rule->users_n == 1)) {
+            at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
+        }
+    }
+    return at_us;
+}
+
+/* When somebody behind the head may come to pass it: a limit that lets pass has more free. */
+static int64_t passers_us(struct core *core, const struct line *line)
+{
+    int64_t at_us = INT64_MAX;
+    for (size_t i = 0; line->waiting - line->away > 1 && i < line->limits_n; i++) {
+        struct counter *c = line->rules[i]->whole;
+        int64_t n = line->head->load.of[line->rules[i]->limit->unit];
+        if (c && is_certain(c->rule) && n > 0 && !counter_fits(core, c, n, 0)) {
+            int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
+            at_us = min_i64(at_us, counter_fits_us(core, c, more));
+        }
+    }
+    return at_us;
+}
+
 static void line_stall(struct core *core, struct line *line, struct request *head, bool claims)
 {
     if (line->claims && (line->head != head || !claims)) {
@@ -191,20 +229,26 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
     }
     line->head = head;
     line->claims = claims;
-    int64_t at_us = head ? core->now_us : INT64_MAX;
-    for (size_t i = 0; head && i < line->limits_n; i++) {
-        const struct rule *rule = line->rules[i];
-        int64_t n = head->load.of[rule->limit->unit];
-        if (rule->whole && n > 0 && (claims || rule->users_n == 1)) {
-            at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
-        }
+    int64_t at_us = INT64_MAX;
+    if (head) {
+        at_us = min_i64(head_fits_us(core, line), passers_us(core, line));
     }
-    /* Until its own limits let it pass, shared ones do not matter; then it will claim them. A head
-     * that only claims of others hold is woken when those change. */
+    /* A head that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
 }
 
-/* Whether granting to `r` leaves the head all it needs, whatever may come back and when. */
+/* Whether taking n now leaves `ahead` to the head: at once, or at the moment when it will fit. */
+static bool leaves(struct core *core, const struct rule *rule, int64_t n, int64_t ahead)
+{
+    struct counter *c = rule->whole;
+    if (counter_fits(core, c, n, ahead)) {
+        return true;
+    }
+    int64_t at_us = is_certain(rule) ? counter_fits_us(core, c, ahead) : INT64_MAX;
+    return at_us != INT64_MAX && sub_sat(counter_free_at(c, at_us), n) >= ahead;
+}
+
+/* Whether granting to `r` leaves the head all it needs. */
 static bool may_pass(struct core *core, const struct request *head, const struct request *r)
 {
     const struct line *line = flow_line(head->flow);
@@ -213,21 +257,22 @@ static bool may_pass(struct core *core, const struct request *head, const struct
         const struct rule *rule = line->rules[i];
         int64_t n = r->load.of[rule->limit->unit];
         int64_t ahead = add_sat(head->load.of[rule->limit->unit], claimed(rule, &asker));
-        if (rule->whole && n > 0 && !counter_fits(core, rule->whole, n, ahead)) {
+        if (rule->whole && n > 0 && !leaves(core, rule, n, ahead)) {
             return false;
         }
     }
     return true;
 }
 
-/* Whether anybody in line asks nothing of the limits that hold the head. */
+/* Whether the limits that hold the head may let anybody pass: somebody asks nothing of them, or the
+ * least that can be asked would leave enough. */
 static bool anyone_may_pass(struct core *core, const struct line *line)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
         int64_t n = line->head->load.of[rule->limit->unit];
         if (rule->whole && n > 0 && line->waiting_zero[rule->limit->unit] == 0 &&
-            !counter_fits(core, rule->whole, n, 0)) {
+            !counter_fits(core, rule->whole, n, 0) && !leaves(core, rule, 1, n)) {
             return false;
         }
     }
@@ -262,19 +307,37 @@ static size_t find_passers(struct line *line, struct flow **passers)
     return n;
 }
 
+static bool passes(struct core *core, const struct line *line, struct request *r)
+{
+    struct asker a = asker_of(r);
+    return r != line->head && !r->flow->asleep_at && judge(core, &a).verdict == VERDICT_FITS &&
+           may_pass(core, line->head, r);
+}
+
+/* The first of a few right behind the head, in its own flow, who may pass it; or NULL. */
+static struct request *find_close_passer(struct core *core, const struct line *line)
+{
+    const struct list *all = &line->head->flow->requests;
+    const struct list *at = line->head->in_flow.next;
+    for (int i = 0; i < CLOSE_PASSERS_MAX && at != all; i++, at = at->next) {
+        struct request *r = CONTAINER_OF(at, struct request, in_flow);
+        if (passes(core, line, r)) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
 static bool pass_one(struct core *core, struct line *line)
 {
     struct flow *passers[PASSERS_MAX];
-    size_t n = find_passers(line, passers);
-    for (size_t i = 0; i < n; i++) {
-        struct request *r = flow_first(passers[i]);
-        struct asker a = asker_of(r);
-        if (r != line->head && !passers[i]->asleep_at && judge(core, &a).verdict == VERDICT_FITS &&
-            may_pass(core, line->head, r)) {
-            return grant(core, r);
-        }
+    struct request *r = find_close_passer(core, line);
+    size_t n = r ? 0 : find_passers(line, passers);
+    for (size_t i = 0; i < n && !r; i++) {
+        struct request *first = flow_first(passers[i]);
+        r = passes(core, line, first) ? first : NULL;
     }
-    return false;
+    return r && grant(core, r);
 }
 
 /* --- The run. --- */
@@ -289,7 +352,8 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
     }
     const struct request *r = flow_first(CONTAINER_OF(first, struct flow, place));
     int64_t at_us = counter_fits_us(core, c, max_i64(r->load.of[c->rule->limit->unit], 1));
-    timer_set(core, &c->timer, at_us > core->now_us ? at_us : INT64_MAX);
+    /* One that fits already is woken by the timer: nothing else may come to do it. */
+    timer_set(core, &c->timer, max_i64(at_us, core->now_us));
 }
 
 /* Judges whoever is next. False when the line can go no further for now. */
@@ -366,77 +430,4 @@ void run_lines(struct core *core)
             counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
         }
     }
-}
-
-/* --- Explaining. --- */
-
-/* Names the limits that hold an asker; the first of them, or NULL. */
-static struct counter *blame(struct core *core, const struct asker *a, struct held_by *h)
-{
-    struct counter *by = NULL;
-    for (size_t i = 0; i < a->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
-        struct counter *c = a->counters[i];
-        if (c && judge_limit(core, a, c, a->load->of[c->rule->limit->unit]) != VERDICT_FITS) {
-            by = by ? by : c;
-            h->limits[h->limits_n++] = c->rule->limit->name;
-        }
-    }
-    return by;
-}
-
-/* One that would fit is held by what holds the first of its flow, or the head of its line. */
-struct counter *explain(struct core *core, const struct asker *a, struct held_by *h)
-{
-    h->limits_n = 0;
-    struct counter *by = blame(core, a, h);
-    if (!by && a->flow && flow_first(a->flow)) {
-        struct asker first = asker_of(flow_first(a->flow));
-        by = blame(core, &first, h);
-    }
-    if (!by && a->line->head && a->line->head->flow) {
-        struct asker head = asker_of(a->line->head);
-        by = blame(core, &head, h);
-    }
-    return by;
-}
-
-/* How long a limit takes to make up for what is asked of it beyond what it has. */
-static int64_t deficit_us(struct core *core, const struct line *line, struct counter *c,
-                          int64_t deficit)
-{
-    const struct terms *t = &c->rule->terms;
-    if (t->kind == WINDOW_ROLLING || t->kind == WINDOW_BUCKET) {
-        return mul_div_sat(deficit, t->per_us, t->amount);
-    }
-    if (t->kind == WINDOW_CALENDAR) {
-        return counter_fits_us(core, c, 1) - core->now_us;
-    }
-    uint64_t settled = line->stats.settled;
-    int64_t held_us = settled ? line->stats.held_for_us / (int64_t)settled : INT64_C(10) * US_PER_S;
-    return mul_div_sat(deficit, held_us, t->amount);
-}
-
-int64_t estimate_us(struct core *core, const struct asker *a, int64_t position)
-{
-    int64_t eta_us = 0;
-    int64_t waiting = max_i64((int64_t)a->line->waiting, 1);
-    for (size_t i = 0; i < a->line->limits_n; i++) {
-        struct counter *c = a->counters[i];
-        if (!c) {
-            continue;
-        }
-        enum unit unit = c->rule->limit->unit;
-        int64_t n = a->load->of[unit];
-        int64_t ahead =
-            c->rule->whole ? mul_div_sat(a->line->waiting_load.of[unit], position - 1, waiting) : 0;
-        int64_t deficit = sub_sat(add_sat(n, ahead), counter_free_units(core, c));
-        if (deficit <= 0) {
-            continue;
-        }
-        int64_t exact_us = ahead == 0 ? counter_fits_us(core, c, n) : INT64_MAX;
-        int64_t us =
-            exact_us != INT64_MAX ? exact_us - core->now_us : deficit_us(core, a->line, c, deficit);
-        eta_us = max_i64(eta_us, us);
-    }
-    return min_i64(eta_us, WAIT_US_MAX);
 }

@@ -31,6 +31,10 @@ struct judgement {
     bool claims;        /* stalled, and only by limits that other resources share */
 };
 
+/* The verdict of one limit, of whose unit the asker wants n > 0. */
+enum verdict judge_limit(struct core *core, const struct asker *asker, struct counter *c,
+                         int64_t n);
+
 struct judgement judge(struct core *core, const struct asker *asker);
 
 /* Whether a request that has just come may be judged without joining the line: nobody stands in it.

@@ -20,7 +20,7 @@
 #include "oracle.h"
 #include "world.h"
 
-#define TICKS_MAX       100000
+#define TICKS_MAX       3000
 #define SHRINK_RUNS_MAX 400
 #define PROBLEM_MAX     4096
 
