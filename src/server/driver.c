@@ -27,7 +27,8 @@ bool driver_turn(struct driver *d)
     let_time_pass(d);
     close_turn(d);
     deliver_closed(d);
-    bool more = !turn_empty(d->turn) || core_next_deadline(d->o.core) <= driver_now(d);
+    bool more =
+        !turn_empty(d->turn) || d->appended || core_next_deadline(d->o.core) <= driver_now(d);
     d->now_us = 0;
     return more;
 }
@@ -455,8 +456,8 @@ static void deliver_failure(struct driver *d, struct turn *turn, const struct re
     struct buf body;
     int64_t retry_after_ms = error_retry_after_ms(ERR_STORE_FAILED);
     char message[WHY_BYTES_MAX];
-    snprintf(message, sizeof(message), "%s: %.*s", error_sentence(ERR_STORE_FAILED),
-             (int)d->why.len, d->why.len ? d->why.at : "");
+    snprintf(message, sizeof(message), "%s%s%.*s", error_sentence(ERR_STORE_FAILED),
+             d->why.len ? ": " : "", (int)d->why.len, d->why.len ? d->why.at : "");
     buf_init(&body, BUNDLE_BYTES_MAX);
     json_writer_init(&w, &body);
     buf_add_text(&body, (struct text){turn_text(turn, reply->body).at, reply->tag_len});
@@ -597,12 +598,11 @@ int driver_configure(struct driver *d, const struct policy *policy)
 {
     struct event event = {.kind = EVENT_CONFIGURE, .now_us = driver_now(d), .policy = policy};
     int err = core_step(d->o.core, &event, &d->effects);
-    if (err) {
-        return err;
+    if (!err) {
+        d->o.policy = policy;
     }
-    d->o.policy = policy;
-    take_effects(d);
-    return 0;
+    take_effects(d); /* also of the time that passed before a policy that could not be taken */
+    return err;
 }
 
 void driver_drain(struct driver *d)

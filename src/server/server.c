@@ -511,6 +511,7 @@ static void run(struct server *s)
 {
     uv_prepare_start(&s->before_poll, on_before_poll);
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    (void)driver_turn(&s->driver); /* hands the journal what the last hang-ups changed */
 }
 
 /* Undoes whatever part of the start was reached. */
@@ -519,9 +520,6 @@ static int finish(struct server *s)
     if (s->http) {
         http_server_close(s->http, on_http_closed, s);
         uv_run(&s->loop, UV_RUN_DEFAULT);
-    }
-    if (s->driver.turn) {
-        (void)driver_turn(&s->driver);
     }
     int err = journal_close(s->journal);
     if (err) {

@@ -110,6 +110,22 @@ def test_a_spent_budget_is_still_spent_when_its_leases_are_long_forgotten(daemon
     assert d.acquire(session="another", load={"usd": 0.9}).status == 200
 
 
+def test_a_damaged_row_is_all_that_a_refused_start_speaks_of(daemon, tmp_path):
+    d = daemon()
+    d.lease(resource="wide")
+    d.lease(resource="wide")
+    assert d.stop() == 0
+    with sqlite3.connect(tmp_path / "sluice.db") as store:
+        store.execute("UPDATE record SET expires_us = 1 WHERE seq = 1")  # due as soon as it is read
+        store.execute("UPDATE record SET priority = 99 WHERE seq = 2")
+    store.close()
+    d = daemon(listening=False)
+    assert d.wait() != 0
+    log = "".join(d.log)
+    assert "cannot be read back" in log and "damaged" in log
+    assert "could not be written" not in log
+
+
 def test_sigterm_tells_those_in_line_to_come_back_and_leaves_in_order(daemon):
     d = daemon()
     d.lease()
