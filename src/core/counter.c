@@ -169,6 +169,13 @@ bool rule_holds(const struct rule *rule)
     return rule->terms.kind == WINDOW_NONE || rule->limit->charge == CHARGE_AT_SETTLE;
 }
 
+bool rule_is_certain(const struct rule *rule)
+{
+    const struct limit *l = rule->limit;
+    return rule->users_n == 1 && l->window == WINDOW_ROLLING && l->slice_us == 0 &&
+           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
+}
+
 bool counter_is_recorded(const struct counter *c)
 {
     return c->rule->reserve < 0 && c->rule->terms.kind != WINDOW_NONE &&
@@ -186,6 +193,9 @@ static void counter_changed(struct core *core, struct counter *c)
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us)
 {
     assert(amount > 0);
+    if (at_us < core->now_us) {
+        c->seen_us = INT64_MIN; /* what is charged then may have left by now */
+    }
     if (c->rule->limit->slice_us > 0) {
         window_charge(&c->slice, &c->rule->slice, at_us, amount);
     }
@@ -198,9 +208,6 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
     bool over = c->rule->terms.kind == WINDOW_CALENDAR && period < c->window.count.period.start_us;
     if (over || (core->restoring && counter_is_recorded(c))) {
         return period;
-    }
-    if (at_us < core->now_us) {
-        c->seen_us = INT64_MIN; /* what was charged then may have left by now */
     }
     counter_changed(core, c);
     return window_charge(&c->window, &c->rule->terms, at_us, amount);

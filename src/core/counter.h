@@ -69,6 +69,10 @@ int counter_reserve(struct core *core, struct counter *c);
 /* Whether charges of this limit are held beside the window until the lease ends. */
 bool rule_holds(const struct rule *rule);
 
+/* Whether nothing can come back to a limit but by time: then it is known when an amount will fit.
+ */
+bool rule_is_certain(const struct rule *rule);
+
 /* Charges at a grant: an amount > 0 for which room was reserved. */
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us);
 

@@ -137,6 +137,18 @@ static void count_request(struct core *core, struct line *line, const struct req
     }
 }
 
+/* Whether a request that joins behind a stalled head may be one that can pass it. */
+static bool may_be_passer(const struct line *line, const struct request *r)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        if (rule->whole && (r->load.of[rule->limit->unit] == 0 || rule_is_certain(rule))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int line_join(struct core *core, struct line *line, struct request *r,
               struct counter *const *counters)
 {
@@ -157,6 +169,9 @@ int line_join(struct core *core, struct line *line, struct request *r,
         line->away++;
     } else {
         flow_append(core, flow, r);
+    }
+    if (line->head && may_be_passer(line, r)) {
+        line_is_pending(core, line);
     }
     return 0;
 }

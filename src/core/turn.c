@@ -184,14 +184,6 @@ static void tell_sharers(struct core *core, const struct line *line)
     }
 }
 
-/* Whether nothing can come back to a limit but by time: then it is known when the head will fit. */
-static bool is_certain(const struct rule *rule)
-{
-    const struct limit *l = rule->limit;
-    return rule->users_n == 1 && l->window == WINDOW_ROLLING && l->slice_us == 0 &&
-           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
-}
-
 /* When the head may fit if nothing is given back. Until its own limits let it pass, shared ones do
  * not matter; then it will claim them. */
 static int64_t head_fits_us(struct core *core, const struct line *line)
@@ -214,7 +206,7 @@ static int64_t passers_us(struct core *core, const struct line *line)
     for (size_t i = 0; line->waiting - line->away > 1 && i < line->limits_n; i++) {
         struct counter *c = line->rules[i]->whole;
         int64_t n = line->head->load.of[line->rules[i]->limit->unit];
-        if (c && is_certain(c->rule) && n > 0 && !counter_fits(core, c, n, 0)) {
+        if (c && rule_is_certain(c->rule) && n > 0 && !counter_fits(core, c, n, 0)) {
             int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
             at_us = min_i64(at_us, counter_fits_us(core, c, more));
         }
@@ -244,7 +236,7 @@ static bool leaves(struct core *core, const struct rule *rule, int64_t n, int64_
     if (counter_fits(core, c, n, ahead)) {
         return true;
     }
-    int64_t at_us = is_certain(rule) ? counter_fits_us(core, c, ahead) : INT64_MAX;
+    int64_t at_us = rule_is_certain(rule) ? counter_fits_us(core, c, ahead) : INT64_MAX;
     return at_us != INT64_MAX && sub_sat(counter_free_at(c, at_us), n) >= ahead;
 }
 

@@ -361,7 +361,7 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
 }
 
 /* A named limit holds the request itself, or one that stands before it. At a counter of a scope one
- * may stand behind others without its being full. */
+ * may stand behind others without its being full, and of a pool others may claim the rest. */
 static void judge_held_by(struct oracle *o, const struct waiter *w, const struct held_by *h)
 {
     if (h->limits_n > HELD_BY_MAX) {

@@ -260,25 +260,6 @@ static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *
     return false;
 }
 
-/* Whether two requests together do not fit a counter of a scope that they share. */
-static bool crowd(struct oracle *o, const struct waiter *a, const struct waiter *b)
-{
-    struct ask of_a[CHARGES_MAX], of_b[CHARGES_MAX];
-    size_t a_n = asks_of(o, a, of_a), b_n = asks_of(o, b, of_b);
-    for (size_t i = 0; i < a_n; i++) {
-        for (size_t k = 0; k < b_n; k++) {
-            if (same_scoped_counter(&of_a[i], &of_b[k])) {
-                struct ask both = of_a[i];
-                both.n += of_b[k].n;
-                if (!ask_fits(o, &both)) {
-                    return true;
-                }
-            }
-        }
-    }
-    return false;
-}
-
 /* Whether two requests of a tenant stand in one row, where the first keeps the others waiting even
  * if they ask nothing of what holds it. */
 static bool in_one_row(const struct waiter *a, const struct waiter *b)
@@ -311,6 +292,38 @@ static enum answer plainly_before(const struct oracle *o, const struct waiter *a
     return answers[0] == answers[1] ? answers[0] : PERHAPS;
 }
 
+/* What all who share a counter of a scope with w, and come before it, ask of that counter. */
+static int64_t asked_before(struct oracle *o, const struct waiter *w, const struct ask *ask)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *x = &o->waiters[i];
+        struct ask asks[CHARGES_MAX];
+        size_t n = x == w || x->away || plainly_before(o, x, w) == NO ? 0 : asks_of(o, x, asks);
+        for (size_t k = 0; k < n; k++) {
+            sum += same_scoped_counter(&asks[k], ask) ? asks[k].n : 0;
+        }
+    }
+    return sum;
+}
+
+/* Whether a counter of a scope has too little for w and all before it: then w may still sleep. */
+static bool crowded(struct oracle *o, const struct waiter *w)
+{
+    struct ask asks[CHARGES_MAX];
+    size_t n = asks_of(o, w, asks);
+    for (size_t i = 0; i < n; i++) {
+        if (asks[i].limit->scope != SCOPE_RESOURCE) {
+            struct ask all = asks[i];
+            all.n += asked_before(o, w, &asks[i]);
+            if (all.n > asks[i].n && !ask_fits(o, &all)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static enum answer eligible(struct oracle *o, const struct waiter *w)
 {
     if (w->away || scoped_misses(o, w)) {
@@ -330,10 +343,10 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
         if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
             return NO;
         }
-        bool doubt = (misses && (meet(o, w, x, false) || in_one_row(w, x))) || crowd(o, w, x);
+        bool doubt = misses && (meet(o, w, x, false) || in_one_row(w, x));
         answer = doubt ? PERHAPS : answer;
     }
-    return answer;
+    return answer == YES && crowded(o, w) ? PERHAPS : answer;
 }
 
 /* --- Heads --- */
@@ -463,35 +476,6 @@ static struct heads heads_of(struct oracle *o, const char *resource)
 }
 
 /* --- Passing a stalled head --- */
-
-/* Whether h will find what it needs when it fits, with g granted now: for limits to which nothing
- * comes back but by time. Looks at the limit at each instant at which something leaves. */
-static bool leaves_enough_later(struct oracle *o, const struct ask *g, const struct ask *h)
-{
-    const struct limit *l = g->limit;
-    const struct ident *ident = &o->idents[g->ident];
-    if (l->window != WINDOW_ROLLING || l->slice_us || l->charge != CHARGE_AT_GRANT ||
-        l->settle != SETTLE_KEEP) {
-        return false;
-    }
-    int64_t now_us = o->now_us, first_us = INT64_MAX, free = 0;
-    for (size_t i = 0; i < ident->charges_n; i++) {
-        int64_t at_us = rolling_leave_us(l, ident->charges[i].at_us);
-        if (at_us <= now_us || at_us >= first_us) {
-            continue;
-        }
-        o->now_us = at_us;
-        forget_sums(o);
-        int64_t then = sum_of(o, g->ident, g->key).free;
-        if (then >= h->n) {
-            first_us = at_us;
-            free = then;
-        }
-    }
-    o->now_us = now_us;
-    forget_sums(o);
-    return first_us != INT64_MAX && sum_of(o, g->ident, g->key).free < h->n && free - g->n >= h->n;
-}
 
 /* Whether only time gives anything back to a limit, so that it is known when its head will fit.
  * (A cancel gives back as well, but nobody can count on one.) */
