@@ -391,8 +391,21 @@ static int pause_us(int64_t us)
     return nanosleep(&ts, NULL);
 }
 
+/* Whether a refusal, as explained, is one of a coordinator that restarts, or whose disk is full. */
+static bool will_pass(const struct run *r)
+{
+    static const enum error_code passing[] = {ERR_SHUTTING_DOWN, ERR_STORE_FAILED};
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+        struct text name = text_of(error_name(passing[i]));
+        if (r->why.len > name.len && memcmp(r->why.at, name.at, name.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Acts on one answer: 0 has the lease, -1 ask again, else the code to exit with. */
-static int take_answer(struct run *r, int status)
+static int take_answer(struct run *r, int status, int64_t left_us)
 {
     if (status == 200 && take_member(&r->answer, "lease", r->lease)) {
         return 0;
@@ -406,6 +419,11 @@ static int take_answer(struct run *r, int status)
         return -1;
     }
     explain(r, status);
+    if (left_us > 0 && will_pass(r)) {
+        r->ticket[0] = '\0';
+        pause_us(min_i64(RETRY_US, left_us));
+        return -1;
+    }
     return code_of_status(r, status);
 }
 
@@ -426,7 +444,7 @@ static int acquire(struct run *r)
         } else if (client_post(r->client, "/v1/acquire", buf_text(&body),
                                min_i64(HOLD_US, left_us) + ANSWER_SLACK_US, &status, &r->answer,
                                &r->why) == 0) {
-            code = take_answer(r, status);
+            code = take_answer(r, status, left_us);
             in_line = true;
         } else if (!in_line || left_us == 0) {
             code = r->request.conflict_code;

@@ -4,6 +4,8 @@ import signal
 import time
 
 import pytest
+from conftest import CONFIG
+
 
 def started(process):
     """Waits until the command says that it runs."""
@@ -88,6 +90,24 @@ def test_a_second_run_waits_for_the_first(coordinator, run):
     first.communicate(timeout=20)
     out, error = second.communicate(timeout=20)
     assert (second.returncode, out) == (0, "done\n"), error
+
+
+def test_in_line_it_outlives_a_restart_of_the_coordinator(start_coordinator, run_at, tmp_path):
+    socket = f"unix:{tmp_path}/socket"
+    config = CONFIG.replace("127.0.0.1:0", f"[127.0.0.1:0, '{socket}']")
+    run = run_at(socket)
+    before = start_coordinator(config)
+    holder = run.start("-r", "one", "--", "sh", "-c", "echo up; exec sleep 60")
+    started(holder)
+    waiting = run.start("-r", "one", "--", "echo", "ran")
+    wait_until(lambda: before.resource("one")["line"]["waiting"] == 1)
+    before.process.terminate()
+    before.process.wait(timeout=20)
+    start_coordinator(config)
+    out, error = waiting.communicate(timeout=20)
+    assert (waiting.returncode, out) == (0, "ran\n"), error
+    holder.terminate()
+    holder.communicate(timeout=20)
 
 
 def test_ending_while_in_line_leaves_the_line(coordinator, run):
