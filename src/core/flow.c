@@ -339,6 +339,7 @@ static void flow_move_up(struct core *core, struct flow *flow)
 void flow_drop(struct core *core, struct request *r)
 {
     struct flow *flow = r->flow;
+    struct line *line = flow_line(flow);
     bool was_first = flow_first(flow) == r;
     bool alone = r->in_flow.next == r->in_flow.prev;
     flow_tell_counters(core, flow);
@@ -347,6 +348,9 @@ void flow_drop(struct core *core, struct request *r)
     }
     list_remove(&r->in_flow);
     r->flow = NULL;
+    if (alone && line->resource->reserves_n > 0) {
+        line_is_pending(core, line); /* the next of a reserve's holder may be below its share */
+    }
     if (alone) {
         flow_free(core, flow);
     } else if (was_first) {
