@@ -31,6 +31,18 @@ static inline bool text_equal(struct text a, struct text b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* What a hexadecimal digit is worth, in either case; -1 where it is none. */
+static inline int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* The key of a hash. Where names come from outside, it is random, so that nobody can choose
  * names that collide. */
 struct hash_key {

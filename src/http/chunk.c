@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define SIZE_DIGITS_MAX 15
 /* Framing allowed to each byte of payload, and to the body on top. */
 #define FRAMING_RATIO 8
@@ -35,17 +37,6 @@ enum chunk_state {
 void chunk_init(struct chunk_decoder *d)
 {
     *d = (struct chunk_decoder){.state = CHUNK_SIZE};
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static enum chunk_state after_digit(struct chunk_decoder *d, char c)

@@ -39,17 +39,6 @@ struct text http_header(const struct http_request *req, const char *name)
     return head_field(&shown_by(req)->head, name);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Appends percent-decoded text. False where an escape is malformed or a NUL. */
 static bool add_decoded(struct buf *out, struct text t)
 {

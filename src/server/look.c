@@ -227,15 +227,6 @@ void api_resources(const struct call *call)
     buf_release(&key);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A path's last part without its percent signs; false where one is malformed. */
 static bool path_decode(struct text part, struct buf *out)
 {
