@@ -29,7 +29,7 @@ static const char help[] =
     "killed;\n"
     "                       none: keeps nothing\n"
     "  --insecure           listen beyond this machine although the configuration has no keys\n"
-    "  --log-level WORD     error, warn, info (info) or debug\n"
+    "  --log-level WORD     error, warn or info (info)\n"
     "\n"
     "SIGTERM ends it in order, SIGHUP applies a changed configuration as a whole or not at all.\n"
     "\n"
@@ -97,7 +97,7 @@ static int take_option(int code, struct server_options *o)
         return 0;
     case OPT_LOG_LEVEL:
         if (!log_level_read(optarg, &level)) {
-            return misused("--log-level must be error, warn, info or debug, not", optarg);
+            return misused("--log-level must be error, warn or info, not", optarg);
         }
         log_level_set(level);
         return 0;

@@ -17,15 +17,10 @@ uint64_t chance_bits(uint64_t seed, uint64_t number, uint64_t purpose)
     return mix(mix(mix(seed) ^ number) ^ purpose);
 }
 
-/* The upper 53 bits are all that a double holds. */
+/* Uniform in [0, 1): the upper 53 bits are all that a double holds. */
 static double share_of(uint64_t bits)
 {
     return (double)(bits >> 11) * 0x1.0p-53;
-}
-
-double chance_share(uint64_t seed, uint64_t number, uint64_t purpose)
-{
-    return share_of(chance_bits(seed, number, purpose));
 }
 
 int64_t chance_between(uint64_t seed, uint64_t number, uint64_t purpose, int64_t low, int64_t high)

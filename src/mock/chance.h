@@ -24,9 +24,6 @@ enum chance_purpose {
 /* 64 random bits. */
 uint64_t chance_bits(uint64_t seed, uint64_t number, uint64_t purpose);
 
-/* Uniform in [0, 1). */
-double chance_share(uint64_t seed, uint64_t number, uint64_t purpose);
-
 /* Uniform in low..high, both included; low <= high. */
 int64_t chance_between(uint64_t seed, uint64_t number, uint64_t purpose, int64_t low, int64_t high);
 

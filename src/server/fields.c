@@ -167,13 +167,3 @@ int field_ticket(const struct field *field, const json_value *v, void *into, str
     memcpy(field_place(field, into), &ticket, sizeof(ticket));
     return 0;
 }
-
-int field_object(const struct field *field, const json_value *v, void *into, struct buf *why)
-{
-    if (!json_is_object(v)) {
-        buf_addf(why, "`%s` must be an object", field->name.at);
-        return ERR_INVALID_REQUEST;
-    }
-    memcpy(field_place(field, into), &v, sizeof(v));
-    return 0;
-}

@@ -57,8 +57,6 @@ int field_text(const struct field *field, const json_value *v, void *into, struc
 int field_picousd(const struct field *field, const json_value *v, void *into, struct buf *why);
 int field_lease(const struct field *field, const json_value *v, void *into, struct buf *why);
 int field_ticket(const struct field *field, const json_value *v, void *into, struct buf *why);
-/* An object is kept as a json_value pointer, lent by the document. */
-int field_object(const struct field *field, const json_value *v, void *into, struct buf *why);
 
 /* Whether a text has bytes that no name may have: controls, which would break logs and metrics. */
 bool text_has_controls(struct text t);

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const level_names[] = {"error", "warn", "info"};
 static enum log_level shown = LOG_LEVEL_INFO;
 
 void log_level_set(enum log_level level)
@@ -78,14 +78,6 @@ void log_info(const char *format, ...)
     va_list args;
     va_start(args, format);
     write_line(LOG_LEVEL_INFO, format, args);
-    va_end(args);
-}
-
-void log_debug(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    write_line(LOG_LEVEL_DEBUG, format, args);
     va_end(args);
 }
 

@@ -14,18 +14,17 @@
 
 #define LOG_LINE_MAX 2048 /* a longer line is cut */
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO };
 
 /* Lines less urgent than this are left out. At the start: info. */
 void log_level_set(enum log_level level);
 
-/* "error", "warn", "info", "debug". */
+/* "error", "warn", "info". */
 bool log_level_read(const char *name, enum log_level *level);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The lines of `words`, one log line each. */
 void log_error_lines(const char *words);
