@@ -170,6 +170,7 @@ int configure(struct core *core, const struct policy *policy)
     next->spill = core->spill;
     next->now_us = core->now_us;
     next->skew_us = core->skew_us;
+    next->numbering = core->numbering;
     next->next_lease = core->next_lease;
     next->next_seq = core->next_seq;
     next->next_timer = core->next_timer;

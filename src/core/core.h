@@ -297,7 +297,8 @@ struct lease_view {
     bool open; /* false: ended, and still remembered */
 };
 
-/* Open leases in order of expiry: the first whose id is greater than `after`… by id order. */
+/* Open leases by the age of their newest record: the one behind `after`; the first of all where
+ * that is 0 or has ended. False at the end, and where `after` is forgotten. */
 bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view);
 bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view *view);
 

@@ -18,15 +18,10 @@ static const bool moves[LEASE_CANCELLED + 1][LEASE_CANCELLED + 1] = {
 
 /* --- Finding. --- */
 
-static uint64_t lease_hash(uint64_t lease)
-{
-    uint64_t h = lease * UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ (h >> 32);
-}
-
+/* Leases are numbered in order: as their own hash they lie in the table as they come and go. */
 struct lease *lease_find(const struct core *core, uint64_t lease)
 {
-    struct map_node *n = map_find(&core->leases, lease_hash(lease));
+    struct map_node *n = map_find(&core->leases, lease);
     for (; n; n = map_next_equal(n)) {
         struct lease *l = CONTAINER_OF(n, struct lease, by_lease);
         if (l->lease == lease) {
@@ -63,6 +58,12 @@ static size_t charges_of(const struct grant_facts *f)
 /* Makes room everywhere, so that what follows cannot fail. */
 static int lease_admit(struct core *core, const struct grant_facts *f)
 {
+    if (!f->lease && !core->numbering) {
+        /* Numbers of an earlier run that has left no trace were counted from an earlier time, and
+         * more slowly than microseconds pass. */
+        core->next_lease = (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
+        core->numbering = true;
+    }
     if (timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
         map_reserve(&core->lease_ids) != 0) {
         return ERR_NO_MEMORY;
@@ -98,7 +99,7 @@ static void lease_fill(struct core *core, struct lease *l, const struct grant_fa
     l->state = LEASE_OPEN;
     l->line = f->line;
     l->load = *f->load;
-    l->lease = f->lease ? f->lease : (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
+    l->lease = f->lease ? f->lease : core->next_lease;
     l->parent = f->parent;
     l->priority = f->priority;
     l->attempt = f->attempt;
@@ -122,7 +123,7 @@ static void lease_register(struct core *core, struct lease *l)
     if (l->lease >= core->next_lease) {
         core->next_lease = l->lease + 1;
     }
-    map_insert(&core->leases, &l->by_lease, lease_hash(l->lease));
+    map_insert(&core->leases, &l->by_lease, l->lease);
     if (l->id.len) {
         map_insert(&core->lease_ids, &l->by_id, text_hash(l->id, &core->hash_key));
     }

@@ -225,6 +225,7 @@ struct core {
     const struct policy *policy; /* NULL before the first EVENT_CONFIGURE */
     int64_t now_us;
     int64_t skew_us;
+    bool numbering; /* the first lease of this run has been numbered */
     uint64_t next_lease;
     uint64_t next_seq;
     uint64_t next_timer;
