@@ -297,8 +297,9 @@ struct lease_view {
     bool open; /* false: ended, and still remembered */
 };
 
-/* Open leases by the age of their newest record: the one behind `after`; the first of all where
- * that is 0 or has ended. False at the end, and where `after` is forgotten. */
+/* Open leases by the age of their newest record, so that one that is renewed goes to the end: the
+ * one behind `after`, or the first where that is 0. False at the end, or if `after` is forgotten.
+ */
 bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view);
 bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view *view);
 

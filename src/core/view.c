@@ -116,11 +116,31 @@ bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view 
     return l != NULL;
 }
 
+/* Where those begin that stand behind a lease that has ended meanwhile. */
+static const struct list *open_behind(const struct core *core, const struct lease *ended)
+{
+    const struct list *node = core->open.next;
+    for (; node != &core->open; node = node->next) {
+        const struct lease *l = CONTAINER_OF(node, struct lease, place);
+        if (l->noted_us != ended->noted_us ? l->noted_us > ended->noted_us
+                                           : l->lease > ended->lease) {
+            break;
+        }
+    }
+    return node;
+}
+
 bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view)
 {
     const struct lease *at = after ? lease_find(core, after) : NULL;
-    const struct list *node = at && at->state == LEASE_OPEN ? at->place.next : core->open.next;
-    if ((after && !at) || node == &core->open) {
+    if (after && !at) {
+        return false;
+    }
+    const struct list *node = core->open.next;
+    if (at) {
+        node = at->state == LEASE_OPEN ? at->place.next : open_behind(core, at);
+    }
+    if (node == &core->open) {
         return false;
     }
     view_lease(CONTAINER_OF(node, struct lease, place), view);

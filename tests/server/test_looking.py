@@ -220,3 +220,17 @@ def test_head_is_answered_without_a_body(daemon):
     assert int(answer.headers["Content-Length"]) > 0
     stream = d.request("HEAD", "/v1/events")
     assert stream.status == 200 and stream.headers["Content-Type"] == "text/event-stream"
+
+
+def test_leases_are_listed_page_by_page_though_they_end_meanwhile(daemon):
+    d = daemon()
+    first, second, third = (d.lease("wide") for _ in range(3))
+
+    def page(after):
+        seen = d.get(f"/v1/leases?limit=1&after={after}").json
+        return [one["lease"] for one in seen["leases"]], seen["next"]
+
+    assert page("") == ([first], first)
+    assert page(first) == ([second], second)
+    assert d.release(second).status == 200
+    assert page(second) == ([third], None)
