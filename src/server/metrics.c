@@ -249,7 +249,7 @@ static void put_journal(struct buf *out, struct api *api)
     const char *words;
     journal_stats(api->journal, &s);
     put_one(out, "sluice_journal_batches_total", "counter", "Commits.", (double)s.batches);
-    put_one(out, "sluice_journal_records_total", "counter", "Records made durable.",
+    put_one(out, "sluice_journal_records_total", "counter", "Records handed to the journal.",
             (double)s.records);
     put_one(out, "sluice_journal_pruned_total", "counter", "Records let go.", (double)s.pruned);
     put_one(out, "sluice_journal_failures_total", "counter", "Commits that failed.",
