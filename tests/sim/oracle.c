@@ -353,7 +353,7 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
             struct sum s = sum_of(o, o->ident_of[r][l], key);
             int64_t n = w->load.of[x->unit];
             return n > 0 &&
-                   (s.free < n || x->scope != SCOPE_RESOURCE ||
+                   (s.free < n || x->scope != SCOPE_RESOURCE || x->shared[0] ||
                     (x->slice_us && s.slice_used > 0 && s.slice_used + n > limit_slice(x)));
         }
     }
@@ -529,7 +529,10 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
         judge_held_by(o, w, &f->refuse.held_by);
         judge_idle(o, o->now_us);
         break;
-    case ERR_LINE_FULL: ok = w->arriving && line_is_full(o, w); break;
+    case ERR_LINE_FULL:
+        /* It may have let another one pass, and then there is room again. */
+        ok = w->arriving && (line_is_full(o, w) || o->counts.grants > o->grants_before);
+        break;
     case ERR_OVER_CAP: ok = w->arriving && leases_are_full(o); break;
     case ERR_BUDGET_EXCEEDED:
         limit = must_refuse(o, w);
@@ -679,6 +682,7 @@ void oracle_step(struct oracle *o, const struct event *event, const struct effec
     if (o->problem->len) {
         return;
     }
+    o->grants_before = o->counts.grants;
     before_effects(o, event, effects, &x);
     for (size_t i = 0; i < effects->len && !o->problem->len; i++) {
         see_effect(o, event, effects, i, &x);

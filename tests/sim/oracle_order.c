@@ -245,14 +245,16 @@ static bool same_scoped_counter(const struct ask *a, const struct ask *b)
     return a->limit->scope != SCOPE_RESOURCE && a->ident == b->ident && strcmp(a->key, b->key) == 0;
 }
 
-/* Whether two requests share a counter of a scope; `tight`: one at which b does not fit. */
+/* Whether two requests share a counter of a scope; `tight`: one at which b does not fit, and sleeps
+ * until it does (where a limit refuses, all are looked at whenever something comes back). */
 static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *b, bool tight)
 {
     struct ask of_a[CHARGES_MAX], of_b[CHARGES_MAX];
     size_t a_n = asks_of(o, a, of_a), b_n = asks_of(o, b, of_b);
     for (size_t i = 0; i < a_n; i++) {
         for (size_t k = 0; k < b_n; k++) {
-            if (same_scoped_counter(&of_a[i], &of_b[k]) && (!tight || !ask_fits(o, &of_b[k]))) {
+            if (same_scoped_counter(&of_a[i], &of_b[k]) &&
+                (!tight || (of_b[k].limit->exceed == EXCEED_WAIT && !ask_fits(o, &of_b[k])))) {
                 return true;
             }
         }
@@ -290,6 +292,13 @@ static enum answer plainly_before(const struct oracle *o, const struct waiter *a
         answers[back] = pa < pb || (pa == pb && a->seq < b->seq) ? YES : NO;
     }
     return answers[0] == answers[1] ? answers[0] : PERHAPS;
+}
+
+/* Holders of reserves may be reached before others who come first. */
+static bool has_reserves(const struct oracle *o, const char *resource)
+{
+    size_t r = resource_index(o, resource);
+    return r != NONE && o->policy->resources[r].reserves_n > 0;
 }
 
 /* What all who share a counter of a scope with w, and come before it, ask of that counter. */
@@ -339,7 +348,8 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
         }
         size_t misses = scoped_misses(o, x);
         /* Only one that was reached in its turn is asleep. */
-        bool reached = strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES;
+        bool reached = strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES &&
+                       !has_reserves(o, w->resource);
         if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
             return NO;
         }
@@ -477,13 +487,26 @@ static struct heads heads_of(struct oracle *o, const char *resource)
 
 /* --- Passing a stalled head --- */
 
+/* How many resources are charged to a limit. */
+static size_t users_of(const struct oracle *o, size_t ident)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < o->policy->resources_n; r++) {
+        for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
+            n += o->ident_of[r][l] == ident;
+        }
+    }
+    return n;
+}
+
 /* Whether only time gives anything back to a limit, so that it is known when its head will fit.
  * (A cancel gives back as well, but nobody can count on one.) */
-static bool is_certain(const struct limit *l)
+static bool is_certain(const struct oracle *o, const struct ask *a)
 {
-    return l->window == WINDOW_ROLLING && l->charge == CHARGE_AT_GRANT &&
-           l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL && l->scope == SCOPE_RESOURCE &&
-           !l->shared[0];
+    const struct limit *l = a->limit;
+    return users_of(o, a->ident) == 1 && l->window == WINDOW_ROLLING &&
+           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP &&
+           l->on_expire == EXPIRE_FULL && l->scope == SCOPE_RESOURCE;
 }
 
 /* Whether what g takes of one limit now leaves to h what it needs of it: now, or when it will fit.
@@ -493,7 +516,7 @@ static bool leaves_enough(struct oracle *o, const struct ask *g, const struct as
     const struct limit *l = g->limit;
     struct sum s = sum_of(o, g->ident, g->key);
     bool slice = !l->slice_us || s.slice_used + g->n + h->n <= limit_slice(l);
-    if (s.free - g->n >= h->n || !is_certain(l)) {
+    if (s.free - g->n >= h->n || !is_certain(o, g)) {
         return slice && s.free - g->n >= h->n;
     }
     int64_t at_us = rolling_fits_us(o, g->ident, h->n);
@@ -652,7 +675,12 @@ void judge_idle(struct oracle *o, int64_t now_us)
     forget_sums(o);
     for (size_t r = 0; o->policy && r < o->policy->resources_n && !o->draining; r++) {
         struct heads h = heads_of(o, o->policy->resources[r].name);
-        bool idle = h.some && h.n > 0;
+        struct heads ordinary = first_ones(o, o->policy->resources[r].name, NULL);
+        /* That time alone brings a reserve's holder below its share need not be seen at once. */
+        for (size_t i = 0; i < ordinary.n; i++) {
+            add_head(&h, ordinary.at[i]);
+        }
+        bool idle = h.some && ordinary.some && h.n > 0;
         for (size_t i = 0; i < h.n && idle; i++) {
             idle = waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO;
         }

@@ -173,6 +173,7 @@ struct oracle {
     struct memo memos[MEMO_MAX];
     size_t memos_n;
     struct oracle_counts counts;
+    uint64_t grants_before; /* this step */
 };
 
 /* Makes room for one more element. */
