@@ -175,8 +175,19 @@ static int grant_at_once(struct core *core, const struct event *event, const str
     return rc;
 }
 
-/* A line that is full takes whoever need not wait in it. */
-static int join(struct core *core, const struct event *event, const struct asker *asker, bool full)
+static bool line_overflows(const struct core *core, const struct line *line,
+                           const struct acquire *a)
+{
+    const struct resource *r = line->resource;
+    if ((int64_t)line->waiting > r->line_len_max) {
+        return true;
+    }
+    return r->tenant_line_len_max < r->line_len_max &&
+           (int64_t)line_tenant_waiting(core, line, a->tenant) > r->tenant_line_len_max;
+}
+
+/* Puts a request in line and runs it; a full line keeps nobody who would have to wait. */
+static int join(struct core *core, const struct event *event, const struct asker *asker)
 {
     const struct acquire *a = &event->acquire;
     struct request *r = request_new(core, a);
@@ -194,22 +205,13 @@ static int join(struct core *core, const struct event *event, const struct asker
     core->next_seq++;
     request_enrol(core, r, event->caller);
     run_lines(core);
-    if (full && r->state == REQUEST_WAITING) {
+    bool waits = a->wait_us > 0 && r->state == REQUEST_WAITING;
+    if (waits && line_overflows(core, asker->line, a)) {
         request_refuse(core, r, ERR_LINE_FULL);
     } else {
         request_settle_unwilling(core, r);
     }
     return 0;
-}
-
-static bool line_is_full(const struct core *core, const struct line *line, const struct acquire *a)
-{
-    const struct resource *r = line->resource;
-    if ((int64_t)line->waiting >= r->line_len_max) {
-        return true;
-    }
-    return r->tenant_line_len_max < r->line_len_max &&
-           (int64_t)line_tenant_waiting(core, line, a->tenant) >= r->tenant_line_len_max;
 }
 
 static int acquire_from(struct core *core, const struct event *event, struct line *line)
@@ -236,8 +238,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
         return 0;
     }
-    bool full = a->wait_us > 0 && line_is_full(core, line, a);
-    return join(core, event, &asker, full);
+    return join(core, event, &asker);
 }
 
 /* What refuses a request before its resource's limits are looked at. */

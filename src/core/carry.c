@@ -280,11 +280,34 @@ static int carry_requests(struct core *next, const struct core *core)
     return 0;
 }
 
+/* Whoever slept at a counter that goes on sleeps there again, so that none of them is overtaken;
+ * the counter then looks at all of them in order. */
+static void carry_sleep(struct core *next, const struct line *line, const struct line *old)
+{
+    const struct list *from = old->all.next;
+    const struct list *to = line ? line->all.next : NULL;
+    for (; to && from != &old->all; from = from->next, to = to->next) {
+        const struct request *before = CONTAINER_OF(from, struct request, in_line);
+        struct flow *flow = CONTAINER_OF(to, struct request, in_line)->flow;
+        struct counter *c = before->flow->asleep_at ? before->flow->asleep_at->successor : NULL;
+        bool first = flow_first(flow) == CONTAINER_OF(to, struct request, in_line);
+        if (c && first && heap_holds(&flow->place) && !flow->asleep_at) {
+            flow_sleep(flow, c);
+            counter_gained(next, c);
+        }
+    }
+}
+
 int carry_over(struct core *next, struct core *core)
 {
     int rc = carry_counters(next, core);
     rc = rc != 0 ? rc : carry_lines(next, core);
     rc = rc != 0 ? rc : carry_parties(next, core);
     rc = rc != 0 ? rc : carry_leases(next, core);
-    return rc != 0 ? rc : carry_requests(next, core);
+    rc = rc != 0 ? rc : carry_requests(next, core);
+    for (size_t i = 0; rc == 0 && i < core->lines_n; i++) {
+        const struct line *old = core->lines[i];
+        carry_sleep(next, line_find(next, text_of(old->resource->name)), old);
+    }
+    return rc;
 }
