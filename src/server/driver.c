@@ -460,8 +460,12 @@ static void deliver_failure(struct driver *d, struct turn *turn, const struct re
              d->why.len ? ": " : "", (int)d->why.len, d->why.len ? d->why.at : "");
     buf_init(&body, BUNDLE_BYTES_MAX);
     json_writer_init(&w, &body);
-    buf_add_text(&body, (struct text){turn_text(turn, reply->body).at, reply->tag_len});
-    w.comma = reply->tag_len > 1;
+    if (reply->tag_len == 0) {
+        json_object_begin(&w); /* the turn's text had failed before the reply began */
+    } else {
+        buf_add_text(&body, (struct text){turn_text(turn, reply->body).at, reply->tag_len});
+        w.comma = reply->tag_len > 1;
+    }
     write_status(caller, error_status(ERR_STORE_FAILED), &w);
     answer_write_error(ERR_STORE_FAILED, message, retry_after_ms, &w);
     json_object_end(&w);

@@ -104,6 +104,8 @@ class Heartbeat:
                     await self._renew_some(lease_ms, helds[at : at + ARRAY_MAX])
         except TROUBLE as e:
             self._outage.begin(str(e) or type(e).__name__)
+        except Exception:  # whatever it was, the other leases must live on
+            log.exception("leases could not be renewed; trying again")
         finally:
             self._task = None
         if self._held and not self._outage.away:
