@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/core.h"
+#include "core/view.h"
 
 #define DECISIONS  200000
 #define WAITING    100000

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "core/view.h"
 #include "histogram.h"
 
 #define DAY_US     INT64_C(86400000000)

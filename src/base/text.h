@@ -43,6 +43,17 @@ static inline int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* Copies a text to where *to points, and moves *to behind it. */
+static inline struct text text_copy(char **to, struct text t)
+{
+    struct text copy = {*to, t.len};
+    if (t.len) {
+        memcpy(*to, t.at, t.len);
+    }
+    *to += t.len;
+    return copy;
+}
+
 /* The key of a hash. Where names come from outside, it is random, so that nobody can choose
  * names that collide. */
 struct hash_key {

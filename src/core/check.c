@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "core/counter.h"
+#include "core/view.h"
 #include "core/lease.h"
 #include "core/line.h"
 

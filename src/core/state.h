@@ -28,6 +28,7 @@
 #include "base/map.h"
 #include "core/core.h"
 #include "core/rank.h"
+#include "core/view.h"
 #include "core/window.h"
 
 #define CHARGES_MAX   (RESOURCE_LIMITS_MAX * (1 + RESERVES_MAX))
@@ -208,17 +209,6 @@ struct lease {
     size_t charges_n;
     struct charge charges[]; /* then the bytes */
 };
-
-/* Copies a text to where *to points, and moves *to behind it. */
-static inline struct text text_copy(char **to, struct text t)
-{
-    struct text copy = {*to, t.len};
-    if (t.len) {
-        memcpy(*to, t.at, t.len);
-    }
-    *to += t.len;
-    return copy;
-}
 
 struct core {
     struct hash_key hash_key;

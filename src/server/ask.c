@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "base/num.h"
+#include "core/view.h"
 #include "server/api.h"
 #include "server/fields.h"
 #include "server/names.h"

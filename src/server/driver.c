@@ -1,4 +1,5 @@
 #include "server/driver.h"
+#include "core/view.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/num.h"
+#include "core/view.h"
 #include "server/answer.h"
 #include "server/api.h"
 #include "server/names.h"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "core/view.h"
 #include "server/api.h"
 
 #define LABEL_BYTES_MAX (8u * NAME_LEN_MAX)

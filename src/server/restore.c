@@ -1,4 +1,5 @@
 #include "server/restore.h"
+#include "core/view.h"
 
 #include <stdbool.h>
 

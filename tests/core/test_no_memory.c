@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/num.h"
+#include "core/view.h"
 #include "record_log.h"
 #include "table.h"
 

@@ -11,6 +11,7 @@
 
 #include "base/num.h"
 #include "core/core.h"
+#include "core/view.h"
 
 #define CROWD 1000
 

@@ -1,4 +1,5 @@
 #include "rig.h"
+#include "core/view.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

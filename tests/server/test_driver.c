@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "rig.h"
+#include "core/view.h"
 
 static void expect_answer(const struct rig *r, size_t i, int status, const char *words)
 {

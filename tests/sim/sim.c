@@ -17,6 +17,7 @@
 
 #include "core/record_log.h"
 #include "core/table.h"
+#include "core/view.h"
 #include "oracle.h"
 #include "world.h"
 
