@@ -85,7 +85,7 @@ def daemon_rows(m):
         *not_slower(m, "… its p99", "sluice_process", "redis_memory", memory, True),
         *at_least(m, "daemon, `durability: full`", "sluice_full", "redis_always", always, 1.0),
         *not_slower(m, "… its p99", "sluice_full", "redis_always", always, False),
-        *at_least(m, "daemon, `process`, arrays of 64", "arrays", "sluice_process", "one by one", 5),
+        *at_least(m, "daemon, `process`, arrays of 64", "arrays", "redis_memory", memory, 5),
         *at_least(m, "daemon, `durability: none`", "sluice_none", "ceiling", ceiling, 0.7),
         *at_least(m, "daemon, `durability: process`", "sluice_process", "ceiling", ceiling, 0.7),
     ]
