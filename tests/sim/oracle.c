@@ -1,5 +1,6 @@
 /* Follows the events and effects, and judges each effect as it comes. */
 #include "oracle.h"
+#include "core/view.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -560,7 +561,8 @@ static struct waiter *refused_away(struct oracle *o, const struct effect *f)
     for (size_t i = 0; i < o->waiters_n; i++) {
         struct waiter *w = &o->waiters[i];
         if (w->away && text_equal(f->refuse.id, text_of(w->id)) &&
-            (f->refuse.code != ERR_NEVER_FITS || can_never_fit(o, w, &limits))) {
+            (f->refuse.code != ERR_NEVER_FITS ||
+             (can_never_fit(o, w, &limits) && names_one_of(o, w, f->refuse.limit, limits)))) {
             return w;
         }
     }
@@ -840,7 +842,12 @@ void oracle_rest(struct oracle *o, const struct core *core)
     judge_idle(o, o->now_us);
     judge_overdue(o);
     judge_totals(o, core);
-    judge_views(o, core);
+    if (o->rests % 32 == 0) {
+        history_forget_past(o);
+    }
+    if (o->rests++ % 3 == 0) { /* the dearest of all checks */
+        judge_views(o, core);
+    }
 }
 
 void oracle_crash(struct oracle *o, size_t records)

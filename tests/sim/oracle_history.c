@@ -350,6 +350,30 @@ void history_record(struct oracle *o, const struct record *r)
     forget_sums(o);
 }
 
+/* Whether a charge can never count again; a restart finds it anew where it can. */
+static bool is_past(const struct oracle *o, const struct ident *id, const struct charge *c)
+{
+    const struct fact *f = &o->facts[c->fact];
+    int64_t at_us = id->limit->charge == CHARGE_AT_SETTLE ? f->end_us : c->at_us;
+    return f->end != END_OPEN &&
+           (id->window == WINDOW_NONE ||
+            (id->window == WINDOW_ROLLING && o->now_us >= rolling_leave_us(id->limit, at_us)));
+}
+
+void history_forget_past(struct oracle *o)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        size_t kept = 0;
+        for (size_t k = 0; id->live && k < id->charges_n; k++) {
+            if (!is_past(o, id, &id->charges[k])) {
+                id->charges[kept++] = id->charges[k];
+            }
+        }
+        id->charges_n = id->live ? kept : id->charges_n;
+    }
+}
+
 /* --- Crashes --- */
 
 static void cut_fact(struct oracle *o, struct fact *f, size_t records)

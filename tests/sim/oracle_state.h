@@ -173,6 +173,7 @@ struct oracle {
     struct memo memos[MEMO_MAX];
     size_t memos_n;
     struct oracle_counts counts;
+    uint64_t rests;
     uint64_t grants_before; /* this step */
 };
 
@@ -232,6 +233,9 @@ int64_t expired_amount(const struct limit *l, const struct load *load);
 struct fact *find_fact(struct oracle *o, uint64_t lease);
 void history_configure(struct oracle *o, const struct policy *policy);
 void history_record(struct oracle *o, const struct record *r);
+/* Drops charges that can never count again, to keep the scans short. */
+void history_forget_past(struct oracle *o);
+
 void history_cut(struct oracle *o, size_t records);
 void history_restored(struct oracle *o);
 

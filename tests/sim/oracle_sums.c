@@ -6,7 +6,8 @@
 
 #include "oracle_state.h"
 
-#define GRANULES 131072
+#define GRANULES     131072
+#define PERIODS_KEPT 8191
 
 static int128 ceil_div(int128 a, int128 b)
 {
@@ -72,7 +73,7 @@ static int64_t zone_offset_us(const struct zone *z, int64_t wall_us)
 }
 
 /* The local date and time as one number, its digits cut off behind the step. */
-int64_t period_number(const struct limit *l, int64_t wall_us)
+static int64_t work_out_period(const struct limit *l, int64_t wall_us)
 {
     int64_t offset_us = zone_offset_us(l->zone, wall_us);
     int64_t local_us = wall_us + offset_us;
@@ -88,6 +89,26 @@ int64_t period_number(const struct limit *l, int64_t wall_us)
     }
     /* An hour that daylight saving repeats is two hours. */
     return number * 100 + (l->step <= STEP_HOUR ? offset_us / US_PER_H : 0);
+}
+
+/* The same few instants are asked for over and over: answers are kept. */
+int64_t period_number(const struct limit *l, int64_t wall_us)
+{
+    static struct {
+        const struct zone *zone;
+        enum calendar_step step;
+        int64_t wall_us;
+        int64_t number;
+    } kept[PERIODS_KEPT];
+    size_t place = ((uint64_t)wall_us * 31 + (uint64_t)l->step) % PERIODS_KEPT;
+    if (kept[place].number == 0 || kept[place].wall_us != wall_us || kept[place].zone != l->zone ||
+        kept[place].step != l->step) {
+        kept[place].zone = l->zone;
+        kept[place].step = l->step;
+        kept[place].wall_us = wall_us;
+        kept[place].number = work_out_period(l, wall_us);
+    }
+    return kept[place].number;
 }
 
 size_t resource_index(const struct oracle *o, const char *name)
@@ -115,13 +136,20 @@ static void label_value(const char *labels, const char *key, char out[KEY_MAX])
     }
 }
 
+static void copy_key(char key[KEY_MAX], const char *from)
+{
+    size_t len = strnlen(from, KEY_MAX - 1);
+    memcpy(key, from, len);
+    key[len] = 0;
+}
+
 void charged_key(const struct limit *l, const struct resource *r, const char *tenant,
                  const char *session, const char *labels, char key[KEY_MAX])
 {
     switch (l->scope) {
-    case SCOPE_TENANT: snprintf(key, KEY_MAX, "%.39s", tenant); break;
-    case SCOPE_SESSION: snprintf(key, KEY_MAX, "%.39s", session); break;
-    case SCOPE_MODEL: snprintf(key, KEY_MAX, "%.39s", r->model); break;
+    case SCOPE_TENANT: copy_key(key, tenant); break;
+    case SCOPE_SESSION: copy_key(key, session); break;
+    case SCOPE_MODEL: copy_key(key, r->model); break;
     case SCOPE_LABEL: label_value(labels, l->label, key); break;
     default: key[0] = 0;
     }
@@ -272,7 +300,7 @@ static struct sum work_out(struct oracle *o, size_t ident, const char *key)
     const struct ident *id = &o->idents[ident];
     struct sum s = {0};
     for (size_t i = 0; i < id->charges_n; i++) {
-        if (strcmp(id->charges[i].key, key) == 0) {
+        if (id->charges[i].key[0] == key[0] && strcmp(id->charges[i].key, key) == 0) {
             add_charge(o, id, &id->charges[i], &s);
         }
     }
@@ -287,7 +315,8 @@ static struct sum work_out(struct oracle *o, size_t ident, const char *key)
 struct sum sum_of(struct oracle *o, size_t ident, const char *key)
 {
     for (size_t i = 0; i < o->memos_n; i++) {
-        if (o->memos[i].ident == ident && strcmp(o->memos[i].key, key) == 0) {
+        if (o->memos[i].ident == ident && o->memos[i].key[0] == key[0] &&
+            strcmp(o->memos[i].key, key) == 0) {
             return o->memos[i].sum;
         }
     }

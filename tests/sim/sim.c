@@ -36,6 +36,7 @@ struct sim {
     int64_t now_us;
     int64_t skew_us;
     uint64_t steps;
+    uint64_t rested; /* after so many of them the oracle was asked */
     bool twin;
     bool late_ticks;
     struct table_names *names; /* NULL where nothing is printed */
@@ -108,7 +109,7 @@ static void compare_twins(struct sim *s)
     static struct table_names names[2];
     struct buf out[2];
     for (size_t k = 0; k < 2; k++) {
-        memset(&names[k], 0, sizeof(names[k]));
+        names[k].leases.len = names[k].tickets.len = 0;
         buf_init(&out[k], 1u << 22);
         write_effects(&out[k], &s->effects[k], &names[k]);
     }
@@ -159,6 +160,15 @@ static void give_missing(struct sim *s, const struct acquire *a)
 
 /* --- Time --- */
 
+/* All that is due has been done: asks the oracle, once after each step. */
+static void rest(struct sim *s)
+{
+    if (s->rested < s->steps && !s->problem.len) {
+        s->rested = s->steps;
+        oracle_rest(s->oracle, s->cores[0]);
+    }
+}
+
 static void tick(struct sim *s, int64_t now_us)
 {
     struct event e = {.kind = EVENT_TICK, .now_us = now_us};
@@ -204,7 +214,7 @@ static void pass_time(struct sim *s, int64_t until_us)
         }
         due_us = s->late_ticks ? until_us : due_us > s->now_us ? due_us : s->now_us;
         if (due_us > s->now_us && !s->late_ticks) {
-            oracle_rest(s->oracle, s->cores[0]);
+            rest(s);
             oracle_before(s->oracle, due_us);
         }
         tick(s, due_us);
@@ -235,9 +245,7 @@ static void happen(struct sim *s, const struct happening *h)
         step(s, &e);
     }
     pass_time(s, h->event.now_us);
-    if (!s->problem.len) {
-        oracle_rest(s->oracle, s->cores[0]);
-    }
+    rest(s);
 }
 
 /* --- Runs --- */
