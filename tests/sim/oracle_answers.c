@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_order.h"
 #include "oracle_state.h"
 
 struct question {

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_order.h"
 #include "oracle_state.h"
 
 enum answer { NO, PERHAPS, YES };
 
 #define TAG_DOUBT 4096.0 /* of 2^32 a full window */
+#define HEADS_MAX 64
 
 /* --- Limits of a request --- */
 

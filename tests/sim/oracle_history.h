@@ -1,0 +1,103 @@
+/*
+ * What happened: leases as the records tell it, what they were charged, and to which limits,
+ * through reloads and restarts. Internal to the oracle's files.
+ */
+#ifndef SLUICE_TESTS_SIM_ORACLE_HISTORY_H
+#define SLUICE_TESTS_SIM_ORACLE_HISTORY_H
+
+#include "base/num.h"
+#include "oracle.h"
+
+#define KEY_MAX     40
+#define CHARGES_MAX RESOURCE_LIMITS_MAX
+#define NONE        SIZE_MAX
+
+enum end { END_OPEN, END_SETTLED, END_EXPIRED, END_CANCELLED };
+
+/* One lease, from its grant to its last settle. `*_record` is the number of the record that made
+ * it so, which a crash may take back. */
+struct fact {
+    uint64_t lease;
+    uint64_t parent;
+    size_t grant_record;
+    char resource[KEY_MAX];
+    char tenant[KEY_MAX];
+    char session[KEY_MAX];
+    char labels[KEY_MAX * 2];
+    char id[KEY_MAX];
+    struct load load;
+    int priority;
+    int64_t granted_us;
+    int64_t waited_us;
+    int64_t first_expires_us;
+    int64_t expires_us;
+    enum end end;
+    size_t end_record;
+    int64_t end_us;
+    int64_t end_wall_us;
+    struct load used;
+    bool late; /* settled after it had expired */
+    size_t late_record;
+    int64_t late_us;
+    int64_t late_wall_us;
+    struct load late_used;
+};
+
+struct renewal {
+    size_t record;
+    uint64_t lease;
+    int64_t expires_us;
+};
+
+/* An amount that a lease was charged for one limit. */
+struct charge {
+    size_t fact;
+    int64_t n;
+    int64_t at_us;   /* from when it counts, if it counts from the grant */
+    int64_t wall_us; /* wall clock of the grant */
+    char key[KEY_MAX];
+    bool gone; /* had left its window at a reload, or the core did not get it back */
+};
+
+/* What happened to a bucket, in order. */
+/* A NOTE is what a record said of the level: it counts only after a crash, as a SET. */
+enum deed_kind { DEED_BORN, DEED_TERMS, DEED_ADD, DEED_SET, DEED_NOTE };
+
+struct deed {
+    enum deed_kind kind;
+    size_t record; /* the newest record at that time */
+    int64_t at_us;
+    char key[KEY_MAX]; /* BORN, TERMS: of all keys */
+    int64_t amount;    /* ADD, SET: units; TERMS: per window */
+    int64_t per_us;
+    int64_t burst;
+};
+
+/* One limit through all policies that carry its counters over. */
+struct ident {
+    bool live;
+    bool pool;
+    char resource[NAME_LEN_MAX + 1];
+    char name[NAME_LEN_MAX + 1];
+    enum unit unit;
+    enum window_kind window;
+    enum scope scope;
+    const struct limit *limit; /* in the present policy */
+    struct charge *charges;
+    size_t charges_n, charges_size;
+    struct deed *deeds;
+    size_t deeds_n, deeds_size;
+};
+
+struct oracle;
+
+struct fact *find_fact(struct oracle *o, uint64_t lease);
+void history_configure(struct oracle *o, const struct policy *policy);
+void history_record(struct oracle *o, const struct record *r);
+/* Drops charges that can never count again, to keep the scans short. */
+void history_forget_past(struct oracle *o);
+
+void history_cut(struct oracle *o, size_t records);
+void history_restored(struct oracle *o);
+
+#endif

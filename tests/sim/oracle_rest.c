@@ -1,0 +1,162 @@
+/* Between the steps: what must hold when all that is due has been done. */
+#include <string.h>
+
+#include "core/view.h"
+#include "oracle_order.h"
+#include "oracle_state.h"
+
+void oracle_before(struct oracle *o, int64_t now_us)
+{
+    if (o->problem->len || now_us - 1 <= o->now_us) {
+        return;
+    }
+    judge_idle(o, now_us - 1);
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us < now_us) {
+            wrong(o, "P6: a lease that expired at %lld is open at %lld",
+                  (long long)o->facts[i].expires_us, (long long)now_us);
+        }
+    }
+}
+
+static void judge_view(struct oracle *o, size_t ident, const char *key, const struct limit_view *v)
+{
+    const struct ident *id = &o->idents[ident];
+    struct sum s = sum_of(o, ident, key);
+    bool paced = id->limit->slice_us != 0;
+    bool bucket = id->window == WINDOW_BUCKET;
+    if (v->amount != limit_most(id->limit) || (!paced && v->remaining != s.free) ||
+        (!bucket && id->window != WINDOW_NONE && v->used != s.used)) {
+        wrong(o,
+              "P1: the view of %s (key \"%s\") says amount %lld used %lld held %lld remaining "
+              "%lld; history says amount %lld used %lld held %lld free %lld",
+              id->limit->name, key, (long long)v->amount, (long long)v->used, (long long)v->held,
+              (long long)v->remaining, (long long)limit_amount(id->limit), (long long)s.used,
+              (long long)s.held, (long long)s.free);
+    }
+}
+
+/* Whether the core says itself that it has yet to be told what a lifetime counter holds. */
+static bool is_unread(const struct core *core, const struct oracle *o, const struct ident *id,
+                      const struct charge *c)
+{
+    const struct fact *f = &o->facts[c->fact];
+    struct record keys[RESOURCE_LIMITS_MAX];
+    struct acquire a = {.resource = text_of(f->resource),
+                        .tenant = text_of(f->tenant),
+                        .session = text_of(f->session),
+                        .labels = text_of(f->labels)};
+    size_t n = core_missing(core, &a, keys, RESOURCE_LIMITS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (text_equal(keys[i].limit, text_of(id->name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge_scoped_views(struct oracle *o, const struct core *core, size_t r, size_t l)
+{
+    size_t ident = o->ident_of[r][l];
+    const struct ident *id = &o->idents[ident];
+    for (size_t i = 0; i < id->charges_n; i++) {
+        struct limit_view v;
+        const char *key = id->charges[i].key;
+        if (core_scope_view(core, r, l, text_of(key), &v)) {
+            if (id->window != WINDOW_LIFETIME || !is_unread(core, o, id, &id->charges[i])) {
+                judge_view(o, ident, key, &v);
+            }
+        } else if (id->window != WINDOW_LIFETIME) {
+            struct sum s = sum_of(o, ident, key);
+            if (s.free < limit_most(id->limit)) {
+                wrong(o, "P1: the counter of %s for \"%s\" is forgotten with %lld used, %lld held",
+                      id->limit->name, key, (long long)s.used, (long long)s.held);
+            }
+        }
+    }
+}
+
+static void judge_views(struct oracle *o, const struct core *core)
+{
+    for (size_t r = 0; r < core_resources(core); r++) {
+        struct resource_view rv;
+        core_resource_view(core, r, &rv);
+        size_t index = resource_index(o, rv.resource->name);
+        for (size_t l = 0; l < core_limits(core, r) && index == r; l++) {
+            struct limit_view v;
+            core_limit_view(core, r, l, &v);
+            if (v.limit->scope == SCOPE_RESOURCE) {
+                judge_view(o, o->ident_of[r][l], "", &v);
+            } else {
+                judge_scoped_views(o, core, r, l);
+            }
+        }
+    }
+}
+
+static void judge_overdue(struct oracle *o)
+{
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (!w->away && (w->deadline_us <= o->now_us || w->hold_at_us <= o->now_us)) {
+            wrong(o, "P5: caller %llu should have heard something by now",
+                  (unsigned long long)w->caller);
+        }
+        if (o->draining) {
+            wrong(o, "P5: caller %llu still waits in a draining core",
+                  (unsigned long long)w->caller);
+        }
+    }
+    for (size_t i = 0; i < o->facts_n; i++) {
+        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us <= o->now_us) {
+            wrong(o, "P6: a lease is open past its time");
+        }
+    }
+}
+
+static void judge_totals(struct oracle *o, const struct core *core)
+{
+    struct core_totals t;
+    size_t open = 0;
+    core_totals(core, &t);
+    for (size_t i = 0; i < o->facts_n; i++) {
+        open += o->facts[i].end == END_OPEN;
+    }
+    if (t.waiting != o->waiters_n || t.leases_open != open) {
+        wrong(o, "the core counts %zu waiting and %zu open leases; history %zu and %zu", t.waiting,
+              t.leases_open, o->waiters_n, open);
+    }
+}
+
+void oracle_rest(struct oracle *o, const struct core *core)
+{
+    if (o->problem->len || !o->policy || o->restoring) {
+        return;
+    }
+    judge_idle(o, o->now_us);
+    judge_overdue(o);
+    judge_totals(o, core);
+    if (o->rests % 32 == 0) {
+        history_forget_past(o);
+    }
+    if (o->rests++ % 3 == 0) { /* the dearest of all checks */
+        judge_views(o, core);
+    }
+}
+
+void oracle_crash(struct oracle *o, size_t records)
+{
+    history_cut(o, records);
+    o->waiters_n = 0;
+    o->tags_n = 0;
+    o->vtimes_n = 0;
+    o->draining = false;
+    o->restoring = true;
+    o->skew_us = 0;
+}
+
+void oracle_restored(struct oracle *o)
+{
+    o->restoring = false;
+    history_restored(o);
+}
