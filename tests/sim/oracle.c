@@ -91,6 +91,7 @@ static void remove_waiter(struct oracle *o, struct waiter *w)
     struct waiter gone = *w;
     memmove(w, w + 1, (size_t)(o->waiters + o->waiters_n - (w + 1)) * sizeof(*w));
     o->waiters_n--;
+    o->moment++;
     tags_leave(o, &gone);
 }
 
@@ -121,6 +122,7 @@ static void add_waiter(struct oracle *o, const struct event *e)
     copy(w->session, sizeof(w->session), a->session);
     copy(w->labels, sizeof(w->labels), a->labels);
     copy(w->id, sizeof(w->id), a->id);
+    w->resource_at = resource_index(o, w->resource);
 }
 
 /* --- What each event must be answered with --- */
@@ -215,7 +217,7 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
     struct waiter *same = waiter_of_id(o, w->tenant, w->id);
     const struct fact *f = fact_of_id(o, w->tenant, w->id);
     o->waiters_n++;
-    bool known = !o->draining && resource_index(o, w->resource) != NONE;
+    bool known = !o->draining && w->resource_at != NONE;
     bool forgotten = f && (!is_remembered(o, f) || leases_are_full(o));
     f = forgotten && (same || !claims_to_know(e, effects)) ? NULL : f;
     x->kind = EXPECT_REFUSAL;
@@ -339,13 +341,14 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     case EVENT_CONFIGURE: history_configure(o, e->policy); break;
     default: break;
     }
+    o->moment++;
 }
 
 /* --- P9 --- */
 
 static bool is_held_by(struct oracle *o, const struct waiter *w, const char *limit)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *x = &o->policy->resources[r].limits[l];
         if (strcmp(x->name, limit) == 0) {
@@ -391,7 +394,7 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
         earlier += strcmp(x->resource, w->resource) == 0 &&
                    (its < mine || (its == mine && x->seq < w->seq));
     }
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
     /* When a tick comes late, others whose time is up may have left before. */
     bool late = w->deadline_us < o->now_us || w->hold_at_us < o->now_us;
@@ -478,12 +481,13 @@ static void see_wait(struct oracle *o, const struct effect *f)
     w->away_us = o->now_us;
     w->caller = 0;
     w->hold_at_us = INT64_MAX;
+    o->moment++;
     o->aways = true;
 }
 
 static bool names_one_of(struct oracle *o, const struct waiter *w, const char *limit, unsigned bits)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     for (size_t l = 0; r != NONE && limit && l < o->policy->resources[r].limits_n; l++) {
         if ((bits & 1u << l) && strcmp(o->policy->resources[r].limits[l].name, limit) == 0) {
             return true;
@@ -504,7 +508,7 @@ static size_t line_length(const struct oracle *o, const struct waiter *w, bool t
 
 static bool line_is_full(const struct oracle *o, const struct waiter *w)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     return r != NONE &&
            (line_length(o, w, false) >= (size_t)o->policy->resources[r].line_len_max ||
             line_length(o, w, true) >= (size_t)o->policy->resources[r].tenant_line_len_max);
@@ -540,7 +544,7 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
         ok = limit != NONE;
         break;
     case ERR_SHUTTING_DOWN: ok = o->draining; break;
-    case ERR_UNKNOWN_RESOURCE: ok = resource_index(o, w->resource) == NONE; break;
+    case ERR_UNKNOWN_RESOURCE: ok = w->resource_at == NONE; break;
     case ERR_NEVER_FITS:
         ok = (e->kind != EVENT_ACQUIRE || f->caller != e->caller) && can_never_fit(o, w, &limits) &&
              names_one_of(o, w, f->refuse.limit, limits);

@@ -114,7 +114,7 @@ static bool deadlocks_less(const struct question *q, size_t l)
 
 bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits)
 {
-    struct question q = {o, w, NULL, resource_index(o, w->resource)};
+    struct question q = {o, w, NULL, w->resource_at};
     *limits = 0;
     if (q.index != NONE) {
         q.resource = &o->policy->resources[q.index];
@@ -126,7 +126,7 @@ bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits)
 enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
                                  bool *doubtful)
 {
-    struct question q = {o, w, NULL, resource_index(o, w->resource)};
+    struct question q = {o, w, NULL, w->resource_at};
     *limits = 0;
     *doubtful = false;
     if (o->draining) {

@@ -198,6 +198,9 @@ void history_configure(struct oracle *o, const struct policy *policy)
     o->reloads += o->policy != NULL;
     o->aways = o->aways || o->reloads; /* what came before tells nothing of start tags now */
     o->policy = policy;
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        o->waiters[i].resource_at = resource_index(o, o->waiters[i].resource);
+    }
     for (size_t r = 0; r < policy->resources_n; r++) {
         for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
             const struct limit *limit = &policy->resources[r].limits[l];

@@ -30,7 +30,7 @@ struct ask {
 /* The limits a request is charged to, with an amount. */
 static size_t asks_of(const struct oracle *o, const struct waiter *w, struct ask *asks)
 {
-    size_t r = resource_index(o, w->resource), n = 0;
+    size_t r = w->resource_at, n = 0;
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *limit = &o->policy->resources[r].limits[l];
         struct ask *a = &asks[n];
@@ -74,7 +74,7 @@ bool waiter_fits(struct oracle *o, const struct waiter *w)
 
 size_t must_refuse(struct oracle *o, const struct waiter *w)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *limit = &o->policy->resources[r].limits[l];
         char key[KEY_MAX];
@@ -91,7 +91,7 @@ size_t must_refuse(struct oracle *o, const struct waiter *w)
 
 int effective_priority(const struct oracle *o, const struct waiter *w, int64_t now_us)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     int64_t ageing_us = r == NONE ? 0 : o->policy->resources[r].ageing_us;
     int64_t gained = ageing_us ? (now_us - w->enqueued_us) / ageing_us : 0;
     return (int)max_i64(PRIORITY_MIN, w->priority - gained);
@@ -163,7 +163,7 @@ void tags_leave(struct oracle *o, const struct waiter *w)
     bool tenant = false, priority = false;
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        bool same = x->priority == w->priority && strcmp(x->resource, w->resource) == 0;
+        bool same = x->priority == w->priority && x->resource_at == w->resource_at;
         priority = priority || same;
         tenant = tenant || (same && strcmp(x->tenant, w->tenant) == 0);
     }
@@ -178,7 +178,7 @@ void tags_leave(struct oracle *o, const struct waiter *w)
 
 static double cost_of(const struct oracle *o, const struct waiter *w)
 {
-    size_t r = resource_index(o, w->resource);
+    size_t r = w->resource_at;
     double most = 0;
     bool any = false;
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
@@ -268,7 +268,7 @@ static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *
  * if they ask nothing of what holds it. */
 static bool in_one_row(const struct waiter *a, const struct waiter *b)
 {
-    return strcmp(a->resource, b->resource) == 0 && strcmp(a->tenant, b->tenant) == 0 &&
+    return a->resource_at == b->resource_at && strcmp(a->tenant, b->tenant) == 0 &&
            a->priority == b->priority;
 }
 
@@ -335,7 +335,7 @@ static bool crowded(struct oracle *o, const struct waiter *w)
     return false;
 }
 
-static enum answer eligible(struct oracle *o, const struct waiter *w)
+static enum answer work_out_eligible(struct oracle *o, const struct waiter *w)
 {
     if (w->away || scoped_misses(o, w)) {
         return NO;
@@ -350,7 +350,7 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
         }
         size_t misses = scoped_misses(o, x);
         /* Only one that was reached in its turn is asleep. */
-        bool reached = strcmp(x->resource, w->resource) == 0 && before(o, x, w) == YES &&
+        bool reached = x->resource_at == w->resource_at && before(o, x, w) == YES &&
                        !has_reserves(o, w->resource);
         if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
             return NO;
@@ -359,6 +359,19 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
         answer = doubt ? PERHAPS : answer;
     }
     return answer == YES && crowded(o, w) ? PERHAPS : answer;
+}
+
+static enum answer eligible(struct oracle *o, const struct waiter *w)
+{
+    size_t place = (size_t)(w - o->waiters);
+    if (place >= MEMO_MAX) {
+        return work_out_eligible(o, w);
+    }
+    if (o->eligible[place].moment != o->moment) {
+        o->eligible[place].answer = (int)work_out_eligible(o, w);
+        o->eligible[place].moment = o->moment;
+    }
+    return (enum answer)o->eligible[place].answer;
 }
 
 /* --- Heads --- */

@@ -26,6 +26,7 @@ struct waiter {
     uint64_t parent;
     int64_t wait_us;
     int64_t lease_us;
+    size_t resource_at; /* in the present policy, or NONE */
     char resource[KEY_MAX];
     char tenant[KEY_MAX];
     char session[KEY_MAX];
@@ -85,6 +86,11 @@ struct oracle {
     int64_t tags_doubted_us; /* … until then */
     struct memo memos[MEMO_MAX];
     size_t memos_n;
+    uint64_t moment; /* counts changes; answers of an earlier moment do not hold */
+    struct {
+        uint64_t moment;
+        int answer;
+    } eligible[MEMO_MAX]; /* by waiter */
     struct oracle_counts counts;
     uint64_t rests;
     uint64_t grants_before; /* this step */

@@ -346,6 +346,7 @@ int64_t usage_of_holder(struct oracle *o, size_t ident, const struct reserve *s)
 void forget_sums(struct oracle *o)
 {
     o->memos_n = 0;
+    o->moment++;
 }
 
 int64_t rolling_used_at(struct oracle *o, size_t ident, int64_t at_us)
