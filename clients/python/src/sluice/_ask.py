@@ -51,7 +51,7 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "moved", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
         self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place
@@ -68,6 +68,7 @@ class Ask:
         self.lease: Optional[str] = None  # once granted
         self.judged = False  # by the local share, the coordinator being away
         self.sent = False  # the coordinator may know of it
+        self.moved = False  # asked for on two streams, of which the older may have arrived last
         self.tries = 0  # times a connection broke under it
 
     def request(self, now: float) -> str:

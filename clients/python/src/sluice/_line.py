@@ -23,7 +23,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protoco
 import httpx
 
 from ._ask import HOLD_S, Ask, Grant, State
-from ._errors import LineFull, ShuttingDown, SluiceError, UnknownTicket, Unreachable, WaitTimeout, error_from
+from ._errors import Cancelled, LineFull, ShuttingDown, SluiceError, UnknownTicket, Unreachable, WaitTimeout, error_from
 from ._gather import Gather
 from ._outage import Outage
 from ._wire import TROUBLE, Answer, Wire, is_away, read_json, read_lines, refusal
@@ -199,6 +199,7 @@ class Line:
                 break
             for ask in stream.left():
                 ask.ticket = None  # the id is what keeps the place of a request that has a caller
+                ask.moved = True
                 batch.append(ask)
             stream.waiting = 0
             self._streams.discard(stream)  # its task still reads what is on its way
@@ -271,6 +272,9 @@ class Line:
             self._put([ask])
         elif isinstance(error, UnknownTicket) and ask.ticket is not None:
             ask.ticket = None  # the place is gone, the request is not
+            self._put([ask])
+        elif isinstance(error, Cancelled) and ask.moved:
+            ask.moved = False  # the stream it came from took its place back; one more move settles it
             self._put([ask])
         elif isinstance(error, WaitTimeout) and ask.deadline is None:
             ask.ticket = None  # "as long as it takes" is longer than the longest wait there is
