@@ -3,10 +3,11 @@
  *
  *     sim --seed N [--seeds COUNT] [--steps N] [--file SEEDS] [--verbose]
  *
- * A seed decides everything. What happens is first made up by the world (world.h), then given to
- * the core; between happenings the core gets a tick at each deadline it asks for and at no other
- * time. The journal is modelled as what it promises: records become durable in order, batch by
- * batch, and a crash loses those that were not; the next core gets the durable ones back.
+ * A seed decides everything; more steps than one world lasts go on with the seeds after it. What
+ * happens is first made up by the world (world.h), then given to the core; between happenings the
+ * core gets a tick at each deadline it asks for and at no other time. The journal is modelled as
+ * what it promises: records become durable in order, batch by batch, and a crash loses those that
+ * were not; the next core gets the durable ones back.
  *
  * When the oracle objects, the run is repeated with happenings left out while it still objects, and
  * what remains is printed as a case for tests/core/cases, with the seed and the step.
@@ -22,6 +23,7 @@
 #include "world.h"
 
 #define TICKS_MAX       3000
+#define SEED_STEPS_MAX  5000
 #define SHRINK_RUNS_MAX 400
 #define PROBLEM_MAX     4096
 
@@ -433,7 +435,9 @@ int main(int argc, char **argv)
     }
     struct totals totals = {0};
     size_t failed = file ? run_file(file, steps, &totals) : 0;
-    for (uint64_t i = 0; i < seeds; i++) {
+    uint64_t wanted = steps > SEED_STEPS_MAX ? steps : 0; /* more than one world lasts */
+    steps = wanted ? SEED_STEPS_MAX : steps;
+    for (uint64_t i = 0; wanted ? totals.steps < wanted : i < seeds; i++) {
         failed += !run_seed(seed + i, steps, verbose, &totals);
     }
     printf("%llu steps, %llu grants (%llu with no doubt whose turn it was, %llu past a stalled "
