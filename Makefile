@@ -67,11 +67,6 @@ bench-real: ## twenty minutes of two recorded traces in real time, through Sluic
 	@$(MAKE) --no-print-directory build $(VENV)/ready
 	@$(PY) bench/real_run.py --binary $(BUILD)/sluice
 
-replay: ## twenty uncompressed minutes of each trace, with and without coordination; takes 50 minutes
-	@scripts/deps build test
-	@$(MAKE) --no-print-directory build $(VENV)/ready
-	@$(PY) bench/real_run.py --binary $(BUILD)/sluice
-
 asan: ## all tests under the address and undefined-behaviour sanitizers
 	@scripts/deps build test
 	@test -f build-asan/build.ninja || \
