@@ -39,7 +39,8 @@ def test_a_limited_coroutine_function_acquires_and_settles(pretend):
 
     asyncio.run(main())
     assert [(item["load"], item["session"]) for item in pretend.arrays[0]] == [(n, f"s{n}") for n in range(5)]
-    assert [u["input_tokens"] for u in usages(pretend)] == list(range(5))
+    # Five settles travel side by side: each arrives once, in no order that was promised.
+    assert sorted(u["input_tokens"] for u in usages(pretend)) == list(range(5))
 
 
 def test_usage_can_be_picked_from_what_is_returned(pretend):
