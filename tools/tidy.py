@@ -36,8 +36,9 @@ ARROWS = {
     "config": ["base", "core/policy.h"],
     "http": ["base"],
     "client": ["base", "http"],
-    "server": ["base", "core", "journal", "config", "http"],
-    "gateway": ["base", "core", "journal", "config", "http", "server"],
+    "provider": ["base", "core/answer.h", "core/policy.h", "http/json.h"],
+    "server": ["base", "core", "journal", "config", "http", "provider"],
+    "gateway": ["base", "core", "journal", "config", "http", "provider", "server"],
     "mock": ["base", "config", "http"],
     "cmd": ["base", "core", "journal", "config", "http", "client", "server", "gateway", "mock"],
 }
