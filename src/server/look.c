@@ -13,6 +13,7 @@
 #define QUERY_LEN_MAX       4096
 #define LEASES_PER_PAGE     100
 #define LEASES_PER_PAGE_MAX 1000
+#define LEASES_LOOKED_MAX   2000 /* for one page, those of other tenants included */
 
 static void put_i64(struct json_writer *w, const char *key, int64_t n)
 {
@@ -344,17 +345,21 @@ static bool read_page(const struct call *call, uint64_t *after, int64_t *limit)
     return good;
 }
 
+/* A page may end before it is full: whose leases are few among many would else have all of them
+ * looked at in one turn. */
 static void write_leases(const struct call *call, uint64_t after, int64_t limit, struct buf *body)
 {
     struct json_writer w;
     struct lease_view v;
     int64_t n = 0;
+    int looked = 0;
     bool more;
     json_writer_init(&w, body);
     json_object_begin(&w);
     json_key(&w, "leases");
     json_array_begin(&w);
-    while ((more = core_lease_next(call->api->core, after, &v)) && n < limit) {
+    while ((more = core_lease_next(call->api->core, after, &v)) && n < limit &&
+           looked++ < LEASES_LOOKED_MAX) {
         after = v.lease;
         if (!call->identity.bound || text_equal(call->identity.tenant, v.tenant)) {
             put_lease(&w, &v);
@@ -380,6 +385,12 @@ void api_leases(const struct call *call)
     if (!read_page(call, &after, &limit)) {
         api_refuse(call->req, ERR_INVALID_REQUEST,
                    "`after` must be a lease, and `limit` a number from 1 to 1000");
+        return;
+    }
+    struct lease_view view;
+    if (after && !core_lease_view(call->api->core, after, &view)) {
+        api_refuse(call->req, ERR_UNKNOWN_LEASE,
+                   "the lease in `after` is no longer remembered: begin with the first page");
         return;
     }
     struct buf body;

@@ -16,6 +16,9 @@ resources:
     limits:
       - {unit: slots, amount: 10, name: concurrency}
       - {unit: requests, amount: 10, per: 1h, scope: tenant, name: each}
+  wide:
+    limits:
+      - {unit: slots, amount: 100000, name: concurrency}
 """
 
 
@@ -74,6 +77,19 @@ def test_the_leases_of_others_are_unknown_to_a_bound_key(keyed):
     assert keyed.post("/v1/cancel", {"id": "one"}, key="theirs").code == "unknown_ticket"
     assert keyed.get("/v1/leases", key="theirs").json["leases"] == []
     assert keyed.release(lease, key="ours").status == 200
+
+
+def test_the_few_leases_of_a_bound_key_are_found_among_many_page_by_page(keyed):
+    for _ in range(4):
+        lines = keyed.post("/v1/acquire", [{"resource": "wide"}] * 1000, key="theirs").lines
+        assert {line["status"] for line in lines} == {200}
+    ours = keyed.lease("wide", key="ours")
+    pages = [keyed.get("/v1/leases", key="ours").json]
+    while pages[-1]["next"]:
+        assert pages[-1]["leases"] == []  # one turn looks at so many and no more
+        pages.append(keyed.get(f"/v1/leases?after={pages[-1]['next']}", key="ours").json)
+    assert [lease["lease"] for lease in pages[-1]["leases"]] == [ours]
+    assert len(pages) == 3
 
 
 def test_a_bound_key_sees_the_counter_of_its_own_tenant_only(keyed):

@@ -166,6 +166,14 @@ def test_a_page_that_makes_no_sense_is_refused(daemon, query):
     assert answer.status == 400 and answer.code == "invalid_request"
 
 
+def test_a_page_after_a_lease_that_nobody_remembers_is_refused_and_not_empty(daemon):
+    d = daemon()
+    d.lease("wide")
+    answer = d.get("/v1/leases?after=ls_00000000000000ff")
+    assert answer.status == 404 and answer.code == "unknown_lease"
+    assert "first page" in answer.json["error"]["message"]
+
+
 def test_a_restart_brings_back_leases_and_windows(daemon):
     d = daemon()
     lease = d.lease(load=300)
