@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "core/counter.h"
-#include "core/effect.h"
+#include "core/emit.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"

@@ -15,7 +15,7 @@
 #include "core/acquire.h"
 #include "core/configure.h"
 #include "core/counter.h"
-#include "core/effect.h"
+#include "core/emit.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"

@@ -1,37 +1,115 @@
 /*
- * Effects: filling in what a step has to tell.
+ * An effect: what a step of the core has decided, to be carried out by whoever stepped it.
  *
- * Room for all the effects of a step is made at its start, so that telling cannot fail.
- *
- * Internal to src/core.
+ * Texts are valid until the next step, names of limits as long as the policy. May depend on
+ * src/base, event.h, record.h and policy.h only.
  */
 #ifndef SLUICE_CORE_EFFECT_H
 #define SLUICE_CORE_EFFECT_H
 
-#include "core/state.h"
+#include "base/error.h"
+#include "core/event.h"
+#include "core/record.h"
 
-/* Empties the list and makes room for a step's effects, and `more`. 0 or ERR_NO_MEMORY. */
-int effects_begin(struct effects *e, size_t more);
+#define HELD_BY_MAX 8 /* limits named in an explanation */
 
-/* The next effect, zeroed but for kind and caller. */
-struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller);
+enum effect_kind {
+    EFFECT_PERSIST,   /* make this record durable */
+    EFFECT_GRANT,     /* answers ACQUIRE, RESUME */
+    EFFECT_WAIT,      /* answers ACQUIRE, RESUME: a ticket */
+    EFFECT_REFUSE,    /* answers any request */
+    EFFECT_SETTLED,   /* answers RELEASE */
+    EFFECT_RENEWED,   /* answers RENEW */
+    EFFECT_CANCELLED, /* answers CANCEL */
+    EFFECT_EXPIRED,   /* a lease ended without a word; nobody is answered */
+    EFFECT_ALERT,     /* something an operator should know */
+};
 
-void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
-                   int64_t at_us);
-void effect_grant(struct core *core, caller_id caller, const struct lease *lease, bool repeated);
-void effect_settled(struct core *core, caller_id caller, const struct lease *lease, bool late,
-                    bool repeated);
+enum alert_kind { ALERT_BUDGET_WARN, ALERT_WAIT_TIMEOUT, ALERT_OVERRUN };
 
-/* A refusal without particulars; counted where the line is known (NULL: unknown). */
-struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,
-                             enum error_code code);
+/* Why a request waits, or could not be served: P9. Names live as long as the policy. */
+struct held_by {
+    const char *limits[HELD_BY_MAX];
+    size_t limits_n;
+};
 
-/* A refusal that names the limit of `c`, and when asking again makes sense. */
-struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
-                                   enum error_code code, struct counter *c, int64_t asked);
+struct effect {
+    enum effect_kind kind;
+    caller_id caller; /* whom it answers; 0: nobody */
+    union {
+        struct record record; /* PERSIST */
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct text model;
+            struct text tenant;
+            struct text id;
+            struct load held;
+            int64_t waited_us;
+            int64_t expires_us;
+            int32_t attempt;
+            bool repeated; /* the same acquire had been granted before */
+        } grant;
+        struct {
+            uint64_t ticket;
+            struct text id;
+            int64_t position; /* 1: next among its priority and the more urgent, by arrival */
+            int64_t eta_us;   /* estimate of the time left */
+            struct held_by held_by;
+        } wait;
+        struct {
+            enum error_code code;
+            struct text id;
+            struct text resource;
+            const char *limit;      /* the limit that refused, or NULL */
+            int64_t limit_amount;   /* what that limit allows in all, after headroom … */
+            int64_t limit_free;     /* … what it had left … */
+            int64_t limit_asked;    /* … and what the request asked of it */
+            int64_t retry_after_us; /* 0 where it makes no sense */
+            int64_t waited_us;
+            int64_t position;
+            struct held_by held_by;
+        } refuse;
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct load settled;
+            int64_t held_for_us; /* from grant to settle */
+            bool late;           /* the lease had expired */
+            bool repeated;       /* it had been settled before */
+        } settled;
+        struct {
+            uint64_t lease;
+            int64_t expires_us;
+        } renewed;
+        struct {
+            uint64_t ticket; /* the request, or 0 */
+            uint64_t lease;  /* the lease that was cancelled, or 0 */
+        } cancelled;
+        struct {
+            uint64_t lease;
+            struct text resource;
+            struct text tenant;
+        } expired;
+        struct {
+            enum alert_kind kind;
+            struct text resource;
+            const char *limit;
+            struct text scope_key;
+            int64_t used;
+            int64_t amount;
+        } alert;
+    };
+};
 
-/* Nothing where there is no step under way. */
-void effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
-                  const struct counter *c);
+/* The effects of one step, in order. Init once, pass to every step, release once. */
+struct effects {
+    struct effect *at;
+    size_t len;
+    size_t size;
+};
+
+void effects_init(struct effects *e);
+void effects_release(struct effects *e);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/counter.h"
-#include "core/effect.h"
+#include "core/emit.h"
 #include "core/line.h"
 #include "core/timer.h"
 

@@ -31,7 +31,7 @@
 #include <assert.h>
 
 #include "core/counter.h"
-#include "core/effect.h"
+#include "core/emit.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"

@@ -1,4 +1,4 @@
-#include "core/effect.h"
+#include "core/emit.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,0 +1,37 @@
+/*
+ * Effects: filling in what a step has to tell.
+ *
+ * Room for all the effects of a step is made at its start, so that telling cannot fail.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_EMIT_H
+#define SLUICE_CORE_EMIT_H
+
+#include "core/state.h"
+
+/* Empties the list and makes room for a step's effects, and `more`. 0 or ERR_NO_MEMORY. */
+int effects_begin(struct effects *e, size_t more);
+
+/* The next effect, zeroed but for kind and caller. */
+struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller);
+
+void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
+                   int64_t at_us);
+void effect_grant(struct core *core, caller_id caller, const struct lease *lease, bool repeated);
+void effect_settled(struct core *core, caller_id caller, const struct lease *lease, bool late,
+                    bool repeated);
+
+/* A refusal without particulars; counted where the line is known (NULL: unknown). */
+struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,
+                             enum error_code code);
+
+/* A refusal that names the limit of `c`, and when asking again makes sense. */
+struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
+                                   enum error_code code, struct counter *c, int64_t asked);
+
+/* Nothing where there is no step under way. */
+void effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
+                  const struct counter *c);
+
+#endif
