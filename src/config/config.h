@@ -51,7 +51,7 @@ struct config {
     int64_t header_timeout_us;
     int64_t body_timeout_us;
     int64_t idle_timeout_us;
-    int64_t tickets_per_client_max; /* requests waiting per API key, or in all without keys */
+    int64_t tickets_per_client_max; /* places in line per API key, or in all without keys */
     int64_t drain_us;               /* a shutdown takes no longer */
 
     void *owned; /* what the pointers above point into */

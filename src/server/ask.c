@@ -56,17 +56,19 @@ static enum error_code bind_tenant(const struct identity *identity, struct acqui
     return ERR_NONE;
 }
 
-static bool line_is_capped(const struct call *call)
+/* Whether the client has all the places in line that it may have; one it comes back to with
+ * `ticket` does not count twice. */
+static bool line_is_capped(const struct call *call, uint64_t ticket)
 {
-    return (int64_t)call->identity.client->waiting >=
-           call->api->rules.config->tickets_per_client_max;
+    size_t places = driver_places(call->api->driver, call->identity.client, ticket);
+    return (int64_t)places >= call->api->rules.config->tickets_per_client_max;
 }
 
 static void resume(const struct call *call, struct caller *caller,
                    const struct acquire_request *request)
 {
     struct driver *driver = call->api->driver;
-    if (line_is_capped(call)) {
+    if (line_is_capped(call, request->ticket)) {
         driver_refuse(driver, caller, request->acquire.id, ERR_LINE_FULL, NULL);
         return;
     }
@@ -101,7 +103,7 @@ static enum error_code ask_acquire(const struct call *call, const json_value *el
         resume(call, *caller, &request);
         return ERR_NONE;
     }
-    if (line_is_capped(call) && request.acquire.wait_us > 0) {
+    if (line_is_capped(call, 0) && request.acquire.wait_us > 0) {
         request.acquire.wait_us = 0;
         (*caller)->line_capped = true;
     }
@@ -187,8 +189,7 @@ static void renew_several(const struct call *call, struct caller *caller,
     for (; at; at = json_array_next(request->leases, at)) {
         uint64_t lease;
         struct text name;
-        bool read = json_read_text(at, &name) &&
-                    lease_name_read(name, &lease);
+        bool read = json_read_text(at, &name) && lease_name_read(name, &lease);
         assert(read); /* request_read_renew has checked them */
         if (read) {
             renew_one(call, caller, lease, request->lease_ms);
@@ -279,9 +280,6 @@ static void ask_element(const struct call *call, struct stream *stream, enum cal
 {
     struct buf why;
     struct caller *caller = stream_add(stream, call->identity.client, kind, index);
-    if (!caller) {
-        return;
-    }
     buf_init(&why, WHY_LEN_MAX);
     enum error_code err = fn(call, element, &caller, &why);
     if (err) {
@@ -300,10 +298,11 @@ static void ask_array(const struct call *call, const json_value *body, enum call
         api_refuse(call->req, ERR_INVALID_REQUEST, "an array must have 1 to 1024 elements");
         return;
     }
-    struct stream *stream =
-        callers->live + n <= CALLERS_MAX ? stream_new(callers, call->req) : NULL;
+    /* Room for all of them is made first, so that each element has its line. */
+    int err = callers_reserve(callers, n);
+    struct stream *stream = err ? NULL : stream_new(callers, call->req);
     if (!stream) {
-        api_refuse(call->req, ERR_OVER_CAP, NULL);
+        api_refuse(call->req, err ? (enum error_code)err : ERR_NO_MEMORY, NULL);
         return;
     }
     const json_value *element = NULL;

@@ -64,6 +64,19 @@ static bool add_slab(struct callers *callers)
     return true;
 }
 
+int callers_reserve(struct callers *callers, size_t n)
+{
+    if (n > CALLERS_MAX - callers->live) {
+        return ERR_OVER_CAP;
+    }
+    while (callers->slabs_n * SLAB_LEN - callers->live < n) {
+        if (!add_slab(callers)) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return 0;
+}
+
 static struct caller *slot_at(const struct callers *callers, size_t slot)
 {
     return &callers->slabs[slot / SLAB_LEN][slot % SLAB_LEN];
@@ -169,11 +182,10 @@ struct caller *stream_add(struct stream *stream, struct client *client, enum cal
                           uint32_t index)
 {
     struct caller *caller = caller_take(stream->pool, client, kind);
-    if (caller) {
-        caller->stream = stream;
-        caller->index = index;
-        list_append(&stream->callers, &caller->node);
-    }
+    assert(caller);
+    caller->stream = stream;
+    caller->index = index;
+    list_append(&stream->callers, &caller->node);
     return caller;
 }
 

@@ -12,7 +12,7 @@
  *     any but FREE → FREE         answered, or the peer has hung up
  *
  * A client is one API key, or everyone where there are no keys; it counts its callers that are
- * WAITING, so that no key can fill the line alone.
+ * WAITING and its tickets that are out, so that no key can fill the line alone.
  *
  * Invariants: a client's `waiting` is the number of its callers in WAITING; a stream's list
  * holds its callers that are not FREE. May depend on src/base, core/core.h and http/http.h.
@@ -39,6 +39,7 @@ struct client {
     char name[NAME_LEN_MAX + 1];   /* the key's name; "" where there are no keys */
     char tenant[NAME_LEN_MAX + 1]; /* the tenant the key is bound to, or "" */
     size_t waiting;
+    size_t away; /* tickets it was given and has not come back with; see ticket.h */
     struct client *next;
 };
 
@@ -92,10 +93,13 @@ struct client *callers_client(struct callers *callers, const char *name, const c
 struct caller *caller_new(struct callers *callers, struct client *client, enum caller_kind kind,
                           struct http_request *req);
 
+/* Makes sure that the next `n` callers can be made: 0, ERR_OVER_CAP or ERR_NO_MEMORY. */
+int callers_reserve(struct callers *callers, size_t n);
+
 /* A stream for an array; parks `req`. NULL: out of memory. */
 struct stream *stream_new(struct callers *callers, struct http_request *req);
 
-/* The next element's caller. NULL at the cap. */
+/* The next element's caller, for which room was reserved. */
 struct caller *stream_add(struct stream *stream, struct client *client, enum caller_kind kind,
                           uint32_t index);
 

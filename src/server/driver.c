@@ -52,6 +52,7 @@ int driver_init(struct driver *d, const struct driver_options *options)
     list_init(&d->spare);
     effects_init(&d->effects);
     callers_init(&d->callers, caller_gone, d);
+    tickets_init(&d->tickets);
     buf_init(&d->bundle, BUNDLE_BYTES_MAX);
     buf_init(&d->why, WHY_BYTES_MAX);
     d->turn = turn_new();
@@ -78,6 +79,7 @@ void driver_release(struct driver *d)
     free_turns(&d->spare);
     turn_free(d->turn);
     effects_release(&d->effects);
+    tickets_release(&d->tickets);
     callers_release(&d->callers);
     buf_release(&d->bundle);
     buf_release(&d->why);
@@ -144,15 +146,23 @@ static void reply_end(struct driver *d, struct reply *reply, struct json_writer 
 }
 
 /* Without memory to write an answer down there is one that needs none. A lease that was granted
- * with it expires. */
+ * with it expires. A line of a stream says at least which it is. */
 static void out_of_memory(struct driver *d, struct caller *caller)
 {
+    char words[256];
+    char tag[64] = "";
+    int status = error_status(ERR_NO_MEMORY);
     log_error("out of memory for an answer");
-    if (caller) {
-        d->o.deliver(d->o.ctx, caller, error_status(ERR_NO_MEMORY), 1,
-                     TEXT("{\"error\":{\"type\":\"no_memory\",\"code\":\"no_memory\","
-                          "\"message\":\"the coordinator is out of memory\"}}\n"));
+    if (!caller) {
+        return;
     }
+    if (caller->stream) {
+        snprintf(tag, sizeof(tag), "\"index\":%u,\"status\":%d,", (unsigned)caller->index, status);
+    }
+    snprintf(words, sizeof(words),
+             "{%s\"error\":{\"type\":\"%s\",\"code\":\"%s\",\"message\":\"%s\"}}\n", tag,
+             error_name(ERR_NO_MEMORY), error_name(ERR_NO_MEMORY), error_sentence(ERR_NO_MEMORY));
+    d->o.deliver(d->o.ctx, caller, status, 1, text_of(words));
 }
 
 static struct text effect_id(const struct effect *e)
@@ -279,6 +289,17 @@ static void keep_record(struct driver *d, const struct record *record)
     d->appended = true;
 }
 
+/* Notes whose tickets are out. */
+static void note_ticket(struct driver *d, const struct effect *e)
+{
+    const struct caller *caller;
+    if (e->kind == EFFECT_WAIT && (caller = callers_find(&d->callers, e->caller)) != NULL) {
+        tickets_give(&d->tickets, e->wait.ticket, caller->client, d->now_us);
+    } else if (e->kind == EFFECT_CANCELLED && e->cancelled.ticket) {
+        tickets_take(&d->tickets, e->cancelled.ticket);
+    }
+}
+
 static void take_effects(struct driver *d)
 {
     for (size_t i = 0; i < d->effects.len; i++) {
@@ -293,6 +314,7 @@ static void take_effects(struct driver *d)
         if (e->kind == EFFECT_ALERT && e->alert.kind != ALERT_WAIT_TIMEOUT) {
             log_alert(e);
         }
+        note_ticket(d, e);
         answer(d, e);
     }
     if (d->effects.len > 0) {
@@ -323,12 +345,28 @@ static void refuse_unjudged(struct driver *d, caller_id id, int err)
     }
 }
 
+/* Whether whoever came back with a ticket was told that there is no such. */
+static bool ticket_unknown(const struct driver *d, caller_id caller)
+{
+    for (size_t i = 0; i < d->effects.len; i++) {
+        const struct effect *e = &d->effects.at[i];
+        if (e->kind == EFFECT_REFUSE && e->caller == caller &&
+            e->refuse.code == ERR_UNKNOWN_TICKET) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void driver_step(struct driver *d, struct event *event)
 {
     event->now_us = driver_now(d);
     int err = core_step(d->o.core, event, &d->effects);
     if (err) {
         refuse_unjudged(d, event->caller, err);
+    }
+    if (event->kind == EVENT_RESUME && !ticket_unknown(d, event->caller)) {
+        tickets_take(&d->tickets, event->resume.ticket);
     }
     take_effects(d);
     settle_caller(d, event->caller);
@@ -344,6 +382,13 @@ void driver_acquire(struct driver *d, struct event *event)
         return;
     }
     driver_step(d, event);
+}
+
+size_t driver_places(struct driver *d, const struct client *client, uint64_t ticket)
+{
+    tickets_expire(&d->tickets, driver_now(d));
+    bool own = ticket && tickets_holder(&d->tickets, ticket) == client;
+    return client->waiting + client->away - own;
 }
 
 void driver_refuse(struct driver *d, struct caller *caller, struct text id, enum error_code code,
@@ -461,8 +506,9 @@ static void deliver_failure(struct driver *d, struct turn *turn, const struct re
              d->why.len ? ": " : "", (int)d->why.len, d->why.len ? d->why.at : "");
     buf_init(&body, BUNDLE_BYTES_MAX);
     json_writer_init(&w, &body);
-    if (reply->tag_len == 0) {
-        json_object_begin(&w); /* the turn's text had failed before the reply began */
+    if (turn->text.failed) {
+        json_object_begin(&w); /* the tag in it may be cut */
+        write_tag(caller, TEXT_NONE, &w);
     } else {
         buf_add_text(&body, (struct text){turn_text(turn, reply->body).at, reply->tag_len});
         w.comma = reply->tag_len > 1;
@@ -471,8 +517,12 @@ static void deliver_failure(struct driver *d, struct turn *turn, const struct re
     answer_write_error(ERR_STORE_FAILED, message, retry_after_ms, &w);
     json_object_end(&w);
     buf_add_char(&body, '\n');
-    d->o.deliver(d->o.ctx, caller, error_status(ERR_STORE_FAILED),
-                 answer_retry_after_s(retry_after_ms), buf_text(&body));
+    if (body.failed) {
+        out_of_memory(d, caller);
+    } else {
+        d->o.deliver(d->o.ctx, caller, error_status(ERR_STORE_FAILED),
+                     answer_retry_after_s(retry_after_ms), buf_text(&body));
+    }
     buf_release(&body);
 }
 

@@ -14,7 +14,7 @@
  * leave in order; while the store is in trouble nothing is granted: what could not be made
  * durable is answered store_failed, and a lease that was granted with it is taken back.
  *
- * May depend on src/base, src/core, journal/journal.h, caller.h, turn.h, answer.h and
+ * May depend on src/base, src/core, journal/journal.h, caller.h, ticket.h, turn.h, answer.h and
  * events.h.
  */
 #ifndef SLUICE_SERVER_DRIVER_H
@@ -30,6 +30,7 @@
 #include "journal/journal.h"
 #include "server/caller.h"
 #include "server/events.h"
+#include "server/ticket.h"
 #include "server/turn.h"
 
 #define DRIVER_TICKS_MAX    16           /* steps of due time in one turn */
@@ -54,6 +55,7 @@ struct driver_options {
 struct driver {
     struct driver_options o;
     struct callers callers;
+    struct tickets tickets;
     struct effects effects;
     struct turn *turn;  /* the one that is gathering */
     struct list closed; /* turns handed over, waiting for their batch, oldest first */
@@ -83,6 +85,10 @@ void driver_step(struct driver *d, struct event *event);
 
 /* Brings back forgotten counters that the acquire needs, then judges it. */
 void driver_acquire(struct driver *d, struct event *event);
+
+/* How many places in line a client has: those it waits at, and the tickets it may come back with,
+ * without `ticket` (0: none). */
+size_t driver_places(struct driver *d, const struct client *client, uint64_t ticket);
 
 /* Answers a caller with an error of the daemon's own, in turn. `id` tags a line of a stream. */
 void driver_refuse(struct driver *d, struct caller *caller, struct text id, enum error_code code,

@@ -249,8 +249,8 @@ struct http_request *rig_acquire(struct rig *r, const char *id)
 
 void rig_acquire_in(struct rig *r, struct stream *stream, const char *id, uint32_t index)
 {
+    assert_int_equal(callers_reserve(&r->driver.callers, 1), 0);
     struct caller *caller = stream_add(stream, r->client, CALLER_ACQUIRE, index);
-    assert_non_null(caller);
     ask(r, caller, id);
 }
 

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
 #include "core/view.h"
+#include "rig.h"
 
 static void expect_answer(const struct rig *r, size_t i, int status, const char *words)
 {

@@ -177,6 +177,28 @@ def test_a_client_may_not_wait_more_often_than_its_cap(daemon):
     assert d.acquire().status == 200
 
 
+def test_tickets_count_toward_the_cap_while_their_holder_is_away(daemon):
+    d = daemon(
+        "server: {tickets_per_client: 2}\n"
+        "resources: {chat: {limits: [{unit: slots, amount: 1, name: concurrency}]}}\n"
+    )
+    held = d.lease()
+    tickets = [d.acquire(hold_ms=1).json["ticket"] for _ in range(2)]
+    answer = d.acquire(hold_ms=1)
+    assert answer.status == 503 and answer.code == "line_full"
+    (line,) = d.post("/v1/acquire", [{"resource": "chat", "hold_ms": 1}]).lines
+    assert line["error"]["code"] == "line_full"
+    # To come back takes no further place.
+    again = d.post("/v1/acquire", {"ticket": tickets[0], "hold_ms": 1})
+    assert again.status == 202 and again.json["ticket"] == tickets[0]
+    assert d.post("/v1/cancel", {"ticket": tickets[1]}).status == 200
+    assert d.acquire(hold_ms=1).status == 202
+    assert d.acquire(hold_ms=1).code == "line_full"
+    d.release(held)
+    assert d.post("/v1/acquire", {"ticket": tickets[0]}).status == 200
+    assert d.acquire(hold_ms=1).status == 202
+
+
 def test_a_child_that_could_only_be_served_after_its_parent_is_refused(daemon):
     d = daemon(LIMITED)
     parent = d.lease()
