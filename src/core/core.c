@@ -56,6 +56,13 @@ static struct lease *named_lease(const struct core *core, const struct event *ev
     return visible ? l : NULL;
 }
 
+static void count_usage(struct line *line, const struct load *usage)
+{
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage->of[u]);
+    }
+}
+
 static void release_open(struct core *core, const struct event *event, struct lease *l)
 {
     struct line *line = l->line;
@@ -63,9 +70,7 @@ static void release_open(struct core *core, const struct event *event, struct le
     lease_settle(core, l, &usage);
     line->stats.settled++;
     line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
-    for (int u = 0; u < UNIT_COUNT; u++) {
-        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage.of[u]);
-    }
+    count_usage(line, &usage);
     effect_record(core, l, RECORD_SETTLE, core->now_us);
 }
 
@@ -74,6 +79,7 @@ static void release_late(struct core *core, const struct event *event, struct le
     struct load usage = event->release.has_usage ? event->release.usage : l->load;
     lease_settle_late(core, l, &usage);
     l->line->stats.late++;
+    count_usage(l->line, &usage);
     effect_record(core, l, RECORD_SETTLE, core->now_us);
     struct effect *e = &core->effects->at[core->effects->len - 1];
     e->record.late = true;

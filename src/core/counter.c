@@ -243,19 +243,20 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
     return mark;
 }
 
-void counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta)
+bool counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta)
 {
     counter_advance(core, c);
     if (core->restoring && counter_is_recorded(c)) {
-        return;
+        return false;
     }
     if (delta == 0 || !window_adjust(&c->window, &c->rule->terms, mark, delta)) {
-        return;
+        return false;
     }
     counter_changed(core, c);
     if (delta < 0) {
         counter_gained(core, c);
     }
+    return true;
 }
 
 void counter_gained(struct core *core, struct counter *c)

@@ -81,8 +81,8 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
 window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
                            int64_t booked);
 
-/* Corrects by `delta` what was booked at `mark`, if that is still inside. */
-void counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta);
+/* Corrects by `delta` what was booked at `mark`, if that is still inside; says whether it did. */
+bool counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta);
 
 /* Something came back, or may have: whoever waits for this counter is to be looked at. */
 void counter_gained(struct core *core, struct counter *c);

@@ -83,7 +83,7 @@ void effect_settled(struct core *core, caller_id caller, const struct lease *l, 
     struct effect *e = effect_next(core, EFFECT_SETTLED, caller);
     e->settled.lease = l->lease;
     e->settled.resource = l->line->name;
-    e->settled.settled = l->load;
+    e->settled.settled = l->used;
     e->settled.held_for_us = l->ended_us - l->granted_us;
     e->settled.late = late;
     e->settled.repeated = repeated;

@@ -99,6 +99,7 @@ static void lease_fill(struct core *core, struct lease *l, const struct grant_fa
     l->state = LEASE_OPEN;
     l->line = f->line;
     l->load = *f->load;
+    l->used = (struct load){0};
     l->lease = f->lease ? f->lease : core->next_lease;
     l->parent = f->parent;
     l->priority = f->priority;
@@ -213,6 +214,14 @@ static void lease_unstick(struct lease *l, int sign)
     }
 }
 
+/* An operator wants to hear of a limit that is over because more was used than was held. */
+static void tell_overrun(struct core *core, const struct lease *l, struct counter *c)
+{
+    if (c->rule->reserve < 0 && counter_free_units(core, c) < 0) {
+        effect_alert(core, ALERT_OVERRUN, l->line, c);
+    }
+}
+
 /* Ends each charge with what it was in truth. */
 static void lease_book(struct core *core, struct lease *l, const struct load *usage, bool keep)
 {
@@ -226,8 +235,8 @@ static void lease_book(struct core *core, struct lease *l, const struct load *us
             usage ? usage->of[rule->limit->unit] : expired_usage(rule, &l->load, ch->amount);
         int64_t booked = keep ? rule_booked(rule, ch->amount, real) : real;
         ch->mark = counter_settle(core, ch->counter, ch, booked);
-        if (booked > ch->amount && rule->reserve < 0 && counter_free_units(core, ch->counter) < 0) {
-            effect_alert(core, ALERT_OVERRUN, l->line, ch->counter);
+        if (booked > ch->amount) {
+            tell_overrun(core, l, ch->counter);
         }
         ch->amount = booked;
     }
@@ -238,7 +247,7 @@ void lease_settle(struct core *core, struct lease *l, const struct load *usage)
     lease_book(core, l, usage, true);
     lease_close(core, l, LEASE_SETTLED);
     lease_drop_charges(core, l);
-    l->load = *usage;
+    l->used = *usage;
 }
 
 void lease_cancel(struct core *core, struct lease *l)
@@ -247,7 +256,6 @@ void lease_cancel(struct core *core, struct lease *l)
     lease_book(core, l, &nothing, false);
     lease_close(core, l, LEASE_CANCELLED);
     lease_drop_charges(core, l);
-    l->load = nothing;
 }
 
 /* The charges stay, with what was booked, for a late settle to correct. */
@@ -268,11 +276,14 @@ void lease_settle_late(struct core *core, struct lease *l, const struct load *us
         }
         int64_t held = l->load.of[rule->limit->unit];
         int64_t booked = rule_booked(rule, held, usage->of[rule->limit->unit]);
-        counter_correct(core, ch->counter, ch->mark, sub_sat(booked, ch->amount));
+        bool inside = counter_correct(core, ch->counter, ch->mark, sub_sat(booked, ch->amount));
+        if (inside && booked > ch->amount) {
+            tell_overrun(core, l, ch->counter);
+        }
     }
     lease_drop_charges(core, l);
     l->state = LEASE_SETTLED;
-    l->load = *usage;
+    l->used = *usage;
 }
 
 int lease_copy(struct core *core, struct line *line, const struct lease *from, size_t charges_n,
@@ -307,6 +318,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
     } else {
         lease_close(core, l, from->state);
         l->ended_us = from->ended_us;
+        l->used = from->used;
     }
     *lease = l;
     return 0;
@@ -332,13 +344,14 @@ void lease_noted(struct core *core, struct lease *l)
 
 void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, struct record *r)
 {
+    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL;
     *r = (struct record){
         .kind = kind,
         .at_us = at_us,
         .lease = l->lease,
         .parent = l->parent,
         .expires_us = l->expires_us,
-        .load = l->load,
+        .load = over ? l->used : l->load,
         .priority = l->priority,
         .attempt = l->attempt,
         .waited_us = l->waited_us,

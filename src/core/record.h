@@ -45,8 +45,9 @@ struct record {
      * again; lifetime: INT64_MAX. */
     int64_t expires_us;
 
-    /* All kinds but COUNTER. `load` is what was held, in SETTLE what was used. SETTLE and EXPIRE
-     * repeat the names, so that they mean something on their own once the grant has been pruned. */
+    /* All kinds but COUNTER. `load` is what was held; in SETTLE and CANCEL what was used. They and
+     * EXPIRE repeat the names, so that they mean something on their own once the grant has been
+     * pruned. */
     uint64_t lease;
     uint64_t parent; /* 0: none */
     struct load load;

@@ -196,7 +196,8 @@ struct lease {
     uint64_t lease;
     uint64_t parent;
     struct line *line;
-    struct load load; /* held; once ended: what was settled */
+    struct load load; /* what was held */
+    struct load used; /* settled: what was used; before, and where it was cancelled: nothing */
     int64_t granted_us;
     int64_t expires_us;
     int64_t noted_us; /* when its newest GRANT or RENEW record was emitted */
@@ -264,8 +265,7 @@ void state_init(struct core *core);
 /* Frees all that a core holds, but not the core. */
 void state_release(struct core *core);
 
-/* Copies the state from one struct to another, which then owns it; `from` is not to be used again.
- */
+/* Moves the state from one struct to another; `from` is not to be used again. */
 void state_move(struct core *to, struct core *from);
 
 #endif

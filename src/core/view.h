@@ -37,7 +37,7 @@ struct resource_view {
     int64_t waited_us;   /* sum over grants */
     int64_t held_for_us; /* sum over settled leases */
     struct load held;    /* sum of the loads of open leases */
-    struct load used;    /* sum of the usage of settled leases, since the start */
+    struct load used;    /* sum of the usage of settled leases, late ones too, since the start */
     struct held_by head_held_by;
 };
 

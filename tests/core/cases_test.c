@@ -273,6 +273,8 @@ static void write_line(struct run *run, const struct table_line *line, struct bu
              line->words[1], v.waiting, v.away, v.leases, (unsigned long long)v.granted,
              (unsigned long long)v.settled, (unsigned long long)v.late,
              (unsigned long long)v.expired, (unsigned long long)v.cancelled);
+    buf_addf(out, " used_tokens=%lld used_usd=%lld", (long long)v.used.of[UNIT_TOKENS],
+             (long long)v.used.of[UNIT_USD]);
     for (size_t i = 0; i < v.head_held_by.limits_n; i++) {
         buf_addf(out, "%s%s", i ? "," : " head_held_by=", v.head_held_by.limits[i]);
     }
