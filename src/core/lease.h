@@ -15,6 +15,32 @@
 
 #include "core/state.h"
 
+enum lease_state { LEASE_OPEN, LEASE_SETTLED, LEASE_EXPIRED, LEASE_CANCELLED };
+
+struct lease {
+    struct map_node by_lease;
+    struct map_node by_id; /* in a map while it has an id */
+    struct list place;     /* in core->open, by the age of its newest record, or in core->ended */
+    struct timer timer;
+    enum lease_state state;
+    uint64_t lease;
+    uint64_t parent;
+    struct line *line;
+    struct load load; /* what was held */
+    struct load used; /* settled: what was used; before, and where it was cancelled: nothing */
+    int64_t granted_us;
+    int64_t expires_us;
+    int64_t noted_us; /* when its newest GRANT or RENEW record was emitted */
+    int64_t ended_us;
+    int64_t waited_us;
+    size_t waiting_below; /* descendants in line */
+    int32_t attempt;
+    int32_t priority;
+    struct text tenant, session, labels, id; /* in `bytes`, behind the charges */
+    size_t charges_n;
+    struct charge charges[]; /* then the bytes */
+};
+
 /* What a lease is made from. */
 struct grant_facts {
     struct line *line;

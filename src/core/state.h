@@ -35,6 +35,7 @@
 #define ANCESTORS_MAX 16
 #define PRIORITIES    (PRIORITY_MAX + 1) /* indexed by priority; 0 is unused */
 
+struct lease; /* in lease.h */
 struct line;
 
 enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_AGEING };
@@ -183,32 +184,6 @@ struct charge {
     struct counter *counter;
     int64_t amount; /* charged at the grant; after an expiry: what that booked */
     window_mark mark;
-};
-
-enum lease_state { LEASE_OPEN, LEASE_SETTLED, LEASE_EXPIRED, LEASE_CANCELLED };
-
-struct lease {
-    struct map_node by_lease;
-    struct map_node by_id; /* in a map while it has an id */
-    struct list place;     /* in core->open, by the age of its newest record, or in core->ended */
-    struct timer timer;
-    enum lease_state state;
-    uint64_t lease;
-    uint64_t parent;
-    struct line *line;
-    struct load load; /* what was held */
-    struct load used; /* settled: what was used; before, and where it was cancelled: nothing */
-    int64_t granted_us;
-    int64_t expires_us;
-    int64_t noted_us; /* when its newest GRANT or RENEW record was emitted */
-    int64_t ended_us;
-    int64_t waited_us;
-    size_t waiting_below; /* descendants in line */
-    int32_t attempt;
-    int32_t priority;
-    struct text tenant, session, labels, id; /* in `bytes`, behind the charges */
-    size_t charges_n;
-    struct charge charges[]; /* then the bytes */
 };
 
 struct core {
