@@ -78,6 +78,9 @@ int rank_reserve(struct rank *r, uint64_t number)
     if (r->blocks_n > 0) {
         rank_trim(r, block);
     }
+    if (r->len > 0 && block >= r->first && block - r->first < r->blocks_n) {
+        return 0;
+    }
     /* The ring covers [first, first + blocks_n); an older number moves its start back. */
     uint64_t first = r->len > 0 && r->first < block ? r->first : block;
     uint64_t last = r->len > 0 ? r->first + r->blocks_n - 1 : block;
