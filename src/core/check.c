@@ -4,9 +4,10 @@
 #include <assert.h>
 
 #include "core/counter.h"
-#include "core/view.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/timer.h"
+#include "core/view.h"
 
 static void check_flow(const struct flow *flow, const struct request *r)
 {
@@ -96,10 +97,22 @@ static size_t check_leases(const struct list *leases, bool open)
     for (const struct list *at = leases->next; at != leases; at = at->next) {
         const struct lease *l = CONTAINER_OF(at, struct lease, place);
         assert((l->state == LEASE_OPEN) == open);
-        assert(heap_holds(&l->timer.node) == open);
+        assert(timer_is_set(&l->timer) == open);
         n++;
     }
     return n;
+}
+
+/* A row's timers are in order, and of each row the first alone is in the heap. */
+static void check_row(const struct timer_row *row)
+{
+    const struct timer *ahead = NULL;
+    for (const struct timer *t = row->first; t; ahead = t, t = t->behind) {
+        assert(t->ahead == ahead && heap_holds(&t->node) == (ahead == NULL));
+        assert(!ahead || (ahead->at_us <= t->at_us && ahead->turn < t->turn));
+        assert(!ahead || ahead->kind == t->kind);
+    }
+    assert(row->last == ahead);
 }
 
 void core_check(const struct core *core)
@@ -119,5 +132,8 @@ void core_check(const struct core *core)
     assert(check_leases(&core->open, true) == core->open_n);
     assert(check_leases(&core->ended, false) == core->ended_n);
     assert(core->leases.len == core->open_n + core->ended_n);
+    for (size_t i = 0; i < TIMER_ROWS; i++) {
+        check_row(&core->rows[i]);
+    }
     assert(core->timers.len <= core->timers_n && core->timers.size >= core->timers_n);
 }

@@ -28,6 +28,7 @@
 #include "base/map.h"
 #include "core/core.h"
 #include "core/rank.h"
+#include "core/timer.h"
 #include "core/view.h"
 #include "core/window.h"
 
@@ -37,13 +38,6 @@
 
 struct lease; /* in lease.h */
 struct line;
-
-enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_AGEING };
-
-struct timer {
-    struct heap_node node;
-    enum timer_kind kind;
-};
 
 /* A limit in force. */
 struct rule {
@@ -217,6 +211,7 @@ struct core {
     struct map request_ids;
 
     struct heap timers;
+    struct timer_row rows[TIMER_ROWS];
     size_t timers_n;
 
     struct list open;  /* leases, by noted_us */

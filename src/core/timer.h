@@ -1,17 +1,50 @@
 /*
- * Timers: everything in the core that happens because time has passed, in one heap: by time, then
+ * Timers: everything in the core that happens because time has passed, in one order: by time, then
  * by which was set first.
+ *
+ * The order is kept by a heap. Time only goes forward, so timers that are set with one delay are
+ * due in the order in which they were set: those of requests and of leases stand in rows, one a
+ * delay, of which only the first is in the heap. A hundred thousand requests that wait equally long
+ * cost one entry, and a request that leaves costs no walk through a heap of all.
  *
  * Internal to src/core.
  */
 #ifndef SLUICE_CORE_TIMER_H
 #define SLUICE_CORE_TIMER_H
 
-#include "core/state.h"
+#include "base/heap.h"
+
+struct core;
+
+enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_AGEING };
+
+struct timer {
+    struct heap_node node; /* in core->timers, unless others of its row come before */
+    enum timer_kind kind;
+    uint32_t row;        /* index in core->rows, or TIMER_ROWS: alone */
+    struct timer *ahead; /* in its row, or NULL */
+    struct timer *behind;
+    int64_t at_us;
+    uint64_t turn; /* among those of one instant */
+};
+
+/* Timers that were set with one delay, in the order in which they are due. */
+struct timer_row {
+    struct timer *first; /* the one of them that is in core->timers */
+    struct timer *last;
+    int64_t delay_us;
+};
+
+#define TIMER_ROWS 64
 
 static inline void timer_init(struct timer *t, enum timer_kind kind)
 {
-    *t = (struct timer){.kind = kind};
+    *t = (struct timer){.kind = kind, .row = TIMER_ROWS};
+}
+
+static inline bool timer_is_set(const struct timer *t)
+{
+    return t->ahead || heap_holds(&t->node);
 }
 
 /* Makes room for one further timer; 0 or ERR_NO_MEMORY. Its owner then adds 1 to timers_n, and
