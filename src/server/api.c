@@ -74,12 +74,12 @@ void api_refuse(struct http_request *req, enum error_code code, const char *mess
     buf_release(&body);
 }
 
-void api_reply_json(struct http_request *req, struct buf *body)
+void api_reply(struct http_request *req, const char *content_type, const struct buf *body)
 {
     if (body->failed) {
-        api_refuse(req, ERR_OVER_CAP, "the report is too large");
+        api_refuse(req, ERR_OVER_CAP, "the report is too large, or memory is short");
     } else {
-        http_reply(req, 200, "application/json", buf_text(body));
+        http_reply(req, 200, content_type, buf_text(body));
     }
 }
 

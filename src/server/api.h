@@ -55,8 +55,8 @@ void api_deliver(void *ctx, struct caller *caller, int status, int64_t retry_aft
 /* Answers an error at once; `message` may be NULL. */
 void api_refuse(struct http_request *req, enum error_code code, const char *message);
 
-/* Answers 200 with JSON, or over_cap if it did not fit. */
-void api_reply_json(struct http_request *req, struct buf *body);
+/* Answers 200 with a report, or over_cap if it did not fit. */
+void api_reply(struct http_request *req, const char *content_type, const struct buf *body);
 
 /* ask.c */
 void api_acquire(const struct call *call, const json_value *body);

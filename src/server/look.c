@@ -10,7 +10,7 @@
 #include "server/api.h"
 #include "server/names.h"
 
-#define QUERY_LEN_MAX       4096
+#define QUERY_LEN_MAX       (64u << 10) /* longer than any target */
 #define LEASES_PER_PAGE     100
 #define LEASES_PER_PAGE_MAX 1000
 #define LEASES_LOOKED_MAX   2000 /* for one page, those of other tenants included */
@@ -200,18 +200,19 @@ static void put_resource(struct json_writer *w, const struct call *call, size_t 
     json_object_end(w);
 }
 
-/* The value of a query parameter, lent by `to`; empty where it is not there. */
-static struct text query(const struct call *call, const char *name, struct buf *to)
+/* The value of a query parameter, lent by `to`; empty where it is not there. False where there is
+ * no memory to know it: a question without it would be another one. */
+static bool query(const struct call *call, const char *name, struct buf *to, struct text *value)
 {
     buf_init(to, QUERY_LEN_MAX);
-    return http_query_get(call->req, name, to) ? buf_text(to) : TEXT_NONE;
+    *value = http_query_get(call->req, name, to) ? buf_text(to) : TEXT_NONE;
+    return !to->failed;
 }
 
-void api_resources(const struct call *call)
+static void reply_resources(const struct call *call, struct text scope_key)
 {
-    struct buf body, key;
+    struct buf body;
     struct json_writer w;
-    struct text scope_key = query(call, "scope_key", &key);
     buf_init(&body, REPLY_BYTES_MAX);
     json_writer_init(&w, &body);
     json_object_begin(&w);
@@ -224,17 +225,33 @@ void api_resources(const struct call *call)
     json_array_end(&w);
     json_object_end(&w);
     buf_add_char(&body, '\n');
-    api_reply_json(call->req, &body);
+    api_reply(call->req, "application/json", &body);
     buf_release(&body);
+}
+
+void api_resources(const struct call *call)
+{
+    struct buf key;
+    struct text scope_key;
+    if (query(call, "scope_key", &key, &scope_key)) {
+        reply_resources(call, scope_key);
+    } else {
+        api_refuse(call->req, ERR_NO_MEMORY, NULL);
+    }
     buf_release(&key);
 }
 
-/* A path's last part without its percent signs; false where one is malformed. */
-static bool path_decode(struct text part, struct buf *out)
+/* A path's last part without its percent signs; false where one is malformed, or where it is longer
+ * than any name. */
+static bool path_decode(struct text part, char name[NAME_LEN_MAX], size_t *len)
 {
+    *len = 0;
     for (size_t i = 0; i < part.len; i++) {
+        if (*len == NAME_LEN_MAX) {
+            return false;
+        }
         if (part.at[i] != '%') {
-            buf_add_char(out, part.at[i]);
+            name[(*len)++] = part.at[i];
             continue;
         }
         int high = i + 2 < part.len ? hex_value(part.at[i + 1]) : -1;
@@ -242,10 +259,10 @@ static bool path_decode(struct text part, struct buf *out)
         if (high < 0 || low < 0) {
             return false;
         }
-        buf_add_char(out, (char)(high << 4 | low));
+        name[(*len)++] = (char)(high << 4 | low);
         i += 2;
     }
-    return !out->failed;
+    return true;
 }
 
 static bool find_resource(const struct core *core, struct text name, size_t *found)
@@ -261,24 +278,32 @@ static bool find_resource(const struct core *core, struct text name, size_t *fou
     return false;
 }
 
+static void reply_resource(const struct call *call, size_t i, struct text scope_key)
+{
+    struct buf body;
+    struct json_writer w;
+    buf_init(&body, REPLY_BYTES_MAX);
+    json_writer_init(&w, &body);
+    put_resource(&w, call, i, scope_key);
+    buf_add_char(&body, '\n');
+    api_reply(call->req, "application/json", &body);
+    buf_release(&body);
+}
+
 void api_resource(const struct call *call)
 {
-    struct buf name, key, body;
-    struct json_writer w;
-    size_t i;
-    struct text scope_key = query(call, "scope_key", &key);
-    buf_init(&name, QUERY_LEN_MAX);
-    buf_init(&body, REPLY_BYTES_MAX);
-    if (!path_decode(call->rest, &name) || !find_resource(call->api->core, buf_text(&name), &i)) {
+    struct buf key;
+    struct text scope_key;
+    char name[NAME_LEN_MAX];
+    size_t len, i;
+    if (!query(call, "scope_key", &key, &scope_key)) {
+        api_refuse(call->req, ERR_NO_MEMORY, NULL);
+    } else if (!path_decode(call->rest, name, &len) ||
+               !find_resource(call->api->core, (struct text){name, len}, &i)) {
         api_refuse(call->req, ERR_UNKNOWN_RESOURCE, NULL);
     } else {
-        json_writer_init(&w, &body);
-        put_resource(&w, call, i, scope_key);
-        buf_add_char(&body, '\n');
-        api_reply_json(call->req, &body);
+        reply_resource(call, i, scope_key);
     }
-    buf_release(&name);
-    buf_release(&body);
     buf_release(&key);
 }
 
@@ -331,18 +356,23 @@ static void put_lease(struct json_writer *w, const struct lease_view *v)
     json_object_end(w);
 }
 
-static bool read_page(const struct call *call, uint64_t *after, int64_t *limit)
+/* What page is asked for; an answer is due where that cannot be told. */
+static enum error_code read_page(const struct call *call, uint64_t *after, int64_t *limit)
 {
-    struct buf text;
-    struct text t = query(call, "after", &text);
-    bool good = t.len == 0 || lease_name_read(t, after);
-    buf_release(&text);
-    t = query(call, "limit", &text);
-    if (good && t.len > 0) {
-        good = config_read_amount(t, LEASES_PER_PAGE_MAX, limit) && *limit > 0;
+    struct buf after_text, limit_text;
+    struct text lease, n;
+    bool known = query(call, "after", &after_text, &lease);
+    known &= query(call, "limit", &limit_text, &n);
+    bool good = lease.len == 0 || lease_name_read(lease, after);
+    if (good && n.len > 0) {
+        good = config_read_amount(n, LEASES_PER_PAGE_MAX, limit) && *limit > 0;
     }
-    buf_release(&text);
-    return good;
+    buf_release(&after_text);
+    buf_release(&limit_text);
+    if (!known) {
+        return ERR_NO_MEMORY;
+    }
+    return good ? ERR_NONE : ERR_INVALID_REQUEST;
 }
 
 /* A page may end before it is full: whose leases are few among many would else have all of them
@@ -382,9 +412,12 @@ void api_leases(const struct call *call)
 {
     uint64_t after = 0;
     int64_t limit = LEASES_PER_PAGE;
-    if (!read_page(call, &after, &limit)) {
-        api_refuse(call->req, ERR_INVALID_REQUEST,
-                   "`after` must be a lease, and `limit` a number from 1 to 1000");
+    enum error_code err = read_page(call, &after, &limit);
+    if (err) {
+        api_refuse(call->req, err,
+                   err == ERR_INVALID_REQUEST
+                       ? "`after` must be a lease, and `limit` a number from 1 to 1000"
+                       : NULL);
         return;
     }
     struct lease_view view;
@@ -396,7 +429,7 @@ void api_leases(const struct call *call)
     struct buf body;
     buf_init(&body, REPLY_BYTES_MAX);
     write_leases(call, after, limit, &body);
-    api_reply_json(call->req, &body);
+    api_reply(call->req, "application/json", &body);
     buf_release(&body);
 }
 
@@ -420,9 +453,13 @@ void api_events(const struct call *call)
 {
     struct buf kinds_text, resource_text;
     unsigned kinds = (1u << NOTICE_KINDS) - 1;
-    struct text names = query(call, "kind", &kinds_text);
-    struct text resource = query(call, "resource", &resource_text);
-    if ((names.len > 0 && !events_read_kinds(names, &kinds)) || resource.len > NAME_LEN_MAX) {
+    struct text names, resource;
+    bool known = query(call, "kind", &kinds_text, &names);
+    known &= query(call, "resource", &resource_text, &resource);
+    if (!known) {
+        api_refuse(call->req, ERR_NO_MEMORY, NULL);
+    } else if ((names.len > 0 && !events_read_kinds(names, &kinds)) ||
+               resource.len > NAME_LEN_MAX) {
         api_refuse(call->req, ERR_INVALID_REQUEST,
                    "`kind` must be of granted, settled, refused, expired, alert, config and store, "
                    "with commas between them");

@@ -21,6 +21,16 @@ static void put_value(struct buf *out, const char *name, const char *labels, dou
     buf_addf(out, "%s%s%s%s %.15g\n", name, *labels ? "{" : "", labels, *labels ? "}" : "", value);
 }
 
+/* Labels that memory did not hold would make one line out of two different ones. */
+static void put_labelled(struct buf *out, const char *name, const struct buf *labels, double value)
+{
+    if (labels->failed) {
+        out->failed = true;
+    } else {
+        put_value(out, name, labels->at, value);
+    }
+}
+
 static void put_one(struct buf *out, const char *name, const char *type, const char *help,
                     double value)
 {
@@ -141,7 +151,7 @@ static void put_resource_metric(struct buf *out, const struct resource_metric *m
     for (size_t i = 0; i < n; i++) {
         buf_clear(&labels);
         put_label(&labels, "resource", views[i].resource->name);
-        put_value(out, m->name, labels.at, m->value(&views[i]));
+        put_labelled(out, m->name, &labels, m->value(&views[i]));
     }
     buf_release(&labels);
 }
@@ -159,7 +169,7 @@ static void put_refused(struct buf *out, const struct resource_view *views, size
             buf_clear(&labels);
             put_label(&labels, "resource", views[i].resource->name);
             put_label(&labels, "code", error_name((enum error_code)code));
-            put_value(out, "sluice_refused_total", labels.at, (double)views[i].refused[code]);
+            put_labelled(out, "sluice_refused_total", &labels, (double)views[i].refused[code]);
         }
     }
     buf_release(&labels);
@@ -202,7 +212,7 @@ static void put_limit(struct buf *out, enum limit_value which, const struct reso
     put_label(labels, "resource", r->resource->name);
     put_label(labels, "limit", v->limit->name);
     put_label(labels, "unit", unit_name(v->limit->unit));
-    put_value(out, limit_metrics[which].name, labels->at, (double)limit_value_of(v, which) / unit);
+    put_labelled(out, limit_metrics[which].name, labels, (double)limit_value_of(v, which) / unit);
 }
 
 static void put_limits(struct buf *out, const struct core *core, enum limit_value which,
@@ -336,10 +346,6 @@ void api_metrics(const struct call *call)
     put_journal(&body, call->api);
     put_http(&body, call->api);
     put_process(&body, call->api);
-    if (body.failed) {
-        api_refuse(call->req, ERR_OVER_CAP, "the report is too large");
-    } else {
-        http_reply(call->req, 200, "text/plain; version=0.0.4", buf_text(&body));
-    }
+    api_reply(call->req, "text/plain; version=0.0.4", &body);
     buf_release(&body);
 }

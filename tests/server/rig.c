@@ -64,6 +64,12 @@ int journal_counter(struct journal *journal, struct record *record, bool *found)
     return 0;
 }
 
+void journal_stats(struct journal *journal, struct journal_stats *stats)
+{
+    (void)journal;
+    *stats = (struct journal_stats){.records = store.records};
+}
+
 int journal_replay(struct journal *journal, int (*each)(void *ctx, const struct record *record),
                    void *ctx, struct buf *why)
 {
@@ -77,6 +83,9 @@ int journal_replay(struct journal *journal, int (*each)(void *ctx, const struct 
 /* --- Peers that are only a memory of what they were told. --- */
 
 struct http_request {
+    const char *method;
+    const char *path;
+    const char *body;
     void (*gone)(void *ctx);
     void *ctx;
     bool streaming;
@@ -87,14 +96,68 @@ static struct http_request peers[RIG_PEERS_MAX];
 static size_t peers_n;
 static struct rig *current;
 
-static void note(int status, struct text body)
+/* The beginning of a long body is enough. */
+static void note(const struct http_request *peer, int status, struct text body)
 {
     struct rig *r = current;
-    assert_true(r->answers_n < RIG_ANSWERS_MAX && body.len < RIG_BODY_MAX);
+    assert_true(r->answers_n < RIG_ANSWERS_MAX);
     struct rig_answer *answer = &r->answers[r->answers_n++];
+    size_t len = body.len < RIG_BODY_MAX ? body.len : RIG_BODY_MAX - 1;
+    answer->peer = peer;
     answer->status = status;
-    memcpy(answer->body, body.at, body.len);
-    answer->body[body.len] = '\0';
+    if (len > 0) {
+        memcpy(answer->body, body.at, len);
+    }
+    answer->body[len] = '\0';
+}
+
+struct text http_method(const struct http_request *req)
+{
+    return text_of(req->method);
+}
+
+struct text http_path(const struct http_request *req)
+{
+    return (struct text){req->path, strcspn(req->path, "?")};
+}
+
+struct text http_body(const struct http_request *req)
+{
+    return text_of(req->body);
+}
+
+struct text http_header(const struct http_request *req, const char *name)
+{
+    (void)req;
+    (void)name;
+    return TEXT_NONE;
+}
+
+/* Of one parameter that needs no decoding. */
+bool http_query_get(const struct http_request *req, const char *name, struct buf *out)
+{
+    const char *query = strchr(req->path, '?');
+    size_t len = strlen(name);
+    if (!query || strncmp(query + 1, name, len) != 0 || query[1 + len] != '=') {
+        return false;
+    }
+    buf_add_str(out, query + 1 + len + 1);
+    return !out->failed;
+}
+
+void http_server_stats(const struct http_server *server, struct http_stats *stats)
+{
+    (void)server;
+    *stats = (struct http_stats){.connections = peers_n};
+}
+
+void http_reply(struct http_request *req, int status, const char *content_type, struct text body)
+{
+    assert_non_null(content_type);
+    assert_false(req->ended);
+    req->ended = true;
+    req->gone = NULL;
+    note(req, status, body);
 }
 
 void http_request_park(struct http_request *req, void (*gone)(void *ctx), void *ctx)
@@ -113,15 +176,15 @@ void http_reply_header(struct http_request *req, const char *name, const char *v
 void http_stream_begin(struct http_request *req, int status, const char *content_type)
 {
     assert_int_equal(status, 200);
-    assert_string_equal(content_type, "application/x-ndjson");
-    assert_false(req->streaming);
+    assert_non_null(content_type);
+    assert_false(req->streaming || req->ended);
     req->streaming = true;
 }
 
 bool http_stream_write(struct http_request *req, struct text bytes)
 {
     assert_true(req->streaming && !req->ended);
-    note(0, bytes);
+    note(req, 0, bytes);
     return true;
 }
 
@@ -130,21 +193,7 @@ void http_stream_end(struct http_request *req)
     assert_true(req->streaming && !req->ended);
     req->ended = true;
     req->gone = NULL;
-    note(-1, TEXT("end"));
-}
-
-static void deliver(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
-                    struct text body)
-{
-    (void)ctx;
-    (void)retry_after_s;
-    if (caller->stream) {
-        stream_line(caller->stream, body);
-    } else {
-        caller->req->gone = NULL;
-        note(status, body);
-    }
-    caller_done(caller);
+    note(req, -1, TEXT("end"));
 }
 
 static void wake(void *ctx)
@@ -182,16 +231,24 @@ void rig_init(struct rig *r, int64_t slots)
     struct driver_options options = {.core = r->core,
                                      .clock = &r->clock,
                                      .events = &r->events,
-                                     .deliver = deliver,
+                                     .deliver = api_deliver,
+                                     .ctx = &r->api,
                                      .wake = wake};
     assert_int_equal(driver_init(&r->driver, &options), 0);
     assert_int_equal(driver_configure(&r->driver, &r->policy), 0);
+    r->config = (struct config){.tickets_per_client_max = 1000};
+    r->api = (struct api){.driver = &r->driver,
+                          .core = r->core,
+                          .events = &r->events,
+                          .rules = {&r->config, true},
+                          .restored = &r->restored};
     r->client = callers_client(&r->driver.callers, "", "");
     assert_non_null(r->client);
 }
 
 void rig_release(struct rig *r)
 {
+    events_close(&r->events);
     for (size_t i = 0; i < peers_n; i++) {
         if (peers[i].gone) {
             rig_hang_up(&peers[i]);
@@ -223,6 +280,22 @@ struct http_request *rig_peer(void)
 {
     assert_true(peers_n < RIG_PEERS_MAX);
     return &peers[peers_n++];
+}
+
+struct http_request *rig_ask(struct rig *r, const char *method, const char *path, const char *body)
+{
+    struct http_request *peer = rig_peer();
+    peer->method = method;
+    peer->path = path;
+    peer->body = body;
+    api_handle(&r->api, peer);
+    assert_true(peer->gone || peer->ended); /* answered, or kept for later */
+    return peer;
+}
+
+bool rig_parked(const struct http_request *peer)
+{
+    return peer->gone != NULL;
 }
 
 static void ask(struct rig *r, struct caller *caller, const char *id)

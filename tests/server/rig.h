@@ -1,6 +1,7 @@
 /*
- * A driver on a bench: the production core and driver, a journal that becomes durable when the
- * test says so, and peers that are only pretended.
+ * A driver on a bench: the production core, driver and API, a journal that becomes durable when the
+ * test says so, and peers that are only pretended. It allocates nothing of its own once it is set
+ * up.
  */
 #ifndef SLUICE_TESTS_SERVER_RIG_H
 #define SLUICE_TESTS_SERVER_RIG_H
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/api.h"
 #include "server/driver.h"
 
 #define RIG_ANSWERS_MAX 64
@@ -15,7 +17,8 @@
 #define RIG_BODY_MAX    2048
 
 struct rig_answer {
-    int status;
+    int status; /* 0: a piece of a stream; -1: its end */
+    const struct http_request *peer;
     char body[RIG_BODY_MAX];
 };
 
@@ -24,6 +27,9 @@ struct rig {
     struct clock clock;
     struct events events;
     struct driver driver;
+    struct api api;
+    struct restored restored;
+    struct config config;
     struct client *client;
     struct policy policy;
     struct resource resource;
@@ -46,6 +52,12 @@ struct http_request *rig_acquire(struct rig *r, const char *id);
 /* An element of an array. */
 void rig_acquire_in(struct rig *r, struct stream *stream, const char *id, uint32_t index);
 struct http_request *rig_peer(void);
+
+/* A request of the API, as it comes from a peer. */
+struct http_request *rig_ask(struct rig *r, const char *method, const char *path, const char *body);
+
+/* Whether a peer waits for an answer or reads a stream. */
+bool rig_parked(const struct http_request *peer);
 
 /* A peer hangs up. */
 void rig_hang_up(struct http_request *peer);
