@@ -101,7 +101,8 @@ def test_output_counts_as_it_is_produced_and_not_before(provider):
         with pytest.raises(anthropic.RateLimitError) as caught:
             ask(client)
     assert "output tokens per minute" in caught.value.message
-    assert one.stats()["models"]["claude"]["peak"]["output_tokens"] >= 540
+    # The bucket may have refilled what the first call took: the second alone is far above the sixty.
+    assert one.stats()["models"]["claude"]["peak"]["output_tokens"] >= 500
 
 
 def test_input_is_corrected_to_what_was_not_cached(provider):

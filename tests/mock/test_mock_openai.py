@@ -210,13 +210,14 @@ def test_what_never_fits_is_refused_without_a_time(provider):
 
 
 def test_the_sdk_retries_until_the_compressed_minute_is_over(provider):
-    one = provider("--rpm", "1", "--minute", "300ms", "--profile", "anthropic")
+    one = provider("--rpm", "1", "--minute", "1s", "--profile", "anthropic")
+    answered = 0
     with client_of(one, max_retries=5) as client:
-        ask(client)
-        ask(client)
-    stats = one.stats()
-    assert stats["admitted"] == 2
-    assert stats["refused"] >= 1
+        # Two calls on a busy machine may be a compressed minute apart: then the next two are judged.
+        while one.stats()["refused"] == 0:
+            ask(client)
+            answered += 1
+    assert one.stats()["admitted"] == answered
 
 
 def test_answers_say_what_is_left(provider):
@@ -241,11 +242,14 @@ def test_azure_is_spoken_to_through_its_own_client(provider):
         )
         assert raw.headers["x-ratelimit-remaining-tokens"] == "50"
         assert raw.headers["x-ratelimit-reset-tokens"].isdigit()
+        admitted = 1
         with pytest.raises(openai.RateLimitError) as caught:
-            ask(client, model="my-deployment")
+            for _ in range(3):  # a fixed minute may begin anew between two calls, though not often
+                ask(client, model="my-deployment")
+                admitted += 1
     assert caught.value.code == "429"
     assert "Please retry after" in caught.value.message
-    assert one.stats()["models"]["my-deployment"]["admitted"] == 1
+    assert one.stats()["models"]["my-deployment"]["admitted"] == admitted
 
 
 def test_azure_wants_an_api_version(provider):
@@ -293,19 +297,31 @@ def test_models_met_are_listed(provider):
 def test_the_asynchronous_client_is_answered_as_well(provider):
     import asyncio
 
-    one = provider("--latency", "constant:20ms", "--concurrency", "3")
+    # The first three stay in flight until they are given up, however far apart the calls arrive.
+    one = provider("--concurrency", "3", "--trouble", "requests 1-3: slow 1m")
 
-    async def ask_five():
+    async def in_flight(n):
+        while (await asyncio.to_thread(one.stats))["in_flight"] != n:
+            await asyncio.sleep(0.01)
+
+    async def ask_six():
         async with openai.AsyncOpenAI(
             base_url=one.url + "/v1", api_key="any", max_retries=0
         ) as client:
-            calls = [
-                client.chat.completions.create(model="m", messages=QUESTION, max_tokens=5)
-                for _ in range(5)
-            ]
-            return await asyncio.gather(*calls, return_exceptions=True)
 
-    outcomes = asyncio.run(ask_five())
-    assert sum(isinstance(outcome, openai.RateLimitError) for outcome in outcomes) == 2
+            def call():
+                return client.chat.completions.create(model="m", messages=QUESTION, max_tokens=5)
+
+            slow = [asyncio.ensure_future(call()) for _ in range(3)]
+            await in_flight(3)
+            refused = await asyncio.gather(call(), call(), return_exceptions=True)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            await in_flight(0)
+            return refused, await call()
+
+    refused, answer = asyncio.run(ask_six())
+    assert [type(outcome) for outcome in refused] == [openai.RateLimitError] * 2
+    assert answer.usage.prompt_tokens == 100
     assert one.stats()["models"]["m"]["peak"]["slots"] == 3
-    assert one.stats()["in_flight"] == 0

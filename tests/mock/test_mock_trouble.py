@@ -145,7 +145,7 @@ def test_headers_are_spoilt(provider):
 
 def test_a_slow_answer_meets_the_callers_timeout(provider):
     one = provider("--trouble", "request 1: slow 30s")
-    with openai_of(one, timeout=0.2) as client:
+    with openai_of(one, timeout=1.0) as client:
         with pytest.raises(openai.APITimeoutError):
             ask(client)
     with openai_of(one) as client:
