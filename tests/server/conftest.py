@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -154,11 +155,11 @@ class Daemon:
 
     def until(self, question, key=None):
         """Asks for a resource until the answer satisfies the question."""
-        for _ in range(2000 * SLOW):
-            seen = self.resource(key=key)
-            if question(seen):
-                return seen
-        raise AssertionError(f"it never came to that: {seen}")
+        until = time.monotonic() + PATIENCE_S
+        while not question(seen := self.resource(key=key)):
+            assert time.monotonic() < until, f"it never came to that: {seen}"
+            time.sleep(0.002)  # lets the threads of `later` go on
+        return seen
 
     def waiting(self, n, key=None):
         """Returns once n requests stand in line."""

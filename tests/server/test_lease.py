@@ -105,7 +105,7 @@ def test_an_id_of_a_waiting_request_with_another_load_is_in_use(daemon):
 
 def test_a_renewed_lease_lives_longer(daemon):
     d = daemon()
-    lease = d.acquire(lease_ms=5000).json
+    lease = d.acquire(lease_ms=60_000).json
     renewed = d.post("/v1/renew", {"lease": lease["lease"], "lease_ms": 3_600_000})
     assert renewed.status == 200
     assert renewed.json["lease"] == lease["lease"]
