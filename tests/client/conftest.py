@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from pretend import PretendCoordinator  # noqa: E402
-from real import Coordinator, Mock  # noqa: E402
+from real import PATIENCE_S, Coordinator, Mock, reserve_port  # noqa: E402
 
 CONFIG = """
 resources:
@@ -19,18 +19,32 @@ resources:
 """
 
 
+@pytest.fixture(autouse=True)
+def patient_close(monkeypatch):
+    """A close gives up on what it could not deliver after two seconds, and a busy machine may take longer."""
+    monkeypatch.setattr("sluice._engine.CLOSE_S", PATIENCE_S)
+    monkeypatch.setattr("sluice._client.CLOSE_S", PATIENCE_S)
+
+
+@pytest.fixture
+def reserved_port():
+    """A port for what is to be started more than once."""
+    with reserve_port() as reserve:
+        yield reserve.getsockname()[1]
+
+
 @pytest.fixture
 def pretend():
     coordinator = PretendCoordinator().start()
     yield coordinator
-    coordinator.stop()
+    coordinator.close()
 
 
 @pytest.fixture
 def eventually():
     """Waits for something another thread or process brings about; fails when it does not come."""
 
-    def check(condition, what="what was expected", seconds=20.0):
+    def check(condition, what="what was expected", seconds=2 * PATIENCE_S):
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, f"{what} did not happen"
@@ -43,7 +57,7 @@ def eventually():
 def eventually_async():
     """The same inside an event loop."""
 
-    async def check(condition, what="what was expected", seconds=20.0):
+    async def check(condition, what="what was expected", seconds=2 * PATIENCE_S):
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, f"{what} did not happen"

@@ -9,6 +9,8 @@ import json
 import threading
 from typing import Any, Awaitable, Callable, Dict, List, Optional
 
+from real import PATIENCE_S, reserve_port
+
 Lines = Callable[[List[Dict[str, Any]], "Reply"], Awaitable[None]]
 
 
@@ -72,7 +74,8 @@ class PretendCoordinator:
         self.resources: Dict[str, Any] = {"resources": []}
         self._leases = 0
         self._thread: Optional[threading.Thread] = None
-        self.port = 0
+        self._reserve = reserve_port()
+        self.port: int = self._reserve.getsockname()[1]  # the same after a stop and a start
 
     # --- Life cycle, from the test's thread ---
 
@@ -80,14 +83,19 @@ class PretendCoordinator:
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(started)), daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(PATIENCE_S)
         return self
 
     def stop(self) -> None:
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(10)
+            self._thread.join(PATIENCE_S)
+            assert not self._thread.is_alive()
             self._thread = None
+
+    def close(self) -> None:
+        self.stop()
+        self._reserve.close()
 
     @property
     def url(self) -> str:
@@ -98,7 +106,6 @@ class PretendCoordinator:
         self._stop = asyncio.Event()
         self._tasks: set = set()
         server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=2048)
-        self.port = server.sockets[0].getsockname()[1]
         started.set()
         await self._stop.wait()
         server.close()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import urllib.request
@@ -17,6 +18,15 @@ PATIENCE_S = 20 * int(os.environ.get("SLUICE_TEST_SLOW", "1"))
 
 def binary():
     return os.environ.get("SLUICE_BINARY", str(ROOT / "build" / "sluice"))
+
+
+def reserve_port():
+    """A socket that keeps a port, where nobody listens until a test starts something there. The system gives it to
+    nobody else, and not to a caller as the near end of its connection either, which would connect it with itself."""
+    reserve = socket.socket()
+    reserve.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserve.bind(("127.0.0.1", 0))
+    return reserve
 
 
 class Program:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 import sluice
+from real import PATIENCE_S
 
 
 def released(pretend):
@@ -38,7 +39,7 @@ def test_the_receipt_has_what_the_coordinator_booked(pretend):
         "advice": {"action": "retry", "after_ms": 1500, "reason": "because", "ticket": "tk_1"},
     }
     with sluice.Client(pretend.url) as client:
-        settlement = client.acquire("a").settle(7).result(timeout=10)
+        settlement = client.acquire("a").settle(7).result(PATIENCE_S)
     assert settlement.settled == {"requests": 1, "tokens": 7}
     assert settlement.cost_usd == Decimal("0.0125") and settlement.late
     assert settlement.advice == sluice.Advice("retry", 1.5, "because", "tk_1")
@@ -67,6 +68,7 @@ def test_settling_twice_changes_nothing(pretend):
 def test_amounts_can_be_given_by_name(pretend):
     with sluice.Client(pretend.url) as client:
         client.acquire("a").settle(input_tokens=1, cached_input_tokens=1, output_tokens=2, usd=0.25)
+        client.flush()
         lease = client.acquire("a")
         with pytest.raises(TypeError):
             lease.settle(3, tokens=4)
@@ -213,7 +215,7 @@ def test_usage_the_coordinator_refuses_does_not_leave_the_lease_open(pretend):
 
     pretend.on_release = answer
     with sluice.Client(pretend.url) as client:
-        assert client.acquire("a").settle({"tokens": 1}).result(10).settled == {"requests": 1}
+        assert client.acquire("a").settle({"tokens": 1}).result(PATIENCE_S).settled == {"requests": 1}
     assert released(pretend) == [{"usage": {"tokens": 1}}, {}]
 
 
@@ -221,7 +223,7 @@ def test_a_refused_release_is_told_to_who_asks(pretend):
     pretend.on_release = lambda item: {"status": 404, "error": {"code": "unknown_lease", "message": "gone"}}
     with sluice.Client(pretend.url) as client:
         with pytest.raises(sluice.UnknownLease):
-            client.acquire("a").settle(1).result(10)
+            client.acquire("a").settle(1).result(PATIENCE_S)
 
 
 def test_following_a_stream_settles_with_what_it_carried(pretend):
@@ -275,7 +277,7 @@ def test_what_is_held_when_the_client_closes_is_charged_in_full(pretend):
         client.close()
     assert released(pretend) == [{}]
     with pytest.raises(sluice.ClientClosed):
-        lease.settle(1).result(1)
+        lease.settle(1).result(PATIENCE_S)
 
 
 def test_a_lease_settles_from_any_thread(pretend):

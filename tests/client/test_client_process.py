@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import sluice
+from real import PATIENCE_S
 
 
 def python(code, **environment):
@@ -14,7 +15,7 @@ def python(code, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=6 * PATIENCE_S,
     )
 
 
@@ -62,6 +63,7 @@ def test_a_forked_process_starts_afresh(pretend):
                 os._exit(code)
         assert os.waitpid(pid, 0)[1] == 0
         held.settle(1)
+        client.flush()
         client.acquire("parent").settle(3)
     by_resource = [item["resource"] for array in pretend.arrays for item in array]
     assert by_resource == ["a", "child", "parent"]
