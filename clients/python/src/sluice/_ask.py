@@ -51,12 +51,13 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "moved", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "moved", "patient", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
-        self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place
+        self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place, patient: bool = True
     ) -> None:
         self.fields = fields
+        self.patient = patient  # whether it waits at all
         self._open_text = encode(fields)[:-1]  # all but the closing brace
         self.id: str = fields["id"]
         self.future = future
@@ -73,9 +74,11 @@ class Ask:
 
     def request(self, now: float) -> str:
         """The object to send, in JSON."""
-        left = WAIT_S_MAX if self.deadline is None else min(max(self.deadline - now, 0.0), WAIT_S_MAX)
+        left = WAIT_S_MAX if self.deadline is None else min(self.deadline - now, WAIT_S_MAX)
+        # None at all means something else: whoever was ready to wait is told that its time was up.
+        wait_ms = max(int(left * 1000), 1 if self.patient else 0)
         ticket = "" if self.ticket is None else f',"ticket":"{self.ticket}"'
-        return f'{self._open_text},"wait_ms":{int(left * 1000)}{ticket}}}'
+        return f'{self._open_text},"wait_ms":{wait_ms}{ticket}}}'
 
     def late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline

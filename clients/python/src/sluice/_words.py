@@ -65,7 +65,7 @@ class Defaults:
         if timeout is not None and timeout < 0:
             raise ValueError("a timeout is not negative")
         deadline = None if timeout is None else engine.loop.time() + timeout
-        return Ask(self.fields(engine, resource, words), future, deadline, words.place)
+        return Ask(self.fields(engine, resource, words), future, deadline, words.place, patient=timeout != 0)
 
 
 class Words:
