@@ -7,24 +7,16 @@ import time
 import pytest
 import sluice
 from pretend import HangUp, PretendCoordinator, grant, refusal
+from real import PATIENCE_S
 from sluice import _local
-
-
-def unused_port():
-    import socket
-
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture
 def absent():
     """A coordinator that is not there yet."""
     coordinator = PretendCoordinator()
-    coordinator.port = unused_port()
     yield coordinator
-    coordinator.stop()
+    coordinator.close()
 
 
 def test_waiting_for_a_coordinator_that_comes_later(absent):
@@ -35,7 +27,7 @@ def test_waiting_for_a_coordinator_that_comes_later(absent):
         time.sleep(0.1)
         assert leases == []
         absent.start()
-        thread.join(30)
+        thread.join(2 * PATIENCE_S)
         leases[0].settle(1)
     assert len(absent.arrays) == 1
 
@@ -135,7 +127,7 @@ def test_releases_are_kept_until_the_coordinator_is_back(pretend):
         with pytest.raises(TimeoutError):
             receipt.result(0.2)
         pretend.start()
-        assert receipt.result(30).settled == {"requests": 1}
+        assert receipt.result(2 * PATIENCE_S).settled == {"requests": 1}
     assert [r["usage"] for r in pretend.released] == [{"tokens": 5}]
 
 
@@ -155,17 +147,17 @@ def test_closing_while_the_coordinator_is_away_does_not_hang(pretend, monkeypatc
 
 def test_a_local_share_of_amounts(absent):
     share = sluice.LocalShare(rpm=3, concurrency=2)
-    with sluice.Client(absent.url, on_unreachable=share, timeout=0.6) as client:
+    with sluice.Client(absent.url, on_unreachable=share) as client:
         first, second = client.acquire("a"), client.acquire("a")
         assert first.local and first.held["requests"] == 1
         with pytest.raises(sluice.WaitTimeout):
-            client.acquire("a")  # two are in flight
-        assert first.settle(1).result(1).settled["requests"] == 1
+            client.acquire("a", timeout=0.1)  # two are in flight
+        assert first.settle(1).result(PATIENCE_S).settled["requests"] == 1
         third = client.acquire("a")
         for lease in (second, third):
             lease.settle(1)
         with pytest.raises(sluice.WaitTimeout):
-            client.acquire("a")  # three in this minute
+            client.acquire("a", timeout=0.1)  # three in this minute
         client.acquire("b").settle(1)  # another resource has a share of its own
 
 
@@ -187,7 +179,7 @@ def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
         {"unit": "requests", "window": "rolling", "per_ms": 60000, "scope": "session", "amount": 1, "remaining": 0},
     ]
     pretend.resources = {"resources": [{"resource": "a", "model": "m", "limits": limits}]}
-    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=1 / 8), timeout=0.6) as client:
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=1 / 8)) as client:
         client.acquire("a").settle(1)
         engine = client._engine()
         eventually(lambda: engine._judge._views, "the limits")
@@ -198,28 +190,54 @@ def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
         assert lease.local and lease.model == "m"
         lease.settle(1)
         with pytest.raises(sluice.WaitTimeout):
-            client.acquire("a")
+            client.acquire("a", timeout=0.1)
         with pytest.raises(sluice.Unreachable):
-            client.acquire("b")  # nothing is known of its limits
+            client.acquire("b", timeout=0.1)  # nothing is known of its limits
 
 
-def test_limits_that_are_read_again_do_not_forget_what_was_used(pretend):
+def test_limits_that_are_read_again_do_not_forget_what_was_used(pretend, eventually):
     limits = [{"unit": "slots", "window": "none", "scope": "resource", "amount": 2, "remaining": 2}]
     pretend.resources = {"resources": [{"resource": "a", "model": "m", "limits": limits}]}
-    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=0.5), timeout=0.6) as client:
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(share=0.5)) as client:
         client.acquire("a").settle(1)
         client.flush()
         engine = client._engine()
+        eventually(lambda: engine._judge._views, "the limits")
         pretend.stop()
         lease = client.acquire("a")
         engine.post(engine._judge.learn, pretend.resources)
         with pytest.raises(sluice.WaitTimeout):
-            client.acquire("a")
+            client.acquire("a", timeout=0.1)
         lease.settle(1)
         again = client.acquire("a")
         with pytest.raises(sluice.WaitTimeout):
-            client.acquire("a")
+            client.acquire("a", timeout=0.1)
         again.settle(1)
+
+
+def test_what_does_not_wait_is_judged_by_the_local_share_at_once(absent):
+    with sluice.Client(absent.url, on_unreachable=sluice.LocalShare(concurrency=1)) as client:
+        client.acquire("a").cancel()  # finds out that the coordinator is away
+        lease = client.acquire("a", timeout=0)
+        assert lease.local
+        with pytest.raises(sluice.WouldWait):
+            client.acquire("a", timeout=0)
+        lease.cancel()
+
+
+def test_a_time_to_wait_for_the_local_share_ends_also_behind_somebody_who_waits_longer(absent, eventually):
+    with sluice.Client(absent.url, on_unreachable=sluice.LocalShare(concurrency=1)) as client:
+        held = client.acquire("a")
+        judge = client._engine()._judge
+        first = []
+        thread = threading.Thread(target=lambda: first.append(client.acquire("a", timeout=None)))
+        thread.start()
+        eventually(lambda: judge._queues.get("a"), "the first in line")
+        with pytest.raises(sluice.WaitTimeout):
+            client.acquire("a", timeout=0.1)
+        held.cancel()
+        thread.join(2 * PATIENCE_S)
+        first[0].cancel()
 
 
 def test_what_waits_for_the_local_share_goes_to_the_coordinator_when_it_is_back(pretend):
@@ -233,7 +251,7 @@ def test_what_waits_for_the_local_share_goes_to_the_coordinator_when_it_is_back(
         thread = threading.Thread(target=lambda: leases.append(client.acquire("a")))
         thread.start()
         pretend.start()
-        thread.join(30)
+        thread.join(2 * PATIENCE_S)
         assert not leases[0].local
         leases[0].settle(1)
         local.settle(1)

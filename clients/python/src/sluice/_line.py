@@ -135,9 +135,11 @@ class Line:
             return
         now = self._loop.time()
         for ask in asks:
+            if self.fallback is not None and self.fallback.take(ask):
+                continue
             if self.refuse_when_away or ask.late(now):
                 self._fail(ask, self._unreachable())
-            elif self.fallback is None or not self.fallback.take(ask):
+            else:
                 self._fresh.append(ask)
 
     def _unreachable(self) -> Unreachable:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Tuple
 
 from ._ask import Ask, Grant, State
-from ._errors import WaitTimeout
+from ._errors import WaitTimeout, WouldWait
 
 GUARD_S = 0.25
 TURN_S = 0.05  # while requests wait for their share
@@ -162,8 +162,12 @@ class LocalJudge:
         if not counters or any(load[c.unit] > c.amount for c in counters):
             return False
         ask.judged = True
-        self._queues.setdefault(resource, deque()).append(ask)
+        queue = self._queues.setdefault(resource, deque())
+        queue.append(ask)
         self._run(resource)
+        if ask.late(self._loop.time()) and ask.state is State.WAITING:
+            queue.pop()
+            self._refuse(ask)
         return True
 
     def settle(self, lease: str) -> Dict[str, float]:
@@ -189,20 +193,29 @@ class LocalJudge:
         """Grants as many of a resource's queue as fit now."""
         queue = self._queues.get(resource)
         now = self._loop.time()
-        while queue:
-            ask = queue[0]
-            if ask.late(now):
-                ask.fail(WaitTimeout("the time to wait for the local share was up", code="wait_timeout"))
-            if ask.state is State.WAITING and not self._grant(ask, now):
-                break
+        while queue and (queue[0].state is not State.WAITING or self._grant(queue[0], now)):
             self._decided(queue.popleft())
         if queue and self._timer is None:
             self._timer = self._loop.call_later(TURN_S, self._turn)
 
     def _turn(self) -> None:
+        """Those whose time is up leave, wherever they stand; then whoever fits is granted."""
         self._timer = None
-        for resource in list(self._queues):
+        now = self._loop.time()
+        for resource, queue in list(self._queues.items()):
+            late = [ask for ask in queue if ask.late(now)]
+            if late:
+                self._queues[resource] = deque(ask for ask in queue if not ask.late(now))
+                for ask in late:
+                    self._refuse(ask)
             self._run(resource)
+
+    def _refuse(self, ask: Ask) -> None:
+        if ask.patient:
+            ask.fail(WaitTimeout("the time to wait for the local share was up", code="wait_timeout"))
+        else:
+            ask.fail(WouldWait("the local share is used up for now", code="would_wait"))
+        self._decided(ask)
 
     def _grant(self, ask: Ask, now: float) -> bool:
         resource = ask.fields["resource"]
