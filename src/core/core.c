@@ -124,7 +124,7 @@ static void step_clock(struct core *core, int64_t skew_us)
         struct list *all = &core->rules[i]->counters;
         for (struct list *at = all->next; at != all; at = at->next) {
             struct counter *c = CONTAINER_OF(at, struct counter, of_rule);
-            c->seen_us = INT64_MIN;
+            c->due_us = INT64_MIN;
             counter_gained(core, c);
         }
     }

@@ -35,7 +35,7 @@ struct counter *counter_find(const struct core *core, const struct rule *rule, s
 static void counter_init(struct core *core, struct counter *c, struct rule *rule, struct text key)
 {
     c->rule = rule;
-    c->seen_us = INT64_MIN;
+    c->due_us = INT64_MIN;
     window_init(&c->window, &rule->terms, core->now_us);
     window_init(&c->slice, &rule->slice, core->now_us);
     heap_init(&c->sleepers);
@@ -123,10 +123,11 @@ bool counter_is_past_mark(const struct counter *c)
 
 void counter_advance_now(struct core *core, struct counter *c)
 {
-    c->seen_us = core->now_us;
-    window_advance(&c->window, &c->rule->terms, core->now_us, core->skew_us);
+    int64_t now_us = core->now_us;
+    c->due_us = window_advance(&c->window, &c->rule->terms, now_us, core->skew_us);
     if (c->rule->limit->slice_us > 0) {
-        window_advance(&c->slice, &c->rule->slice, core->now_us, core->skew_us);
+        int64_t due_us = window_advance(&c->slice, &c->rule->slice, now_us, core->skew_us);
+        c->due_us = min_i64(c->due_us, due_us);
     }
     c->warned = c->warned && counter_is_past_mark(c);
 }
@@ -194,7 +195,7 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
 {
     assert(amount > 0);
     if (at_us < core->now_us) {
-        c->seen_us = INT64_MIN; /* what is charged then may have left by now */
+        c->due_us = INT64_MIN; /* what is charged then may have left by now */
     }
     if (c->rule->limit->slice_us > 0) {
         window_charge(&c->slice, &c->rule->slice, at_us, amount);

@@ -27,12 +27,12 @@ struct text counter_key(const struct counter *c);
 void counter_ref(struct counter *c);
 void counter_unref(struct core *core, struct counter *c);
 
-/* Brings the windows up to now, once a step. */
+/* Brings the windows up to now, where that changes anything. */
 void counter_advance_now(struct core *core, struct counter *c);
 
 static inline void counter_advance(struct core *core, struct counter *c)
 {
-    if (c->seen_us != core->now_us) {
+    if (core->now_us >= c->due_us) {
         counter_advance_now(core, c);
     }
 }

@@ -58,6 +58,7 @@ static void set_counter(struct counter *c, const struct record *r)
     struct window *w = &c->window;
     const struct terms *t = &c->rule->terms;
     c->unread = false;
+    c->due_us = INT64_MIN;
     if (t->kind == WINDOW_LIFETIME) {
         w->count.used = r->used;
     } else if (t->kind == WINDOW_CALENDAR) {
@@ -228,6 +229,17 @@ static int restore_lease(struct core *core, const struct record *r, bool *skippe
     return rc;
 }
 
+/* Time is set back: no window is known to stand still any more. */
+static void forget_due(struct core *core)
+{
+    for (size_t i = 0; i < core->rules_n; i++) {
+        struct list *all = &core->rules[i]->counters;
+        for (struct list *at = all->next; at != all; at = at->next) {
+            CONTAINER_OF(at, struct counter, of_rule)->due_us = INT64_MIN;
+        }
+    }
+}
+
 int core_restore(struct core *core, const struct record *record, bool *skipped)
 {
     *skipped = false;
@@ -237,6 +249,7 @@ int core_restore(struct core *core, const struct record *record, bool *skipped)
     if (!core->restored) {
         core->restored = true;
         core->now_us = 0;
+        forget_due(core);
     }
     if (record->kind == RECORD_COUNTER) {
         return restore_counter(core, record, false, skipped);

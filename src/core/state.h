@@ -63,7 +63,7 @@ struct counter {
     struct window window;
     struct window slice;
     struct counter *successor; /* while a policy changes: the counter that takes over */
-    int64_t seen_us;           /* the windows were advanced to this time; INT64_MIN: look again */
+    int64_t due_us;            /* the windows stand still until then; INT64_MIN: look again */
     int64_t held;              /* by open leases, beside the window */
     size_t owed;               /* open leases that will enter the window when they end */
     int64_t stuck;             /* of `held`: by leases with a descendant that waits */

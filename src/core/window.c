@@ -33,7 +33,7 @@ static int64_t after_headroom(int64_t amount, const struct limit *limit)
 static void rolling_terms(struct terms *t, int64_t per_us, int64_t guard_us)
 {
     t->per_us = per_us;
-    t->granule_us = max_i64(1, per_us / ROLLING_GRANULES);
+    t->granule_us = divisor_of((uint64_t)max_i64(1, per_us / ROLLING_GRANULES));
     t->stay_us = per_us + guard_us;
 }
 
@@ -108,16 +108,18 @@ static int rolling_grow(struct rolling *r, size_t need)
     return 0;
 }
 
-static void rolling_advance(struct rolling *r, const struct terms *t, int64_t now_us)
+/* What is charged from now on stays at least as long as if it came now. */
+static int64_t rolling_advance(struct rolling *r, const struct terms *t, int64_t now_us)
 {
     while (r->first < r->next) {
         struct rolling_entry *e = entry_at(r, r->first);
         if (e->at_us + t->stay_us > now_us) {
-            return;
+            return e->at_us + t->stay_us;
         }
         r->sum -= e->amount;
         r->first++;
     }
+    return add_sat(now_us, t->stay_us);
 }
 
 /* The entry of the granule in which `now_us` lies: the newest one, or a new one. */
@@ -128,10 +130,11 @@ static struct rolling_entry *rolling_entry_for(struct rolling *r, const struct t
         return entry_at(r, r->next - 1);
     }
     assert(r->next - r->first < r->size);
-    int64_t at_us = (now_us + t->granule_us - 1) / t->granule_us * t->granule_us;
+    uint64_t granule_us = t->granule_us.by;
+    uint64_t at_us = divide((uint64_t)now_us + granule_us - 1, &t->granule_us) * granule_us;
     r->next++;
     struct rolling_entry *e = entry_at(r, r->next - 1);
-    *e = (struct rolling_entry){.at_us = at_us};
+    *e = (struct rolling_entry){.at_us = (int64_t)at_us};
     return e;
 }
 
@@ -277,6 +280,12 @@ int window_reserve(struct window *w, const struct terms *t, size_t charges)
     return need <= w->rolling.size ? 0 : rolling_grow(&w->rolling, need);
 }
 
+/* The end of the period by now_us; never now itself, even where the clocks were set back. */
+static int64_t calendar_end_us(const struct window *w, int64_t now_us)
+{
+    return max_i64(add_sat(now_us, 1), sub_sat(w->count.period.end_us, w->count.skew_us));
+}
+
 static void calendar_advance(struct window *w, const struct terms *t, int64_t wall_us)
 {
     if (wall_us < w->count.period.end_us) {
@@ -289,17 +298,24 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
     }
 }
 
-void window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
+int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
 {
-    if (t->kind == WINDOW_ROLLING) {
-        rolling_advance(&w->rolling, t, now_us);
-    } else if (t->kind == WINDOW_BUCKET && now_us > w->bucket.at_us) {
-        bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
-        w->bucket.at_us = now_us;
-    } else if (t->kind == WINDOW_CALENDAR) {
+    switch (t->kind) {
+    case WINDOW_ROLLING: return rolling_advance(&w->rolling, t, now_us);
+    case WINDOW_BUCKET:
+        if (now_us > w->bucket.at_us) {
+            bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
+            w->bucket.at_us = now_us;
+        }
+        return add_sat(now_us, 1);
+    case WINDOW_CALENDAR:
         w->count.skew_us = skew_us;
         calendar_advance(w, t, add_sat(now_us, skew_us));
+        return calendar_end_us(w, now_us);
+    case WINDOW_LIFETIME:
+    case WINDOW_NONE: break;
     }
+    return INT64_MAX;
 }
 
 window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount)
@@ -338,12 +354,6 @@ bool window_adjust(struct window *w, const struct terms *t, window_mark mark, in
     case WINDOW_NONE: break;
     }
     return false;
-}
-
-/* The end of the period by now_us; never now itself, even where the clocks were set back. */
-static int64_t calendar_end_us(const struct window *w, int64_t now_us)
-{
-    return max_i64(add_sat(now_us, 1), sub_sat(w->count.period.end_us, w->count.skew_us));
 }
 
 int64_t window_fits_us(const struct window *w, const struct terms *t, int64_t now_us, int64_t need)

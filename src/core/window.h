@@ -23,11 +23,11 @@
 /* The rules of one window. */
 struct terms {
     enum window_kind kind;
-    int64_t amount;     /* after headroom; for a bucket: refilled per per_us */
-    int64_t per_us;     /* rolling, bucket */
-    int64_t stay_us;    /* rolling: how long an entry counts */
-    int64_t granule_us; /* rolling */
-    int64_t burst;      /* bucket: its size after headroom and guard; others: = amount */
+    int64_t amount;            /* after headroom; for a bucket: refilled per per_us */
+    int64_t per_us;            /* rolling, bucket */
+    int64_t stay_us;           /* rolling: how long an entry counts */
+    struct divisor granule_us; /* rolling */
+    int64_t burst;             /* bucket: its size after headroom and guard; others: = amount */
     enum calendar_step step;
     const struct zone *zone;
 };
@@ -81,8 +81,9 @@ int window_carry(struct window *to, const struct terms *t, const struct window *
 int window_reserve(struct window *w, const struct terms *t, size_t charges);
 
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
- * want a window that was advanced to their now. */
-void window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us);
+ * want a window that was advanced to their now. Returns until when that holds as long as neither
+ * clock is set: from that time on it is to be advanced again. */
+int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us);
 
 /* A bucket's level in whole units, rounded down. */
 int64_t bucket_units(const struct window *w, const struct terms *t);

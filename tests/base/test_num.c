@@ -65,12 +65,31 @@ static void test_a_quotient_is_rounded_towards_zero(void **state)
     assert_true(mul_div_sat(INT64_MAX, INT64_MAX, INT64_MAX) == INT64_MAX);
 }
 
+static void test_dividing_by_an_inverse_agrees_with_division(void **state)
+{
+    (void)state;
+    static const uint64_t edges[] = {1, 2, 3, UINT64_C(1) << 63, UINT64_MAX - 1, UINT64_MAX};
+    struct random r = {20261122};
+    for (size_t i = 0; i < 200000; i++) {
+        uint64_t by = i % 8 < 6 ? edges[i % 8] : random_u64(&r) >> random_below(&r, 64);
+        by = by ? by : 1;
+        struct divisor d = divisor_of(by);
+        uint64_t n = random_u64(&r) >> random_below(&r, 64);
+        uint64_t multiple = n / by * by; /* where being one off would show */
+        assert_true(divide(n, &d) == n / by);
+        assert_true(divide(multiple, &d) == multiple / by);
+        assert_true(divide(multiple - 1, &d) == (multiple - 1) / by);
+        assert_true(divide(UINT64_MAX, &d) == UINT64_MAX / by);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums_and_products_saturate_at_the_ends),
         cmocka_unit_test(test_everything_agrees_with_wider_arithmetic),
         cmocka_unit_test(test_a_quotient_is_rounded_towards_zero),
+        cmocka_unit_test(test_dividing_by_an_inverse_agrees_with_division),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
