@@ -69,14 +69,15 @@ static void server_settle(struct http_server *s)
     if (list_empty(&s->dirty)) {
         return;
     }
-    struct list last; /* marks where those end that were dirty at the beginning */
-    list_append(&s->dirty, &last);
-    for (struct list *node = list_first(&s->dirty); node != &last; node = list_first(&s->dirty)) {
+    /* Not a local: gcc 13 takes the list for a place that would outlive it. */
+    struct list *last = &s->dirty_last;
+    list_append(&s->dirty, last);
+    for (struct list *node = list_first(&s->dirty); node != last; node = list_first(&s->dirty)) {
         struct connection *c = CONTAINER_OF(node, struct connection, dirty);
         list_remove(node);
         connection_settle(c);
     }
-    list_remove(&last);
+    list_remove(last);
     if (list_empty(&s->dirty)) {
         uv_idle_stop(&s->awake);
     }
@@ -327,6 +328,7 @@ int http_server_new(uv_loop_t *loop, const struct http_options *options,
     list_init(&s->listeners);
     list_init(&s->by_write);
     list_init(&s->dirty);
+    list_init(&s->dirty_last);
     for (int state = 0; state < CONN_STATES; state++) {
         list_init(&s->by_state[state]);
     }

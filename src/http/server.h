@@ -37,8 +37,9 @@ struct http_server {
     struct list by_state[CONN_STATES];
     struct list by_write;
     struct list dirty;
-    int64_t timer_due_us; /* INT64_MAX while the timer is stopped */
-    struct head head;     /* of the request that the handler is looking at */
+    struct list dirty_last; /* stands in `dirty` while a turn settles, behind what it began with */
+    int64_t timer_due_us;   /* INT64_MAX while the timer is stopped */
+    struct head head;       /* of the request that the handler is looking at */
     struct text body;
     const struct http_request *shown; /* whose texts those are; NULL while none may be read */
     struct http_stats stats;
