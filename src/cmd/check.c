@@ -149,6 +149,7 @@ int cmd_check(int argc, char **argv)
         return 0;
     }
     if (argc != 2 || argv[1][0] == '-') {
+        fputs("sluice check: one FILE is what it takes\n\n", stderr);
         fputs(help, stderr);
         return EXIT_USAGE;
     }

@@ -100,7 +100,7 @@ static int cmd_help(int argc, char **argv)
         return 0;
     }
     char help[] = "--help";
-    char *args[] = {argv[1], help, NULL};
+    char *args[] = {argv[0], help, NULL};
     return command->run(2, args);
 }
 
@@ -127,6 +127,9 @@ int main(int argc, char **argv)
     if (!command) {
         return unknown(name);
     }
+    char called[32]; /* getopt begins its complaints with this */
+    snprintf(called, sizeof(called), "sluice %s", command->name);
+    argv[1] = called;
     int code = command->run(argc - 1, argv + 1);
     /* What was printed may only now meet a full disk or a closed pipe. */
     if (fflush(stdout) != 0 && code == 0) {

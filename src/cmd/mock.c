@@ -337,7 +337,8 @@ static int serve(struct asked *a)
     }
     rc = mock_listen(run.mock, a->listen, &a->why);
     if (rc) {
-        fprintf(stderr, "sluice mock: %s: %s\n", a->listen, a->why.len ? a->why.at : "");
+        fprintf(stderr, "sluice mock: cannot listen: %s; give --listen another address\n",
+                a->why.len ? a->why.at : a->listen);
         mock_close(run.mock, ignore, NULL);
     } else {
         print_listening(a, run.mock);

@@ -124,10 +124,19 @@ static int read_duration(struct run *r, const char *value, int64_t low_us, int64
     return good ? 0 : refuse(r, "a duration such as 30s or 5m, at most a day", value);
 }
 
-static int read_whole(struct run *r, const char *value, int64_t low, int64_t high, int64_t *n)
+struct range {
+    const char *what;
+    int64_t low, high;
+};
+
+static int read_whole(struct run *r, const char *value, struct range range, int64_t *n)
 {
-    bool good = config_read_amount(text_of(value), high, n) && *n >= low;
-    return good ? 0 : refuse(r, "a number in its range", value);
+    if (config_read_amount(text_of(value), range.high, n) && *n >= range.low) {
+        return 0;
+    }
+    buf_addf(&r->why, "\"%s\" is not %s, a number from %lld to %lld", value, range.what,
+             (long long)range.low, (long long)range.high);
+    return ERR_INVALID_REQUEST;
 }
 
 enum { OPT_LEASE = 256, OPT_PARENT };
@@ -158,6 +167,9 @@ static int read_label(struct run *r, const char *value)
     return 0;
 }
 
+static const struct range priorities = {"a priority", PRIORITY_MIN, PRIORITY_MAX};
+static const struct range exit_codes = {"an exit code", 0, UINT8_MAX};
+
 static int read_option(struct run *r, int code, const char *value)
 {
     struct request *q = &r->request;
@@ -169,13 +181,13 @@ static int read_option(struct run *r, int code, const char *value)
     case 't': q->tenant = value; break;
     case 's': q->session = value; break;
     case 'L': rc = read_label(r, value); break;
-    case 'p': rc = read_whole(r, value, PRIORITY_MIN, PRIORITY_MAX, &q->priority); break;
+    case 'p': rc = read_whole(r, value, priorities, &q->priority); break;
     case 'w': rc = read_duration(r, value, 0, &q->wait_us); break;
     case OPT_LEASE: rc = read_duration(r, value, US_PER_S, &q->lease_us); break;
     case OPT_PARENT: q->parent = value; break;
     case 'u': q->url = value; break;
     default:
-        rc = read_whole(r, value, 0, UINT8_MAX, &n);
+        rc = read_whole(r, value, exit_codes, &n);
         q->conflict_code = (int)n;
         break;
     }
@@ -367,6 +379,9 @@ static void explain(struct run *r, int status)
     if (r->why.len == 0) {
         buf_addf(&r->why, "the coordinator answered %d", status);
     }
+    if (status == 401) {
+        buf_add_str(&r->why, "; the key is taken from $SLUICE_API_KEY");
+    }
     json_free(document);
     buf_release(&ignored);
 }
@@ -447,6 +462,7 @@ static int acquire(struct run *r)
             code = take_answer(r, status, left_us);
             in_line = true;
         } else if (!in_line || left_us == 0) {
+            buf_add_str(&r->why, "; --url or $SLUICE_URL says where `sluice serve` listens");
             code = r->request.conflict_code;
         } else {
             /* A coordinator that answered before is taken to come back. */

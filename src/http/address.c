@@ -93,6 +93,12 @@ int address_port(const struct sockaddr_storage *socket)
     return ntohs(((const struct sockaddr_in *)(const void *)socket)->sin_port);
 }
 
+int http_address_check(const char *text, struct buf *why)
+{
+    struct address address;
+    return address_parse(text, &address, why);
+}
+
 bool http_address_is_loopback(const char *address)
 {
     struct host_port parts;

@@ -88,6 +88,10 @@ struct http_stats {
 
 void http_server_stats(const struct http_server *server, struct http_stats *stats);
 
+/* 0 where an address can be listened on as far as its words go, or ERR_INVALID_REQUEST with a
+ * clause in `why`. */
+int http_address_check(const char *address, struct buf *why);
+
 /* Whether an address reaches only this machine: 127.0.0.0/8, ::1, localhost, unix sockets. */
 bool http_address_is_loopback(const char *address);
 

@@ -279,7 +279,10 @@ int http_server_listen(struct http_server *s, const char *text, struct buf *why)
     }
     int rc = l->is_pipe ? listen_pipe(l, address.path) : listen_tcp(l, &address);
     if (rc) {
-        buf_addf(why, "cannot listen on %s: %s", text, uv_strerror(rc));
+        /* libuv gives one code for both. */
+        bool may_lack_directory = l->is_pipe && rc == UV_EACCES;
+        buf_addf(why, "%s: %s", text,
+                 may_lack_directory ? "permission denied, or no such directory" : uv_strerror(rc));
         uv_close(&l->handle, listener_free);
         list_remove(&l->node);
         return ERR_INTERNAL;

@@ -43,7 +43,8 @@ int lock_take(const char *path, int *fd, struct buf *why)
     int rc = 0;
     int lock = open(name.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0) {
-        buf_addf(why, "%s cannot be opened: %s", name.at, strerror(errno));
+        buf_addf(why, "%s: %s; give `store` (or --store) a path in a directory that can be written",
+                 name.at, strerror(errno));
         rc = ERR_STORE_FAILED;
     } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         rc = errno == EWOULDBLOCK ? ERR_STORE_IN_USE : ERR_STORE_FAILED;

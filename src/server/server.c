@@ -420,10 +420,13 @@ static size_t addresses_n(const struct server *s)
     return s->options->listen ? 1 : s->config->listens_n;
 }
 
-static int check_addresses(struct server *s)
+static int check_addresses(struct server *s, struct buf *why)
 {
     s->api.rules.loopback_only = true;
     for (size_t i = 0; i < addresses_n(s); i++) {
+        if (http_address_check(address_at(s, i), why) != 0) {
+            return fail(s->options->listen ? "--listen" : "listen", ERR_INVALID_REQUEST, why);
+        }
         if (http_address_is_loopback(address_at(s, i))) {
             continue;
         }
@@ -456,6 +459,8 @@ static int listen_all(struct server *s, struct buf *why)
     for (size_t i = 0; i < addresses_n(s); i++) {
         int err = http_server_listen(s->http, address_at(s, i), why);
         if (err) {
+            buf_addf(why, "; give %s another address",
+                     s->options->listen ? "--listen" : "`listen` (or --listen)");
             return err;
         }
     }
@@ -480,7 +485,7 @@ static void make_api(struct server *s)
 
 static int start(struct server *s, struct buf *why)
 {
-    int err = check_addresses(s);
+    int err = check_addresses(s, why);
     if (err) {
         return err;
     }

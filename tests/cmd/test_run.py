@@ -257,4 +257,4 @@ def test_the_key_comes_from_the_environment(start_coordinator, run_at):
     for wrong in ("other", ""):
         done = run(*arguments, SLUICE_API_KEY=wrong)
         assert (done.returncode, done.stdout) == (77, "")
-        assert "unauthorized" in done.stderr
+        assert "unauthorized" in done.stderr and "SLUICE_API_KEY" in done.stderr
