@@ -191,6 +191,7 @@ static void *work(void *arg)
     struct journal *j = arg;
     int64_t idle_until_us = 0;
     bool over = false;
+    store_lay_out(j->store);
     while (!over) {
         enum duty duty = DUTY_STOP;
         int64_t until_us;

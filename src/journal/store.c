@@ -16,6 +16,11 @@
 #define WORDS_LEN_MAX   256
 #define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
 
+/* What the WAL is given beforehand: it is copied when it has STORE_WAL_PAGES_MAX pages, and the
+ * last batch before that may take it some way further. */
+#define WAL_BYTES       INT64_C(5242880)
+#define WAL_PIECE_BYTES 65536
+
 enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
@@ -572,9 +577,36 @@ static bool give_back(struct store *s)
            free_pages(s) < before;
 }
 
-/* Empties the WAL. A store whose commits do not reach the disk at once is brought there now: so
- * only a loss of power while it is being written can damage the file. Whoever reads it at the
- * moment is not waited for. */
+/*
+ * The WAL's whole length is written once, beforehand. A commit that makes the WAL longer has to
+ * wait until the file system has found blocks for it and written down that they are taken; one that
+ * is written where bytes were before waits for its own bytes alone, which takes a tenth of the time
+ * and hardly varies. What stands behind the newest commit means nothing to SQLite, least of all
+ * zeros. Where nobody waits for the disk it would be in vain, and where it fails the WAL grows as
+ * it must.
+ */
+void store_lay_out(struct store *s)
+{
+    static const char zeros[WAL_PIECE_BYTES];
+    sqlite3_file *wal = NULL;
+    sqlite3_int64 at = 0;
+    if (!s->synced) {
+        return;
+    }
+    sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (!wal || !wal->pMethods || wal->pMethods->xFileSize(wal, &at) != SQLITE_OK) {
+        return;
+    }
+    while (at < WAL_BYTES && wal->pMethods->xWrite(wal, zeros, sizeof(zeros), at) == SQLITE_OK) {
+        at += (sqlite3_int64)sizeof(zeros);
+    }
+    wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+}
+
+/* Copies all of the WAL into the file. A store whose commits do not reach the disk at once is
+ * brought there now, and its WAL emptied: so only a loss of power while it is being written can
+ * damage the file. Where they do, the WAL keeps its length. Whoever reads it at the moment is not
+ * waited for. */
 static void come_to_rest(struct store *s)
 {
     sqlite3_file *file = NULL;
@@ -586,7 +618,7 @@ static void come_to_rest(struct store *s)
             file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
         }
     }
-    checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+    checkpoint(s, s->synced ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE);
     if (!s->synced) {
         sqlite3_exec(s->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
     }

@@ -53,6 +53,10 @@ int store_counter(struct store *store, struct record *record, bool *found);
  * counted in `pruned`. */
 int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
 
+/* Makes commits that wait for the disk wait for less, by giving the WAL its length beforehand. For
+ * once, before the first of them. */
+void store_lay_out(struct store *store);
+
 /* How many pages the WAL has that are not yet in the file. */
 int store_wal_pages(const struct store *store);
 
@@ -61,8 +65,8 @@ int store_wal_pages(const struct store *store);
 void store_checkpoint(struct store *store);
 
 /* For when there is nothing else to do: gives free pages of the file back where they are most of
- * it, a step at a time; `more` says whether there is more to give. At the end the WAL is emptied.
- */
+ * it, a step at a time; `more` says whether there is more to give. At the end the WAL is copied
+ * into the file. */
 void store_tidy(struct store *store, bool *more);
 
 /* Rows of leases' records in the store; -1 until store_replay or store_count has counted them. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -318,6 +319,38 @@ static void test_the_wal_is_emptied_when_there_is_time(void **state)
     store_close(store);
 }
 
+static int64_t length_of(const char *path)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+static void test_a_wal_that_is_waited_for_has_its_length_beforehand(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = NULL;
+    bool more;
+    char wal[128];
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    assert_int_equal(store_open(f->path, DURABILITY_FULL, &store, &f->why), 0);
+    assert_int_equal(store_count(store), 0);
+    write_grants(store, 100, 1);
+    store_lay_out(store);
+    int64_t length = length_of(wal);
+    assert_true(length > STORE_WAL_PAGES_MAX * 4096);
+    for (int64_t round = 1; round < 4; round++) {
+        write_grants(store, 1000, 1 + round * 1000);
+        store_tidy(store, &more);
+        assert_int_equal(store_wal_pages(store), 0);
+        assert_int_equal(length_of(wal), length);
+    }
+    assert_int_equal(store_rows(store), 3100);
+    store_close(store);
+    fixture_reopen_and_replay(f);
+    assert_int_equal(f->seen_n, 3100);
+}
+
 static void test_the_journal_prunes_with_later_batches(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +420,7 @@ int main(void)
         T(test_pages_of_pruned_rows_are_used_again),
         T(test_a_file_that_is_mostly_free_is_given_back),
         T(test_the_wal_is_emptied_when_there_is_time),
+        T(test_a_wal_that_is_waited_for_has_its_length_beforehand),
         T(test_the_journal_prunes_with_later_batches),
         T(test_the_journal_prunes_no_counter_that_is_being_written_again),
     };
