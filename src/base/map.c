@@ -51,16 +51,9 @@ static void map_move(struct map *m, size_t count)
     }
 }
 
-int map_reserve(struct map *m)
+int map_grow(struct map *m, size_t n)
 {
-    return map_reserve_for(m, m->len + 1);
-}
-
-int map_reserve_for(struct map *m, size_t n)
-{
-    if (n <= m->chains_n) {
-        return 0;
-    }
+    assert(n > m->chains_n);
     size_t chains_n = m->chains_n ? m->chains_n * 2 : MAP_CHAINS_MIN;
     while (chains_n < n) {
         chains_n *= 2;

@@ -39,12 +39,21 @@ void map_init(struct map *m);
 /* Frees the tables, not the nodes. */
 void map_release(struct map *m);
 
-/* Makes room for one further node; 0 or ERR_NO_MEMORY. */
-int map_reserve(struct map *m);
+/* Makes room for more nodes than there is: `n` in all. 0 or ERR_NO_MEMORY. */
+int map_grow(struct map *m, size_t n);
 
 /* Makes room for `n` nodes in all: for a map whose nodes come back after they were removed, when
  * failing is no longer possible. 0 or ERR_NO_MEMORY. */
-int map_reserve_for(struct map *m, size_t n);
+static inline int map_reserve_for(struct map *m, size_t n)
+{
+    return n <= m->chains_n ? 0 : map_grow(m, n);
+}
+
+/* Makes room for one further node; 0 or ERR_NO_MEMORY. */
+static inline int map_reserve(struct map *m)
+{
+    return map_reserve_for(m, m->len + 1);
+}
 
 /* Adds a node for which room was reserved. */
 void map_insert(struct map *m, struct map_node *node, uint64_t hash);

@@ -61,7 +61,7 @@ int counters_of(struct core *core, const struct line *line, const struct acquire
         struct rule *rule = line->rules[i];
         bool mine =
             rule->reserve < 0 || reserve_is_for(&line->resource->reserves[rule->reserve], a);
-        bool asks = a->load.of[rule->limit->unit] > 0;
+        bool asks = a->load.of[rule->unit] > 0;
         counters[i] = mine && asks ? rule->whole : NULL;
         if (mine && asks && !rule->whole) {
             struct text key = scope_key(rule, line->resource, a);
@@ -111,13 +111,13 @@ static enum error_code refused_by(struct core *core, struct counter *c, int64_t 
     if (n == 0) {
         return ERR_NONE;
     }
-    if (rule->limit->exceed == EXCEED_REFUSE && counter_free_units(core, c) < n) {
+    if (rule->refuses && counter_free_units(core, c) < n) {
         return ERR_BUDGET_EXCEEDED;
     }
     if (rule->terms.kind == WINDOW_LIFETIME && add_sat(counter_free_units(core, c), c->held) < n) {
         return ERR_BUDGET_EXCEEDED;
     }
-    if (parent && rule_holds(rule)) {
+    if (parent && rule->holds) {
         int64_t stuck = c->stuck + lease_ancestors_hold(core, parent, c);
         return n > rule->terms.burst - stuck ? ERR_WOULD_DEADLOCK : ERR_NONE;
     }
@@ -131,14 +131,14 @@ static struct counter *never_fits(struct core *core, const struct asker *a, uint
 {
     for (size_t i = 0; i < a->line->limits_n; i++) {
         const struct rule *rule = a->line->rules[i];
-        if (a->load->of[rule->limit->unit] > rule->terms.burst) {
+        if (a->load->of[rule->unit] > rule->terms.burst) {
             *code = ERR_NEVER_FITS;
             return a->counters[i];
         }
     }
     for (size_t i = 0; i < a->line->limits_n; i++) {
         struct counter *c = a->counters[i];
-        *code = c ? refused_by(core, c, a->load->of[c->rule->limit->unit], parent) : ERR_NONE;
+        *code = c ? refused_by(core, c, a->load->of[c->rule->unit], parent) : ERR_NONE;
         if (*code != ERR_NONE) {
             return c;
         }
@@ -234,7 +234,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
     if (c) {
-        int64_t n = a->load.of[c->rule->limit->unit];
+        int64_t n = a->load.of[c->rule->unit];
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
         return 0;
     }

@@ -180,14 +180,14 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
                         struct counter *c)
 {
     const struct charge *before = carried_charge(old, c);
-    int64_t n = l->load.of[c->rule->limit->unit];
+    int64_t n = l->load.of[c->rule->unit];
     if (n == 0 || (!before && old->state != LEASE_OPEN)) {
         return 0;
     }
     struct charge *ch = &l->charges[l->charges_n];
     if (before) {
         *ch = (struct charge){.counter = c, .amount = before->amount, .mark = before->mark};
-        bool held = old->state == LEASE_OPEN && rule_holds(c->rule);
+        bool held = old->state == LEASE_OPEN && c->rule->holds;
         c->held += held ? ch->amount : 0;
         c->owed += held;
     } else {

@@ -73,7 +73,7 @@ static void check_counter(const struct core *core, const struct counter *c)
     size_t refs = c->flows_n;
     int64_t held = held_by_leases(core, c, &refs);
     assert(refs == c->refs);
-    assert(c->held == (rule_holds(c->rule) ? held : 0));
+    assert(c->held == (c->rule->holds ? held : 0));
     assert(c->stuck >= 0 && c->stuck <= c->held);
     bool scoped = c->rule->whole == NULL;
     assert(list_holds(&c->idle) == (scoped && c->refs == 0));

@@ -30,6 +30,28 @@ struct rule *rule_find(const struct core *core, struct text resource, struct tex
     return NULL;
 }
 
+/* Makes ready what a rule is judged by. */
+static void rule_fill(struct rule *rule, int32_t share_ppm)
+{
+    const struct limit *limit = rule->limit;
+    bool meters = rule->reserve >= 0;
+    bool counts = limit->window != WINDOW_NONE;
+    rule->unit = limit->unit;
+    rule->refuses = limit->exceed == EXCEED_REFUSE;
+    rule->holds = !counts || limit->charge == CHARGE_AT_SETTLE;
+    rule->paced = limit->slice_us > 0;
+    rule->recorded = !meters && counts && limit->window != WINDOW_ROLLING;
+    rule->watched = !meters && counts && limit->warn_ppm > 0;
+    if (meters) {
+        terms_of_share(&rule->terms, limit, share_ppm);
+    } else {
+        terms_of_limit(&rule->terms, limit);
+    }
+    if (rule->paced) {
+        terms_of_slice(&rule->slice, limit);
+    }
+}
+
 static int rule_new(struct core *core, const char *resource, const struct limit *limit, int reserve,
                     int32_t share_ppm, struct rule **out)
 {
@@ -45,14 +67,7 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
     rule->reserve = reserve;
     rule->index = core->rules_n;
     list_init(&rule->counters);
-    if (reserve >= 0) {
-        terms_of_share(&rule->terms, limit, share_ppm);
-    } else {
-        terms_of_limit(&rule->terms, limit);
-    }
-    if (limit->slice_us > 0) {
-        terms_of_slice(&rule->slice, limit);
-    }
+    rule_fill(rule, share_ppm);
     if (limit->window == WINDOW_ROLLING) {
         core->stay_us_max = max_i64(core->stay_us_max, rule->terms.stay_us);
     }

@@ -231,7 +231,7 @@ static void record_counters(struct core *core)
         struct counter *c = CONTAINER_OF(list_first(&core->dirty), struct counter, dirty);
         list_remove(&c->dirty);
         watch_budget(core, c);
-        if (counter_is_recorded(c)) {
+        if (c->rule->recorded) {
             struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
             counter_record(core, c, &e->record);
         }

@@ -50,7 +50,7 @@ static void counter_init(struct core *core, struct counter *c, struct rule *rule
 }
 
 /* The list of idle counters is in order of when to look: all are put off by the same time. */
-static void counter_put_off(struct core *core, struct counter *c)
+void counter_put_off(struct core *core, struct counter *c)
 {
     c->check_us = add_sat(core->now_us, IDLE_LOOK_US);
     list_append(&core->idle, &c->idle);
@@ -95,37 +95,21 @@ void counter_free(struct core *core, struct counter *c)
     free(c);
 }
 
-void counter_ref(struct counter *c)
-{
-    c->refs++;
-    list_remove(&c->idle);
-}
-
-void counter_unref(struct core *core, struct counter *c)
-{
-    assert(c->refs > 0);
-    c->refs--;
-    if (c->refs == 0 && c->rule->limit->scope != SCOPE_RESOURCE) {
-        counter_put_off(core, c);
-    }
-}
-
 bool counter_is_past_mark(const struct counter *c)
 {
     const struct terms *t = &c->rule->terms;
-    int32_t warn_ppm = c->rule->limit->warn_ppm;
-    if (warn_ppm == 0 || c->rule->reserve >= 0 || t->kind == WINDOW_NONE) {
+    if (!c->rule->watched) {
         return false;
     }
     int64_t used = sub_sat(t->burst, sub_sat(window_free(&c->window, t), c->held));
-    return used >= mul_div_sat(t->burst, warn_ppm, 1000000);
+    return used >= mul_div_sat(t->burst, c->rule->limit->warn_ppm, 1000000);
 }
 
 void counter_advance_now(struct core *core, struct counter *c)
 {
     int64_t now_us = core->now_us;
     c->due_us = window_advance(&c->window, &c->rule->terms, now_us, core->skew_us);
-    if (c->rule->limit->slice_us > 0) {
+    if (c->rule->paced) {
         int64_t due_us = window_advance(&c->slice, &c->rule->slice, now_us, core->skew_us);
         c->due_us = min_i64(c->due_us, due_us);
     }
@@ -143,7 +127,7 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount)
     counter_advance(core, c);
     int64_t need = add_sat(amount, c->held);
     int64_t at_us = window_fits_us(&c->window, &c->rule->terms, core->now_us, need);
-    if (c->rule->limit->slice_us > 0 && !slice_fits(c, amount, 0)) {
+    if (c->rule->paced && !slice_fits(c, amount, 0)) {
         int64_t pace = min_i64(amount, c->rule->slice.amount);
         at_us = max_i64(at_us, window_fits_us(&c->slice, &c->rule->slice, core->now_us, pace));
     }
@@ -159,15 +143,10 @@ int counter_reserve(struct core *core, struct counter *c)
 {
     counter_advance(core, c);
     int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
-    if (rc == 0 && c->rule->limit->slice_us > 0) {
+    if (rc == 0 && c->rule->paced) {
         rc = window_reserve(&c->slice, &c->rule->slice, 1);
     }
     return rc;
-}
-
-bool rule_holds(const struct rule *rule)
-{
-    return rule->terms.kind == WINDOW_NONE || rule->limit->charge == CHARGE_AT_SETTLE;
 }
 
 bool rule_is_certain(const struct rule *rule)
@@ -177,38 +156,39 @@ bool rule_is_certain(const struct rule *rule)
            l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
 }
 
-bool counter_is_recorded(const struct counter *c)
-{
-    return c->rule->reserve < 0 && c->rule->terms.kind != WINDOW_NONE &&
-           c->rule->terms.kind != WINDOW_ROLLING;
-}
-
 static void counter_changed(struct core *core, struct counter *c)
 {
-    bool told = counter_is_recorded(c) || c->rule->limit->warn_ppm > 0;
+    bool told = c->rule->recorded || c->rule->watched;
     if (told && !core->restoring && !list_holds(&c->dirty)) {
         list_append(&core->dirty, &c->dirty);
     }
 }
 
+/* Whether a calendar window has begun anew since then. */
+static bool is_of_the_past(const struct counter *c, int64_t wall_us)
+{
+    return c->rule->terms.kind == WINDOW_CALENDAR &&
+           window_mark_at(&c->rule->terms, wall_us) < c->window.count.period.start_us;
+}
+
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us)
 {
     assert(amount > 0);
+    int64_t wall_us = add_sat(at_us, core->skew_us);
     if (at_us < core->now_us) {
         c->due_us = INT64_MIN; /* what is charged then may have left by now */
     }
-    if (c->rule->limit->slice_us > 0) {
+    if (c->rule->paced) {
         window_charge(&c->slice, &c->rule->slice, at_us, amount);
     }
-    if (rule_holds(c->rule)) {
+    if (c->rule->holds) {
         c->held = add_sat(c->held, amount);
         c->owed++;
         return 0;
     }
-    window_mark period = window_mark_at(&c->rule->terms, add_sat(at_us, core->skew_us));
-    bool over = c->rule->terms.kind == WINDOW_CALENDAR && period < c->window.count.period.start_us;
-    if (over || (core->restoring && counter_is_recorded(c))) {
-        return period;
+    bool known = core->restoring && c->rule->recorded;
+    if (known || is_of_the_past(c, wall_us)) {
+        return window_mark_at(&c->rule->terms, wall_us);
     }
     counter_changed(core, c);
     return window_charge(&c->window, &c->rule->terms, at_us, amount);
@@ -227,14 +207,14 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
 {
     counter_advance(core, c);
     window_mark mark = charge->mark;
-    if (!rule_holds(c->rule)) {
+    if (!c->rule->holds) {
         counter_correct(core, c, mark, sub_sat(booked, charge->amount));
         return mark;
     }
     assert(c->held >= charge->amount && c->owed > 0);
     c->held -= charge->amount;
     c->owed--;
-    if (core->restoring && counter_is_recorded(c)) {
+    if (core->restoring && c->rule->recorded) {
         mark = window_mark_at(&c->rule->terms, core->now_us);
     } else if (c->rule->terms.kind != WINDOW_NONE) {
         mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
@@ -247,7 +227,7 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
 bool counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta)
 {
     counter_advance(core, c);
-    if (core->restoring && counter_is_recorded(c)) {
+    if (core->restoring && c->rule->recorded) {
         return false;
     }
     if (delta == 0 || !window_adjust(&c->window, &c->rule->terms, mark, delta)) {
@@ -320,7 +300,7 @@ static bool counter_is_spent(struct core *core, struct counter *c)
     }
     counter_advance(core, c);
     assert(c->held == 0);
-    if (c->rule->limit->slice_us > 0 && !window_idle(&c->slice, &c->rule->slice)) {
+    if (c->rule->paced && !window_idle(&c->slice, &c->rule->slice)) {
         return false;
     }
     bool spilled = core->spill && c->rule->terms.kind == WINDOW_LIFETIME;

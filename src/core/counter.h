@@ -10,6 +10,8 @@
 #ifndef SLUICE_CORE_COUNTER_H
 #define SLUICE_CORE_COUNTER_H
 
+#include <assert.h>
+
 #include "core/state.h"
 
 /* The scoped counter of that key, or NULL. */
@@ -23,9 +25,26 @@ void counter_free(struct core *core, struct counter *c);
 
 struct text counter_key(const struct counter *c);
 
+/* Looks at an idle counter again after a while. */
+void counter_put_off(struct core *core, struct counter *c);
+
 /* References keep a scoped counter in memory. */
-void counter_ref(struct counter *c);
-void counter_unref(struct core *core, struct counter *c);
+static inline void counter_ref(struct counter *c)
+{
+    c->refs++;
+    if (list_holds(&c->idle)) {
+        list_remove(&c->idle);
+    }
+}
+
+static inline void counter_unref(struct core *core, struct counter *c)
+{
+    assert(c->refs > 0);
+    c->refs--;
+    if (c->refs == 0 && !c->rule->whole) {
+        counter_put_off(core, c);
+    }
+}
 
 /* Brings the windows up to now, where that changes anything. */
 void counter_advance_now(struct core *core, struct counter *c);
@@ -53,7 +72,7 @@ static inline bool counter_fits(struct core *core, struct counter *c, int64_t am
                                 int64_t claimed)
 {
     return sub_sat(counter_free_units(core, c), claimed) >= amount &&
-           (c->rule->limit->slice_us == 0 || slice_fits(c, amount, claimed));
+           (!c->rule->paced || slice_fits(c, amount, claimed));
 }
 
 /* When an amount may fit if nothing is given back; see window_fits_us. */
@@ -65,9 +84,6 @@ int64_t counter_free_at(const struct counter *c, int64_t at_us);
 
 /* Makes room for one charge; 0 or ERR_NO_MEMORY. */
 int counter_reserve(struct core *core, struct counter *c);
-
-/* Whether charges of this limit are held beside the window until the lease ends. */
-bool rule_holds(const struct rule *rule);
 
 /* Whether nothing can come back to a limit but by time: then it is known when an amount will fit.
  */
@@ -91,7 +107,6 @@ void counter_gained(struct core *core, struct counter *c);
 int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real);
 
 /* The counter as a durable fact; only for windows that records of leases cannot rebuild. */
-bool counter_is_recorded(const struct counter *c);
 void counter_record(struct core *core, const struct counter *c, struct record *record);
 
 /* Whether so much is used that its operator wants to hear of it. */

@@ -8,7 +8,7 @@ static struct counter *blame(struct core *core, const struct asker *a, struct he
     struct counter *by = NULL;
     for (size_t i = 0; i < a->line->limits_n && h->limits_n < HELD_BY_MAX; i++) {
         struct counter *c = a->counters[i];
-        if (c && judge_limit(core, a, c, a->load->of[c->rule->limit->unit]) != VERDICT_FITS) {
+        if (c && judge_limit(core, a, c, a->load->of[c->rule->unit]) != VERDICT_FITS) {
             by = by ? by : c;
             h->limits[h->limits_n++] = c->rule->limit->name;
         }
@@ -57,7 +57,7 @@ int64_t estimate_us(struct core *core, const struct asker *a, int64_t position)
         if (!c) {
             continue;
         }
-        enum unit unit = c->rule->limit->unit;
+        enum unit unit = c->rule->unit;
         int64_t n = a->load->of[unit];
         int64_t ahead =
             c->rule->whole ? mul_div_sat(a->line->waiting_load.of[unit], position - 1, waiting) : 0;

@@ -46,16 +46,21 @@ struct lease *lease_find_id(const struct core *core, struct text id, const struc
 
 /* --- Making. --- */
 
-static size_t charges_of(const struct grant_facts *f)
+/* Makes room in all counters; how many there are. */
+static int charges_admit(struct core *core, const struct grant_facts *f, size_t *charges_n)
 {
-    size_t n = 0;
+    *charges_n = 0;
     for (size_t i = 0; i < f->line->rules_n; i++) {
-        n += f->counters[i] != NULL;
+        struct counter *c = f->counters[i];
+        if (c && counter_reserve(core, c) != 0) {
+            return ERR_NO_MEMORY;
+        }
+        *charges_n += c != NULL;
     }
-    return n;
+    return 0;
 }
 
-/* Makes room everywhere, so that what follows cannot fail. */
+/* Numbers the lease to be, and makes room for it in the tables. */
 static int lease_admit(struct core *core, const struct grant_facts *f)
 {
     if (!f->lease && !core->numbering) {
@@ -64,16 +69,9 @@ static int lease_admit(struct core *core, const struct grant_facts *f)
         core->next_lease = (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
         core->numbering = true;
     }
-    if (timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
-        map_reserve(&core->lease_ids) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < f->line->rules_n; i++) {
-        if (f->counters[i] && counter_reserve(core, f->counters[i]) != 0) {
-            return ERR_NO_MEMORY;
-        }
-    }
-    return 0;
+    bool room = timer_admit(core) == 0 && map_reserve(&core->leases) == 0 &&
+                (f->id.len == 0 || map_reserve(&core->lease_ids) == 0);
+    return room ? 0 : ERR_NO_MEMORY;
 }
 
 static void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
@@ -81,7 +79,7 @@ static void lease_charge(struct core *core, struct lease *l, const struct grant_
     for (size_t i = 0; i < f->line->rules_n; i++) {
         struct counter *c = f->counters[i];
         if (c) {
-            int64_t n = f->load->of[c->rule->limit->unit];
+            int64_t n = f->load->of[c->rule->unit];
             counter_ref(c);
             l->charges[l->charges_n++] = (struct charge){
                 .counter = c,
@@ -146,10 +144,12 @@ static struct lease *lease_alloc(const struct grant_facts *f, size_t charges_n)
 
 int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
 {
-    size_t charges_n = charges_of(f);
+    size_t charges_n;
+    if (charges_admit(core, f, &charges_n) != 0 || lease_admit(core, f) != 0) {
+        return ERR_NO_MEMORY;
+    }
     struct lease *l = lease_alloc(f, charges_n);
-    if (!l || lease_admit(core, f) != 0) {
-        free(l);
+    if (!l) {
         return ERR_NO_MEMORY;
     }
     lease_fill(core, l, f, (char *)&l->charges[charges_n]);
@@ -197,7 +197,7 @@ int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t 
     if (rule->limit->on_expire == EXPIRE_FULL) {
         return held;
     }
-    switch (rule->limit->unit) {
+    switch (rule->unit) {
     case UNIT_TOKENS: return min_i64(held, load->of[UNIT_INPUT_TOKENS]);
     case UNIT_OUTPUT_TOKENS: return 0;
     default: return held;
@@ -208,7 +208,7 @@ static void lease_unstick(struct lease *l, int sign)
 {
     for (size_t i = 0; i < l->charges_n; i++) {
         struct charge *ch = &l->charges[i];
-        if (rule_holds(ch->counter->rule)) {
+        if (ch->counter->rule->holds) {
             ch->counter->stuck += sign * ch->amount;
         }
     }
@@ -231,8 +231,7 @@ static void lease_book(struct core *core, struct lease *l, const struct load *us
     for (size_t i = 0; i < l->charges_n; i++) {
         struct charge *ch = &l->charges[i];
         const struct rule *rule = ch->counter->rule;
-        int64_t real =
-            usage ? usage->of[rule->limit->unit] : expired_usage(rule, &l->load, ch->amount);
+        int64_t real = usage ? usage->of[rule->unit] : expired_usage(rule, &l->load, ch->amount);
         int64_t booked = keep ? rule_booked(rule, ch->amount, real) : real;
         ch->mark = counter_settle(core, ch->counter, ch, booked);
         if (booked > ch->amount) {
@@ -274,8 +273,8 @@ void lease_settle_late(struct core *core, struct lease *l, const struct load *us
         if (rule->terms.kind == WINDOW_NONE) {
             continue;
         }
-        int64_t held = l->load.of[rule->limit->unit];
-        int64_t booked = rule_booked(rule, held, usage->of[rule->limit->unit]);
+        int64_t held = l->load.of[rule->unit];
+        int64_t booked = rule_booked(rule, held, usage->of[rule->unit]);
         bool inside = counter_correct(core, ch->counter, ch->mark, sub_sat(booked, ch->amount));
         if (inside && booked > ch->amount) {
             tell_overrun(core, l, ch->counter);
@@ -345,22 +344,26 @@ void lease_noted(struct core *core, struct lease *l)
 void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, struct record *r)
 {
     bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL;
-    *r = (struct record){
-        .kind = kind,
-        .at_us = at_us,
-        .lease = l->lease,
-        .parent = l->parent,
-        .expires_us = l->expires_us,
-        .load = over ? l->used : l->load,
-        .priority = l->priority,
-        .attempt = l->attempt,
-        .waited_us = l->waited_us,
-        .resource = l->line->name,
-        .tenant = l->tenant,
-        .session = l->session,
-        .labels = l->labels,
-        .id = l->id,
-    };
+    r->kind = kind;
+    r->at_us = at_us;
+    r->expires_us = l->expires_us;
+    r->lease = l->lease;
+    r->parent = l->parent;
+    r->load = over ? l->used : l->load;
+    r->priority = l->priority;
+    r->attempt = l->attempt;
+    r->waited_us = l->waited_us;
+    r->late = false;
+    r->resource = l->line->name;
+    r->tenant = l->tenant;
+    r->session = l->session;
+    r->labels = l->labels;
+    r->id = l->id;
+    r->limit = TEXT_NONE;
+    r->scope_key = TEXT_NONE;
+    r->period_us = 0;
+    r->used = 0;
+    r->level = 0;
 }
 
 /* --- Ancestors. --- */

@@ -117,7 +117,7 @@ uint64_t line_cost(const struct line *line, const struct load *load)
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
         if (rule->whole && rule->terms.kind != WINDOW_NONE) {
-            uint64_t part = part_of(load->of[rule->limit->unit], rule->terms.amount);
+            uint64_t part = part_of(load->of[rule->unit], rule->terms.amount);
             cost = part > cost ? part : cost;
             limited = true;
         }
@@ -142,7 +142,7 @@ static bool may_be_passer(const struct line *line, const struct request *r)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        if (rule->whole && (r->load.of[rule->limit->unit] == 0 || rule_is_certain(rule))) {
+        if (rule->whole && (r->load.of[rule->unit] == 0 || rule_is_certain(rule))) {
             return true;
         }
     }
@@ -276,7 +276,7 @@ static bool below_share(struct core *core, const struct flow *flow, int reserve)
     const struct line *line = flow_line(flow);
     const struct request *r = flow_first(flow);
     for (size_t i = line->limits_n; i < line->rules_n; i++) {
-        int64_t n = r->load.of[line->rules[i]->limit->unit];
+        int64_t n = r->load.of[line->rules[i]->unit];
         struct counter *c = flow->counters[i];
         if (line->rules[i]->reserve == reserve && n > 0 && counter_free_units(core, c) < n) {
             return false;

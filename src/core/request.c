@@ -169,7 +169,7 @@ static void refuse_explained(struct core *core, struct request *r, enum error_co
     struct held_by held_by;
     struct counter *c = explain(core, &a, &held_by);
     struct effect *e =
-        c ? effect_refuse_limit(core, r->caller, a.line, code, c, r->load.of[c->rule->limit->unit])
+        c ? effect_refuse_limit(core, r->caller, a.line, code, c, r->load.of[c->rule->unit])
           : effect_refuse(core, r->caller, a.line, code);
     e->refuse.held_by = held_by;
     e->refuse.id = r->id;
@@ -274,7 +274,7 @@ void request_judge_anew(struct core *core, struct line *line, struct request *r)
     }
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        int64_t n = r->load.of[rule->limit->unit];
+        int64_t n = r->load.of[rule->unit];
         if (n > rule->terms.burst) {
             struct counter *c = r->flow->counters[i];
             effect_refuse_limit(core, r->caller, line, ERR_NEVER_FITS, c, n)->refuse.id = r->id;

@@ -183,13 +183,13 @@ static int book_alone(struct core *core, struct line *line, const struct record 
     for (size_t i = 0; i < line->rules_n; i++) {
         struct counter *c = counters[i];
         const struct rule *rule = line->rules[i];
-        if (!c || !rule_holds(rule) || rule->terms.kind != WINDOW_ROLLING) {
+        if (!c || !rule->holds || rule->terms.kind != WINDOW_ROLLING) {
             continue;
         }
         if (counter_reserve(core, c) != 0) {
             return ERR_NO_MEMORY;
         }
-        int64_t n = r->load.of[rule->limit->unit];
+        int64_t n = r->load.of[rule->unit];
         int64_t used = r->kind == RECORD_EXPIRE ? expired_usage(rule, &r->load, n) : n;
         window_charge(&c->window, &rule->terms, r->at_us, used);
     }

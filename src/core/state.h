@@ -41,17 +41,25 @@ struct line;
 
 /* A limit in force. */
 struct rule {
+    /* What every decision asks comes first: the limit itself is far larger. */
+    enum unit unit;
+    bool refuses;          /* a full limit refuses rather than lets wait */
+    bool holds;            /* charges are held beside the window until the lease ends */
+    bool paced;            /* by slices */
+    bool recorded;         /* in COUNTER records: those of leases cannot rebuild its windows */
+    bool watched;          /* somebody is to be warned */
+    struct counter *whole; /* SCOPE_RESOURCE; NULL where scoped */
+    size_t users_n;        /* > 1: shared */
+    struct terms terms;
+
     const struct limit *limit;
     const char *resource; /* of the first resource that has it */
-    struct terms terms;
-    struct terms slice; /* where limit->slice_us > 0 */
-    int reserve;        /* index of the reserve it meters, or -1 for a limit that judges */
+    struct terms slice;   /* where paced */
+    int reserve;          /* index of the reserve it meters, or -1 for a limit that judges */
     size_t index;
-    struct counter *whole; /* SCOPE_RESOURCE; NULL where scoped */
-    struct list counters;  /* all that are in memory */
+    struct list counters; /* all that are in memory */
     size_t counters_n;
     struct line **users;
-    size_t users_n; /* > 1: shared */
     bool continues; /* counts on what a rule of the policy before counted */
 };
 

@@ -64,10 +64,13 @@ static bool comes_before(const struct request *r, const struct asker *a)
 static int64_t claimed(const struct rule *rule, const struct asker *a)
 {
     int64_t sum = 0;
-    for (size_t i = 0; rule->users_n > 1 && i < rule->users_n; i++) {
+    if (rule->users_n == 1) {
+        return 0;
+    }
+    for (size_t i = 0; i < rule->users_n; i++) {
         const struct line *other = rule->users[i];
         if (other != a->line && other->claims && other->head && comes_before(other->head, a)) {
-            sum = add_sat(sum, other->head->load.of[rule->limit->unit]);
+            sum = add_sat(sum, other->head->load.of[rule->unit]);
         }
     }
     return sum;
@@ -87,7 +90,7 @@ static bool others_asleep(const struct counter *c, const struct asker *a)
 enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c, int64_t n)
 {
     const struct rule *rule = c->rule;
-    if (rule->limit->exceed == EXCEED_REFUSE && counter_free_units(core, c) < n) {
+    if (rule->refuses && counter_free_units(core, c) < n) {
         return VERDICT_OVER_BUDGET;
     }
     if (!rule->whole) {
@@ -106,7 +109,7 @@ struct judgement judge(struct core *core, const struct asker *a)
         if (!c) {
             continue;
         }
-        enum verdict v = judge_limit(core, a, c, a->load->of[c->rule->limit->unit]);
+        enum verdict v = judge_limit(core, a, c, a->load->of[c->rule->unit]);
         if (v == VERDICT_OVER_BUDGET) {
             return (struct judgement){.verdict = v, .by = c};
         }
@@ -131,7 +134,7 @@ bool line_is_open(const struct core *core, const struct line *line)
 static void refuse_over_budget(struct core *core, struct request *r, struct counter *c)
 {
     struct line *line = flow_line(r->flow);
-    int64_t n = r->load.of[c->rule->limit->unit];
+    int64_t n = r->load.of[c->rule->unit];
     struct effect *e = effect_refuse_limit(core, r->caller, line, ERR_BUDGET_EXCEEDED, c, n);
     e->refuse.id = r->id;
     e->refuse.waited_us = core->now_us - r->enqueued_us;
@@ -191,7 +194,7 @@ static int64_t head_fits_us(struct core *core, const struct line *line)
     int64_t at_us = core->now_us;
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        int64_t n = line->head->load.of[rule->limit->unit];
+        int64_t n = line->head->load.of[rule->unit];
         if (rule->whole && n > 0 && (line->claims || rule->users_n == 1)) {
             at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
         }
@@ -205,7 +208,7 @@ static int64_t passers_us(struct core *core, const struct line *line)
     int64_t at_us = INT64_MAX;
     for (size_t i = 0; line->waiting - line->away > 1 && i < line->limits_n; i++) {
         struct counter *c = line->rules[i]->whole;
-        int64_t n = line->head->load.of[line->rules[i]->limit->unit];
+        int64_t n = line->head->load.of[line->rules[i]->unit];
         if (c && rule_is_certain(c->rule) && n > 0 && !counter_fits(core, c, n, 0)) {
             int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
             at_us = min_i64(at_us, counter_fits_us(core, c, more));
@@ -247,8 +250,8 @@ static bool may_pass(struct core *core, const struct request *head, const struct
     struct asker asker = asker_of(head);
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        int64_t n = r->load.of[rule->limit->unit];
-        int64_t ahead = add_sat(head->load.of[rule->limit->unit], claimed(rule, &asker));
+        int64_t n = r->load.of[rule->unit];
+        int64_t ahead = add_sat(head->load.of[rule->unit], claimed(rule, &asker));
         if (rule->whole && n > 0 && !leaves(core, rule, n, ahead)) {
             return false;
         }
@@ -262,8 +265,8 @@ static bool anyone_may_pass(struct core *core, const struct line *line)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        int64_t n = line->head->load.of[rule->limit->unit];
-        if (rule->whole && n > 0 && line->waiting_zero[rule->limit->unit] == 0 &&
+        int64_t n = line->head->load.of[rule->unit];
+        if (rule->whole && n > 0 && line->waiting_zero[rule->unit] == 0 &&
             !counter_fits(core, rule->whole, n, 0) && !leaves(core, rule, 1, n)) {
             return false;
         }
@@ -343,7 +346,7 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
         return;
     }
     const struct request *r = flow_first(CONTAINER_OF(first, struct flow, place));
-    int64_t at_us = counter_fits_us(core, c, max_i64(r->load.of[c->rule->limit->unit], 1));
+    int64_t at_us = counter_fits_us(core, c, max_i64(r->load.of[c->rule->unit], 1));
     /* One that fits already is woken by the timer: nothing else may come to do it. */
     timer_set(core, &c->timer, max_i64(at_us, core->now_us));
 }
@@ -389,8 +392,8 @@ static void counter_wake(struct core *core, struct counter *c)
     struct heap_node *first;
     while ((first = heap_first(&c->sleepers)) != NULL && core->budget > 0) {
         struct flow *flow = CONTAINER_OF(first, struct flow, place);
-        int64_t n = flow_first(flow)->load.of[c->rule->limit->unit];
-        bool refuses = c->rule->limit->exceed == EXCEED_REFUSE;
+        int64_t n = flow_first(flow)->load.of[c->rule->unit];
+        bool refuses = c->rule->refuses;
         if (n > 0 && !refuses && !counter_fits(core, c, n, promised)) {
             break;
         }
@@ -405,7 +408,7 @@ static void counter_wake(struct core *core, struct counter *c)
     counter_time_sleepers(core, c);
 }
 
-void run_lines(struct core *core)
+void run_lines_due(struct core *core)
 {
     while (!list_empty(&core->gained) && core->budget > 0) {
         counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));

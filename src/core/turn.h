@@ -42,7 +42,14 @@ struct judgement judge(struct core *core, const struct asker *asker);
 bool line_is_open(const struct core *core, const struct line *line);
 
 /* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
-void run_lines(struct core *core);
+void run_lines_due(struct core *core);
+
+static inline void run_lines(struct core *core)
+{
+    if (!list_empty(&core->gained) || !list_empty(&core->pending)) {
+        run_lines_due(core);
+    }
+}
 
 /* Which limits hold the asker, or else the head that it stands behind: P9. The counter of the first
  * of them, as the asker's own resource counts it, or NULL. */
