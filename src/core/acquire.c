@@ -13,6 +13,7 @@
 
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
@@ -169,6 +170,7 @@ static int grant_at_once(struct core *core, const struct event *event, const str
     int rc = lease_grant(core, &facts, &lease);
     if (rc == 0) {
         line->stats.granted++;
+        health_granted(core, line, lease);
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
         effect_grant(core, event->caller, lease, false);
     }
@@ -214,6 +216,24 @@ static int join(struct core *core, const struct event *event, const struct asker
     return 0;
 }
 
+/* Whether the resource stays closed longer than the caller would wait. */
+static bool closed_for(const struct core *core, const struct line *line, int64_t wait_us)
+{
+    bool closed = !health_lets(core, line) && line->health.state != HEALTH_RECOVERING;
+    int64_t opens_us = health_opens_us(core, line);
+    bool by_time = opens_us != INT64_MAX;
+    return closed && (by_time ? opens_us > add_sat(core->now_us, wait_us) : wait_us == 0);
+}
+
+static void refuse_closed(struct core *core, const struct event *event, struct line *line)
+{
+    int64_t opens_us = health_opens_us(core, line);
+    struct effect *e = effect_refuse(core, event->caller, line, ERR_BREAKER_OPEN);
+    e->refuse.id = event->acquire.id;
+    e->refuse.retry_after_us = opens_us == INT64_MAX ? 0 : opens_us - core->now_us;
+    e->refuse.held_by.limits[e->refuse.held_by.limits_n++] = health_state_name(line->health.state);
+}
+
 static int acquire_from(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
@@ -236,6 +256,10 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
     if (c) {
         int64_t n = a->load.of[c->rule->unit];
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
+        return 0;
+    }
+    if (closed_for(core, line, a->wait_us)) {
+        refuse_closed(core, event, line);
         return 0;
     }
     return join(core, event, &asker);

@@ -3,7 +3,7 @@
  *
  * The providers' own words (status, headers, bodies) are read in src/provider; here is what is
  * left of them: a class, a time to wait, the limits that the headers told of, and the usage by the
- * parts that are priced apart. Plain data. May depend on src/base and policy.h only.
+ * parts that are priced apart. Plain data. May depend on src/base and limit.h only.
  */
 #ifndef SLUICE_CORE_ANSWER_H
 #define SLUICE_CORE_ANSWER_H
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
-#include "core/policy.h"
+#include "core/limit.h"
 
 #define READINGS_MAX       8
 #define RETRY_AFTER_US_MAX INT64_C(120000000) /* what a server may ask for is capped at this */

@@ -16,8 +16,10 @@
 #include "core/configure.h"
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/release.h"
 #include "core/request.h"
 #include "core/timer.h"
 #include "core/turn.h"
@@ -48,74 +50,6 @@ void core_free(struct core *core)
 
 /* --- Events. --- */
 
-/* The lease an event names, if it is one of the caller's tenant. */
-static struct lease *named_lease(const struct core *core, const struct event *event, uint64_t id)
-{
-    struct lease *l = lease_find(core, id);
-    bool visible = l && (event->any_tenant || text_equal(l->tenant, event->tenant));
-    return visible ? l : NULL;
-}
-
-static void count_usage(struct line *line, const struct load *usage)
-{
-    for (int u = 0; u < UNIT_COUNT; u++) {
-        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage->of[u]);
-    }
-}
-
-static void release_open(struct core *core, const struct event *event, struct lease *l)
-{
-    struct line *line = l->line;
-    struct load usage = event->release.has_usage ? event->release.usage : l->load;
-    lease_settle(core, l, &usage);
-    line->stats.settled++;
-    line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
-    count_usage(line, &usage);
-    effect_record(core, l, RECORD_SETTLE, core->now_us);
-}
-
-static void release_late(struct core *core, const struct event *event, struct lease *l)
-{
-    struct load usage = event->release.has_usage ? event->release.usage : l->load;
-    lease_settle_late(core, l, &usage);
-    l->line->stats.late++;
-    count_usage(l->line, &usage);
-    effect_record(core, l, RECORD_SETTLE, core->now_us);
-    struct effect *e = &core->effects->at[core->effects->len - 1];
-    e->record.late = true;
-}
-
-static void step_release(struct core *core, const struct event *event)
-{
-    struct lease *l = named_lease(core, event, event->release.lease);
-    if (!l) {
-        effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_LEASE);
-        return;
-    }
-    bool open = l->state == LEASE_OPEN;
-    bool late = l->state == LEASE_EXPIRED;
-    if (open) {
-        release_open(core, event, l);
-    } else if (late) {
-        release_late(core, event, l);
-    }
-    effect_settled(core, event->caller, l, late, !open && !late);
-}
-
-static void step_renew(struct core *core, const struct event *event)
-{
-    struct lease *l = named_lease(core, event, event->renew.lease);
-    if (!l || l->state != LEASE_OPEN) {
-        effect_refuse(core, event->caller, l ? l->line : NULL, ERR_UNKNOWN_LEASE);
-        return;
-    }
-    lease_extend(core, l, add_sat(core->now_us, event->renew.lease_us));
-    effect_record(core, l, RECORD_RENEW, l->granted_us);
-    struct effect *e = effect_add(core, EFFECT_RENEWED, event->caller);
-    e->renewed.lease = l->lease;
-    e->renewed.expires_us = l->expires_us;
-}
-
 /* Every calendar window is to be looked at again. */
 static void step_clock(struct core *core, int64_t skew_us)
 {
@@ -130,6 +64,17 @@ static void step_clock(struct core *core, int64_t skew_us)
     }
 }
 
+static void step_reopen(struct core *core, const struct event *event)
+{
+    struct line *line = line_find(core, event->reopen.resource);
+    if (!line || line->retired) {
+        struct effect *e = effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_RESOURCE);
+        e->refuse.resource = event->reopen.resource;
+        return;
+    }
+    health_reopen(core, line, event->caller);
+}
+
 static int step_event(struct core *core, const struct event *event)
 {
     switch (event->kind) {
@@ -138,10 +83,11 @@ static int step_event(struct core *core, const struct event *event)
     case EVENT_RESUME: request_resume(core, event); return 0;
     case EVENT_HANGUP: request_hangup(core, event); return 0;
     case EVENT_CANCEL: request_cancel(core, event); return 0;
-    case EVENT_RELEASE: step_release(core, event); return 0;
-    case EVENT_RENEW: step_renew(core, event); return 0;
+    case EVENT_RELEASE: lease_release(core, event); return 0;
+    case EVENT_RENEW: lease_renew(core, event); return 0;
     case EVENT_CLOCK: step_clock(core, event->skew_us); return 0;
     case EVENT_CONFIGURE: return configure(core, event->policy);
+    case EVENT_REOPEN: step_reopen(core, event); return 0;
     case EVENT_DRAIN: core->draining = true; return 0;
     }
     assert(!"a known kind of event");
@@ -155,6 +101,7 @@ static void expire(struct core *core, struct lease *l)
     struct line *line = l->line;
     lease_expire(core, l);
     line->stats.expired++;
+    health_unanswered(core, line, l);
     effect_record(core, l, RECORD_EXPIRE, core->now_us);
     struct effect *e = effect_add(core, EFFECT_EXPIRED, 0);
     e->expired.lease = l->lease;

@@ -22,6 +22,7 @@ enum effect_kind {
     EFFECT_RENEWED,   /* answers RENEW */
     EFFECT_CANCELLED, /* answers CANCEL */
     EFFECT_EXPIRED,   /* a lease ended without a word; nobody is answered */
+    EFFECT_HEALTH,    /* answers REOPEN, or nobody: a resource changed its state */
     EFFECT_ALERT,     /* something an operator should know */
 };
 
@@ -99,6 +100,10 @@ struct effect {
             int64_t used;
             int64_t amount;
         } alert;
+        struct {
+            struct text resource;
+            struct health_view view;
+        } health;
     };
 };
 

@@ -7,6 +7,7 @@
 #define SLUICE_CORE_EVENT_H
 
 #include "base/text.h"
+#include "core/answer.h"
 #include "core/policy.h"
 
 #define TICKET_KEPT_US      INT64_C(10000000)    /* a place is kept this long unattended */
@@ -27,6 +28,7 @@ enum event_kind {
     EVENT_RENEW,     /* a lease lives on */
     EVENT_CLOCK,     /* the wall clock has moved against `now_us` */
     EVENT_CONFIGURE, /* a new policy */
+    EVENT_REOPEN,    /* an operator says that a resource is well again */
     EVENT_DRAIN,     /* grant nothing more; refuse all that wait */
 };
 
@@ -64,12 +66,16 @@ struct event {
         struct {
             uint64_t lease;
             struct load usage;
-            bool has_usage; /* false: the load that was held counts as used */
+            bool has_usage;              /* false: the load that was held counts as used */
+            const struct answer *answer; /* NULL: nothing but that it is over */
         } release;
         struct {
             uint64_t lease;
             int64_t lease_us; /* 1..LEASE_US_MAX, from now */
         } renew;
+        struct {
+            struct text resource;
+        } reopen;
         int64_t skew_us;             /* CLOCK: wall clock minus now_us */
         const struct policy *policy; /* CONFIGURE: checked; must outlive its use by the core */
     };

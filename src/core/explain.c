@@ -1,4 +1,5 @@
 #include "core/counter.h"
+#include "core/health.h"
 #include "core/line.h"
 #include "core/turn.h"
 
@@ -20,6 +21,9 @@ static struct counter *blame(struct core *core, const struct asker *a, struct he
 struct counter *explain(struct core *core, const struct asker *a, struct held_by *h)
 {
     h->limits_n = 0;
+    if (!health_lets(core, a->line)) {
+        h->limits[h->limits_n++] = health_state_name(a->line->health.state);
+    }
     struct counter *by = blame(core, a, h);
     if (!by && a->flow && flow_first(a->flow)) {
         struct asker first = asker_of(flow_first(a->flow));
@@ -50,7 +54,8 @@ static int64_t deficit_us(struct core *core, const struct line *line, struct cou
 
 int64_t estimate_us(struct core *core, const struct asker *a, int64_t position)
 {
-    int64_t eta_us = 0;
+    int64_t opens_us = health_opens_us(core, a->line);
+    int64_t eta_us = opens_us == INT64_MAX ? 0 : opens_us - core->now_us;
     int64_t waiting = max_i64((int64_t)a->line->waiting, 1);
     for (size_t i = 0; i < a->line->limits_n; i++) {
         struct counter *c = a->counters[i];

@@ -32,6 +32,7 @@
 
 #include "core/counter.h"
 #include "core/flow.h"
+#include "core/health.h"
 #include "core/timer.h"
 
 #define COST_SHIFT     32
@@ -69,6 +70,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     list_init(&line->pending);
     list_init(&line->all);
     timer_init(&line->timer, TIMER_LINE);
+    health_init(&line->health);
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         heap_init(&line->urgencies[p].parties);
     }

@@ -10,6 +10,7 @@
 #ifndef SLUICE_CORE_POLICY_H
 #define SLUICE_CORE_POLICY_H
 
+#include "core/feedback.h"
 #include "core/limit.h"
 
 #define RESOURCE_LIMITS_MAX 16
@@ -34,6 +35,7 @@ struct resource {
     size_t limits_n;
     struct reserve reserves[RESERVES_MAX]; /* shares add up to at most 1,000,000 ppm */
     size_t reserves_n;
+    struct feedback feedback;
     int64_t ageing_us;           /* a waiting request gains one priority each time; 0: never */
     int64_t line_len_max;        /* requests that may wait, > 0 */
     int64_t tenant_line_len_max; /* of one tenant, > 0 */

@@ -7,6 +7,7 @@
 #include "core/acquire.h"
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/timer.h"
@@ -324,6 +325,7 @@ static void cancel_lease(struct core *core, struct lease *l)
 {
     l->line->stats.cancelled++;
     lease_cancel(core, l);
+    health_unanswered(core, l->line, l);
     effect_record(core, l, RECORD_CANCEL, core->now_us);
 }
 

@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "core/health.h"
 #include "core/rank.h"
 #include "core/timer.h"
 #include "core/view.h"
@@ -140,10 +141,11 @@ struct line {
     struct list all;          /* requests, by arrival */
     struct resource *retired; /* owned; NULL but for a resource that is no longer configured */
     struct timer timer;       /* when the stalled head may fit */
-    struct request *head;     /* stalled, or NULL; a member of the line */
-    bool claims;              /* the head is held by a shared limit */
-    size_t backlog;           /* parties with awake flows */
-    size_t waiting;           /* away ones included */
+    struct health health;
+    struct request *head; /* stalled, or NULL; a member of the line */
+    bool claims;          /* the head is held by a shared limit */
+    size_t backlog;       /* parties with awake flows */
+    size_t waiting;       /* away ones included */
     size_t away;
     size_t leases;                   /* open */
     size_t remembered;               /* ended */

@@ -32,6 +32,7 @@
 
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
@@ -126,7 +127,8 @@ struct judgement judge(struct core *core, const struct asker *a)
 
 bool line_is_open(const struct core *core, const struct line *line)
 {
-    return line->backlog == 0 && list_empty(&line->pending) && list_empty(&core->gained);
+    return line->backlog == 0 && health_lets(core, line) && list_empty(&line->pending) &&
+           list_empty(&core->gained);
 }
 
 /* --- Deciding. --- */
@@ -167,6 +169,7 @@ static bool grant(struct core *core, struct request *r)
     line->stats.waited_us = add_sat(line->stats.waited_us, facts.waited_us);
     effect_record(core, lease, RECORD_GRANT, lease->granted_us);
     effect_grant(core, r->caller, lease, false);
+    health_granted(core, line, lease);
     party_served(r->flow->party, &r->load);
     request_end(core, r);
     return true;
@@ -228,6 +231,7 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
     if (head) {
         at_us = min_i64(head_fits_us(core, line), passers_us(core, line));
     }
+    at_us = min_i64(at_us, health_next_us(core, line));
     /* A head that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
 }
@@ -354,7 +358,8 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
 /* Judges whoever is next. False when the line can go no further for now. */
 static bool line_turn(struct core *core, struct line *line)
 {
-    struct flow *flow = line_pick(core, line);
+    health_look(core, line);
+    struct flow *flow = health_lets(core, line) ? line_pick(core, line) : NULL;
     if (!flow) {
         line_stall(core, line, NULL, false);
         return false;

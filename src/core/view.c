@@ -1,10 +1,10 @@
 #include <assert.h>
 
 #include "core/counter.h"
-#include "core/view.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/turn.h"
+#include "core/view.h"
 
 size_t core_resources(const struct core *core)
 {

@@ -69,6 +69,7 @@ struct table_policy {
 struct table_event {
     struct event event;
     char labels[LABELS_LEN_MAX + 1];
+    struct answer answer;
     unsigned given; /* bits of the units the line gave */
 };
 

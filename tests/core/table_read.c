@@ -167,7 +167,7 @@ static bool read_name(const struct table_line *line, const char *key, char *out)
 bool table_is_policy_word(const struct table_line *line)
 {
     static const char *const WORDS[] = {"policy", "resource", "limit", "reserve",
-                                        "weight", "zone",     "caps"};
+                                        "weight", "zone",     "caps",  "feedback"};
     int i;
     return line->words_n && READ_WORD(line->words[0], WORDS, &i);
 }
@@ -333,6 +333,29 @@ static const char *add_zone(struct table_policy *p, const struct table_line *lin
     return NULL;
 }
 
+/* feedback: the defaults, and what the line says otherwise, for the resource above. */
+static const char *add_feedback(struct table_policy *p, const struct table_line *line)
+{
+    if (!p->policy.resources_n) {
+        return "feedback follows its resource";
+    }
+    struct feedback *f = &p->resources[p->policy.resources_n - 1].feedback;
+    *f = feedback_default;
+    int64_t slow = f->slow_ppm, growth = f->growth_ppm, refusals = f->breaker_refusals;
+    bool ok = read_time(line, "pause", &f->pause_us) &&
+              read_time(line, "backoff", &f->backoff_us) && read_time(line, "ramp", &f->ramp_us) &&
+              read_time(line, "breaker", &f->breaker_us) &&
+              read_time(line, "breaker_max", &f->breaker_us_max) &&
+              read_time(line, "probe", &f->money_probe_us) && read_number(line, "slow", &slow) &&
+              read_number(line, "growth", &growth) && read_number(line, "refusals", &refusals);
+    f->slow_ppm = (int32_t)slow;
+    f->growth_ppm = (int32_t)growth;
+    f->breaker_refusals = (int32_t)refusals;
+    const char *zone = table_value(line, "zone");
+    f->day_zone = zone ? find_zone(p, zone) : NULL;
+    return ok && (!zone || f->day_zone) ? NULL : "a value of the feedback cannot be read";
+}
+
 const char *table_policy_add(struct table_policy *p, const struct table_line *line)
 {
     const char *word = line->words[0];
@@ -346,11 +369,12 @@ const char *table_policy_add(struct table_policy *p, const struct table_line *li
                    ? NULL
                    : "a cap cannot be read";
     }
-    return strcmp(word, "resource") == 0  ? add_resource(p, line)
-           : strcmp(word, "limit") == 0   ? add_limit(p, line)
-           : strcmp(word, "reserve") == 0 ? add_reserve(p, line)
-           : strcmp(word, "weight") == 0  ? add_weight(p, line)
-                                          : add_zone(p, line);
+    return strcmp(word, "resource") == 0   ? add_resource(p, line)
+           : strcmp(word, "limit") == 0    ? add_limit(p, line)
+           : strcmp(word, "reserve") == 0  ? add_reserve(p, line)
+           : strcmp(word, "weight") == 0   ? add_weight(p, line)
+           : strcmp(word, "feedback") == 0 ? add_feedback(p, line)
+                                           : add_zone(p, line);
 }
 
 /* --- Events --- */
@@ -419,6 +443,23 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     return ok ? NULL : "a value of the acquire cannot be read";
 }
 
+/* class=wait retry=20s reason=rate_limit_exceeded unreached */
+static bool read_answer(struct table_event *e, const struct table_line *line)
+{
+    const char *class = table_value(line, "class");
+    struct answer *a = &e->answer;
+    *a = (struct answer){.reached = true, .retry_after_us = -1};
+    a->reason = read_text(line, "reason");
+    for (size_t i = 0; i < line->words_n; i++) {
+        a->reached = a->reached && strcmp(line->words[i], "unreached") != 0;
+    }
+    while (class && a->class < ANSWER_CLASSES && strcmp(class, answer_class_name(a->class)) != 0) {
+        a->class ++;
+    }
+    e->event.release.answer = class ? a : NULL;
+    return a->class < ANSWER_CLASSES && read_time(line, "retry", &a->retry_after_us);
+}
+
 static const char *read_kind(struct table_event *e, const struct table_line *line,
                              const struct table_names *names)
 {
@@ -437,11 +478,14 @@ static const char *read_kind(struct table_event *e, const struct table_line *lin
         return NULL;
     case EVENT_RELEASE:
         ev->release.lease = table_id(&names->leases, target);
-        return read_load(e, line, &ev->release.usage) ? NULL : "the usage cannot be read";
+        return read_load(e, line, &ev->release.usage) && read_answer(e, line)
+                   ? NULL
+                   : "the usage or the answer cannot be read";
     case EVENT_RENEW:
         ev->renew.lease = table_id(&names->leases, target);
         ev->renew.lease_us = US_PER_MIN;
         return read_time(line, "lease", &ev->renew.lease_us) ? NULL : "lease= cannot be read";
+    case EVENT_REOPEN: ev->reopen.resource = text_of(target); return NULL;
     case EVENT_CLOCK: return table_time(target, &ev->skew_us) ? NULL : "the skew cannot be read";
     default: return NULL;
     }
@@ -450,8 +494,9 @@ static const char *read_kind(struct table_event *e, const struct table_line *lin
 const char *table_event_read(struct table_event *e, const struct table_line *line,
                              const struct table_names *names)
 {
-    static const char *const KINDS[] = {"tick",    "acquire", "resume", "hangup",    "cancel",
-                                        "release", "renew",   "clock",  "configure", "drain"};
+    static const char *const KINDS[] = {"tick",      "acquire", "resume", "hangup",
+                                        "cancel",    "release", "renew",  "clock",
+                                        "configure", "reopen",  "drain"};
     memset(e, 0, sizeof(*e));
     int kind;
     int64_t caller = 0;

@@ -292,6 +292,17 @@ static void write_target(struct buf *out, const struct event *e, struct table_na
         if (e->release.has_usage) {
             add_load(out, &e->release.usage);
         }
+        if (e->release.answer) {
+            add_name(out, "class", answer_class_name(e->release.answer->class));
+            add_text(out, "reason", e->release.answer->reason);
+            buf_add_str(out, e->release.answer->reached ? "" : " unreached");
+            if (e->release.answer->retry_after_us >= 0) {
+                add_time(out, "retry", e->release.answer->retry_after_us);
+            }
+        }
+        break;
+    case EVENT_REOPEN:
+        buf_addf(out, " %.*s", (int)e->reopen.resource.len, e->reopen.resource.at);
         break;
     case EVENT_RENEW:
         buf_addf(out, " L%zu", table_name(&names->leases, e->renew.lease));
@@ -307,8 +318,9 @@ static void write_target(struct buf *out, const struct event *e, struct table_na
 
 void table_write_event(struct buf *out, const struct event *e, struct table_names *names)
 {
-    static const char *const KINDS[] = {"tick",    "acquire", "resume", "hangup",    "cancel",
-                                        "release", "renew",   "clock",  "configure", "drain"};
+    static const char *const KINDS[] = {"tick",      "acquire", "resume", "hangup",
+                                        "cancel",    "release", "renew",  "clock",
+                                        "configure", "reopen",  "drain"};
     buf_add_str(out, "at ");
     table_write_time(out, e->now_us);
     buf_addf(out, " %s", KINDS[e->kind]);
@@ -420,6 +432,20 @@ static void write_alert(struct buf *out, const struct effect *e)
     add_number(out, "amount", e->alert.amount);
 }
 
+static void write_health(struct buf *out, const struct effect *e)
+{
+    const struct health_view *v = &e->health.view;
+    buf_addf(out, "health %s", health_state_name(v->state));
+    add_text(out, "res", e->health.resource);
+    add_number(out, "caller", (int64_t)e->caller);
+    add_time(out, "since", v->since_us);
+    add_time(out, "until", v->until_us);
+    add_name(out, "why", v->state == HEALTH_OK ? NULL : answer_class_name(v->why));
+    add_name(out, "reason", v->reason);
+    add_number(out, "rate", v->rate_ppm);
+    add_number(out, "refusals", v->refusals);
+}
+
 static void write_small(struct buf *out, const struct effect *e, struct table_names *names)
 {
     unsigned long long caller = e->caller;
@@ -460,6 +486,7 @@ void table_write_effect(struct buf *out, const struct effect *e, struct table_na
     case EFFECT_REFUSE: write_refuse(out, e); break;
     case EFFECT_SETTLED: write_settled(out, e, names); break;
     case EFFECT_ALERT: write_alert(out, e); break;
+    case EFFECT_HEALTH: write_health(out, e); break;
     default: write_small(out, e, names);
     }
 }

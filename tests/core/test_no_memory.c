@@ -77,6 +77,7 @@ static const char *const POLICY_BEFORE[] = {
     "limit paced requests rolling amount=20 per=47s slice=5s",
     "limit job slots none amount=1 scope=label:job",
     "resource o",
+    "feedback refusals=2",
     "limit org tokens bucket amount=600 per=53s burst=600 shared=org",
     NULL,
 };
@@ -156,6 +157,8 @@ static const char *const SCRIPT[] = {
     "acquire n tokens=600 lease=37s wait=207s caller=51",
     "acquire n tokens=100 lease=37s hold=3s wait=207s caller=52",
     "cancel L51 caller=53",
+    "acquire o tokens=10 lease=37s wait=107s caller=54",
+    "release L54 class=wait retry=5s",
     "tick",
     "tick",
     "tick",
@@ -208,7 +211,7 @@ static char *next_line(struct run *run)
 static void note(struct run *run, const struct effect *e)
 {
     static const char *const KINDS[] = {"persist", "grant",     "wait",    "refuse", "settled",
-                                        "renewed", "cancelled", "expired", "alert"};
+                                        "renewed", "cancelled", "expired", "health", "alert"};
     if (e->kind == EFFECT_PERSIST) {
         record_log_add(&run->log, &e->record);
         return;
@@ -424,7 +427,7 @@ static void test_the_script_has_all_kinds_of_outcomes(void **state)
     (void)state;
     struct run *run = run_script(0);
     static const char *const KINDS[] = {
-        "grant", "wait", "refuse", "settled", "renewed", "cancelled", "expired", "alert",
+        "grant", "wait", "refuse", "settled", "renewed", "cancelled", "expired", "health", "alert",
     };
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
         assert_true(count_said(run, KINDS[i]) > 0);

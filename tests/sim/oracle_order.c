@@ -13,7 +13,7 @@
 #include "oracle_order.h"
 #include "oracle_state.h"
 
-enum answer { NO, PERHAPS, YES };
+enum verdict_of { NO, PERHAPS, YES };
 
 #define TAG_DOUBT 4096.0 /* of 2^32 a full window */
 #define HEADS_MAX 64
@@ -213,7 +213,7 @@ void tags_grant(struct oracle *o, const struct waiter *w)
 }
 
 /* YES where a comes before b for sure, NO where b comes before a for sure; reserves aside. */
-static enum answer before(struct oracle *o, const struct waiter *a, const struct waiter *b)
+static enum verdict_of before(struct oracle *o, const struct waiter *a, const struct waiter *b)
 {
     bool less = true, more = true;
     for (int64_t back = 0; back <= 1; back++) {
@@ -284,10 +284,10 @@ static size_t scoped_misses(struct oracle *o, const struct waiter *w)
 }
 
 /* Order where tenants do not count: priority, then arrival. */
-static enum answer plainly_before(const struct oracle *o, const struct waiter *a,
-                                  const struct waiter *b)
+static enum verdict_of plainly_before(const struct oracle *o, const struct waiter *a,
+                                      const struct waiter *b)
 {
-    enum answer answers[2];
+    enum verdict_of answers[2];
     for (int64_t back = 0; back <= 1; back++) {
         int pa = effective_priority(o, a, o->now_us - back);
         int pb = effective_priority(o, b, o->now_us - back);
@@ -335,16 +335,16 @@ static bool crowded(struct oracle *o, const struct waiter *w)
     return false;
 }
 
-static enum answer work_out_eligible(struct oracle *o, const struct waiter *w)
+static enum verdict_of work_out_eligible(struct oracle *o, const struct waiter *w)
 {
     if (w->away || scoped_misses(o, w)) {
         return NO;
     }
     /* After a late tick, one whose time is up may be refused before or after it is judged. */
-    enum answer answer = w->wait_us > 0 && w->deadline_us <= o->now_us ? PERHAPS : YES;
+    enum verdict_of answer = w->wait_us > 0 && w->deadline_us <= o->now_us ? PERHAPS : YES;
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        enum answer first = x == w || x->away ? NO : plainly_before(o, x, w);
+        enum verdict_of first = x == w || x->away ? NO : plainly_before(o, x, w);
         if (first == NO) {
             continue;
         }
@@ -361,7 +361,7 @@ static enum answer work_out_eligible(struct oracle *o, const struct waiter *w)
     return answer == YES && crowded(o, w) ? PERHAPS : answer;
 }
 
-static enum answer eligible(struct oracle *o, const struct waiter *w)
+static enum verdict_of eligible(struct oracle *o, const struct waiter *w)
 {
     size_t place = (size_t)(w - o->waiters);
     if (place >= MEMO_MAX) {
@@ -371,7 +371,7 @@ static enum answer eligible(struct oracle *o, const struct waiter *w)
         o->eligible[place].answer = (int)work_out_eligible(o, w);
         o->eligible[place].moment = o->moment;
     }
-    return (enum answer)o->eligible[place].answer;
+    return (enum verdict_of)o->eligible[place].answer;
 }
 
 /* --- Heads --- */
@@ -404,7 +404,7 @@ static struct heads first_ones(struct oracle *o, const char *resource, const str
 {
     struct heads h = {.n = 0};
     const struct waiter *all[HEADS_MAX];
-    enum answer can[HEADS_MAX];
+    enum verdict_of can[HEADS_MAX];
     size_t n = 0;
     for (size_t i = 0; i < o->waiters_n && n < HEADS_MAX; i++) {
         const struct waiter *w = &o->waiters[i];
@@ -427,11 +427,12 @@ static struct heads first_ones(struct oracle *o, const char *resource, const str
     return h;
 }
 
-static enum answer below_share(struct oracle *o, const struct waiter *w, const struct reserve *s)
+static enum verdict_of below_share(struct oracle *o, const struct waiter *w,
+                                   const struct reserve *s)
 {
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, w, asks);
-    enum answer answer = YES;
+    enum verdict_of answer = YES;
     for (size_t i = 0; i < n; i++) {
         const struct limit *l = asks[i].limit;
         if (l->scope != SCOPE_RESOURCE) {
@@ -481,7 +482,7 @@ static struct heads heads_of(struct oracle *o, const char *resource)
         struct heads of_holder = first_ones(o, resource, s);
         bool surely = of_holder.some;
         for (size_t k = 0; k < of_holder.n; k++) {
-            enum answer below = below_share(o, of_holder.at[k], s);
+            enum verdict_of below = below_share(o, of_holder.at[k], s);
             surely = surely && below == YES;
             if (below != NO) {
                 add_head(&all, of_holder.at[k]);
@@ -562,7 +563,7 @@ static bool passes(struct oracle *o, const struct waiter *g, const struct waiter
 /* --- Claims of heads of other resources on what they share --- */
 
 /* YES where shared limits alone hold it: only then does its head claim for sure. */
-static enum answer held_by_shared(struct oracle *o, const struct waiter *w)
+static enum verdict_of held_by_shared(struct oracle *o, const struct waiter *w)
 {
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, w, asks), shared = 0, own = 0;
@@ -599,11 +600,11 @@ static bool together_too_much(struct oracle *o, const struct waiter *w,
 }
 
 /* Whether stalled heads of other resources keep w from being granted. */
-static enum answer claimed_against(struct oracle *o, const struct waiter *w)
+static enum verdict_of claimed_against(struct oracle *o, const struct waiter *w)
 {
     const struct waiter *claimants[HEADS_MAX];
     size_t claimants_n = 0;
-    enum answer answer = NO;
+    enum verdict_of answer = NO;
     for (size_t r = 0; r < o->policy->resources_n; r++) {
         const char *resource = o->policy->resources[r].name;
         if (strcmp(resource, w->resource) == 0) {
@@ -612,8 +613,8 @@ static enum answer claimed_against(struct oracle *o, const struct waiter *w)
         struct heads h = heads_of(o, resource);
         bool surely = h.some && h.n > 0;
         for (size_t i = 0; i < h.n; i++) {
-            enum answer first = plainly_before(o, h.at[i], w);
-            enum answer held = held_by_shared(o, h.at[i]);
+            enum verdict_of first = plainly_before(o, h.at[i], w);
+            enum verdict_of held = held_by_shared(o, h.at[i]);
             bool claims = first != NO && held != NO;
             surely = surely && first == YES && held == YES && !passes(o, w, h.at[i], true);
             if (claims && claimants_n < HEADS_MAX) {

@@ -1,0 +1,94 @@
+#include "core/release.h"
+
+#include "core/emit.h"
+#include "core/health.h"
+#include "core/lease.h"
+
+/* The lease an event names, if it is one of the caller's tenant. */
+static struct lease *named_lease(const struct core *core, const struct event *event, uint64_t id)
+{
+    struct lease *l = lease_find(core, id);
+    bool visible = l && (event->any_tenant || text_equal(l->tenant, event->tenant));
+    return visible ? l : NULL;
+}
+
+/* What a call used of which nobody gave the usage: nothing but itself where the provider refused
+ * it, and all that was held where it may have been served. */
+static struct load usage_of(const struct event *event, const struct lease *l)
+{
+    const struct answer *a = event->release.answer;
+    if (event->release.has_usage) {
+        return event->release.usage;
+    }
+    bool refused = a && a->class != ANSWER_OK && a->reached;
+    if (!refused) {
+        return l->load;
+    }
+    return (struct load){.of = {
+                             [UNIT_REQUESTS] = l->load.of[UNIT_REQUESTS],
+                             [UNIT_SLOTS] = l->load.of[UNIT_SLOTS],
+                         }};
+}
+
+static void count_usage(struct line *line, const struct load *usage)
+{
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage->of[u]);
+    }
+}
+
+static void release_open(struct core *core, const struct load *usage, struct lease *l)
+{
+    struct line *line = l->line;
+    lease_settle(core, l, usage);
+    line->stats.settled++;
+    line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
+    count_usage(line, usage);
+    effect_record(core, l, RECORD_SETTLE, core->now_us);
+}
+
+static void release_late(struct core *core, const struct load *usage, struct lease *l)
+{
+    lease_settle_late(core, l, usage);
+    l->line->stats.late++;
+    count_usage(l->line, usage);
+    effect_record(core, l, RECORD_SETTLE, core->now_us);
+    struct effect *e = &core->effects->at[core->effects->len - 1];
+    e->record.late = true;
+}
+
+void lease_release(struct core *core, const struct event *event)
+{
+    static const struct answer served = {.class = ANSWER_OK, .reached = true, .retry_after_us = -1};
+    struct lease *l = named_lease(core, event, event->release.lease);
+    if (!l) {
+        effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_LEASE);
+        return;
+    }
+    bool open = l->state == LEASE_OPEN;
+    bool late = l->state == LEASE_EXPIRED;
+    struct load usage = usage_of(event, l);
+    if (open) {
+        release_open(core, &usage, l);
+    } else if (late) {
+        release_late(core, &usage, l);
+    }
+    effect_settled(core, event->caller, l, late, !open && !late);
+    if (open || late) {
+        health_answer(core, l->line, l, event->release.answer ? event->release.answer : &served);
+    }
+}
+
+void lease_renew(struct core *core, const struct event *event)
+{
+    struct lease *l = named_lease(core, event, event->renew.lease);
+    if (!l || l->state != LEASE_OPEN) {
+        effect_refuse(core, event->caller, l ? l->line : NULL, ERR_UNKNOWN_LEASE);
+        return;
+    }
+    lease_extend(core, l, add_sat(core->now_us, event->renew.lease_us));
+    effect_record(core, l, RECORD_RENEW, l->granted_us);
+    struct effect *e = effect_add(core, EFFECT_RENEWED, event->caller);
+    e->renewed.lease = l->lease;
+    e->renewed.expires_us = l->expires_us;
+}
