@@ -175,6 +175,51 @@ def test_what_waits_is_moved_between_streams_without_losing_its_place(coordinato
     run(main())
 
 
+def test_a_stream_that_is_overtaken_takes_nothing_from_the_one_its_requests_were_moved_to(
+    coordinator, monkeypatch, eventually_async
+):
+    """Connections overtake each other: here the first two arrive when what they asked for was moved to a third."""
+    c = coordinator()
+    gates, streams, order = [asyncio.Event(), asyncio.Event()], [], []
+    connect, open_stream = sluice._transport.WireTransport._connect, sluice._line.Line._open
+
+    async def late_connect(self, url, timeout):
+        if len(streams) <= len(gates):
+            await gates[len(streams) - 1].wait()
+        return await connect(self, url, timeout)
+
+    def note_stream(self, asks):
+        open_stream(self, asks)
+        streams.append(asks[0].stream)
+
+    async def main():
+        async with sluice.AsyncClient(c.url) as other, sluice.AsyncClient(c.url) as client:
+            held = await other.acquire("one")
+            monkeypatch.setattr("sluice._line.STREAMS_SOFT_MAX", 1)
+            monkeypatch.setattr(sluice._transport.WireTransport, "_connect", late_connect)
+            monkeypatch.setattr(sluice._line.Line, "_open", note_stream)
+
+            async def one(n):
+                async with client.acquire("one") as lease:
+                    order.append(n)
+                    lease.settle()
+
+            tasks = []
+            for n in range(3):
+                tasks.append(asyncio.ensure_future(one(n)))
+                await eventually_async(lambda n=n: len(streams) == n + 1, "a stream of its own")
+            await eventually_async(lambda: c.waiting("one") == 3, "a line of three")
+            for gate, late in zip(gates, streams[:2], strict=True):
+                gate.set()  # it takes what it asked for, and loses it again to who asks for it next
+                await eventually_async(lambda late=late: not any(late in ask.older for ask in late.asks), "its answers")
+            held.settle()
+            await asyncio.gather(*tasks)
+
+    run(main())
+    assert order == [0, 1, 2]
+    assert c.resource("one")["cancelled"] == 0
+
+
 def test_tickets_are_followed_until_each_has_become_a_lease(coordinator, monkeypatch):
     monkeypatch.setattr("sluice._ask.HOLD_S", 0.05)
     c = coordinator()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Protocol, Set, Tuple, Union
 
 from ._wire import encode
 
@@ -51,7 +51,7 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "moved", "patient", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "number", "older", "patient", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
         self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place, patient: bool = True
@@ -64,12 +64,13 @@ class Ask:
         self.deadline = deadline
         self.place = place
         self.state = State.WAITING
+        self.number = 0  # in the order of asking
         self.stream: Optional[object] = None  # the stream that will bring the answer
         self.ticket: Optional[str] = None
         self.lease: Optional[str] = None  # once granted
         self.judged = False  # by the local share, the coordinator being away
         self.sent = False  # the coordinator may know of it
-        self.moved = False  # asked for on two streams, of which the older may have arrived last
+        self.older: Set[object] = set()  # streams it was asked for on before, and which have not answered for it
         self.tries = 0  # times a connection broke under it
 
     def request(self, now: float) -> str:

@@ -9,6 +9,11 @@ last for an id and keeps the request's place in line, so nothing is lost by movi
 request is moved a logarithmic number of times, and ten thousand waiting requests take some
 ten connections.
 
+"Last" is what the coordinator saw last, and connections overtake each other: a stream whose connection is
+still being made may arrive after the one its requests were moved to. It then takes their places, and the newer
+stream is told that they were cancelled. Every stream says one thing of each of its requests, so while an older
+one has not, a cancel is taken for its doing and the request is asked again, which takes the place back.
+
 Every request carries an id, so that after a lost connection it is asked again without ever being
 granted twice.
 """
@@ -16,6 +21,7 @@ granted twice.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Set
@@ -83,6 +89,7 @@ class Line:
         self._gather = Gather(loop, self._flush)
         self._sweeper: Optional[asyncio.TimerHandle] = None
         self._known: Dict[str, Ask] = {}  # all that wait, by id
+        self._numbers = itertools.count(1)
         self.refuse_when_away = False
         self.fallback: Optional[Fallback] = None
 
@@ -93,6 +100,7 @@ class Line:
             ask.fail(ValueError(f"an acquire with the id {ask.id!r} waits already"))
         else:
             self._known[ask.id] = ask
+            ask.number = next(self._numbers)
             self._put([ask])
             self._sweep_later()
 
@@ -201,10 +209,11 @@ class Line:
                 break
             for ask in stream.left():
                 ask.ticket = None  # the id is what keeps the place of a request that has a caller
-                ask.moved = True
+                ask.older.add(stream)
                 batch.append(ask)
             stream.waiting = 0
             self._streams.discard(stream)  # its task still reads what is on its way
+        batch.sort(key=lambda ask: ask.number)  # the coordinator may not have seen the older ones yet
 
     def _open(self, asks: List[Ask]) -> None:
         stream = Stream(asks)
@@ -233,7 +242,7 @@ class Line:
             self._streams.discard(stream)
         left = stream.left()
         if left:
-            self._lost(left, cause)
+            self._lost(stream, left, cause)
         if self._fresh:
             self._gather.poke()
 
@@ -257,6 +266,7 @@ class Line:
         if not isinstance(index, int) or not 0 <= index < len(stream.asks):
             raise httpx.RemoteProtocolError("an answer to nothing that was asked")
         ask = stream.asks[index]
+        ask.older.discard(stream)
         if "lease" in answer:
             self._granted(ask, answer)
         elif ask.stream is stream and ask.state is State.WAITING:
@@ -275,9 +285,8 @@ class Line:
         elif isinstance(error, UnknownTicket) and ask.ticket is not None:
             ask.ticket = None  # the place is gone, the request is not
             self._put([ask])
-        elif isinstance(error, Cancelled) and ask.moved:
-            ask.moved = False  # the stream it came from took its place back; one more move settles it
-            self._put([ask])
+        elif isinstance(error, Cancelled) and ask.older:
+            self._put([ask])  # an older stream arrived last and took its place: asking again takes it back
         elif isinstance(error, WaitTimeout) and ask.deadline is None:
             ask.ticket = None  # "as long as it takes" is longer than the longest wait there is
             self._put([ask])
@@ -319,15 +328,16 @@ class Line:
             for ask in asks:
                 self._fail(ask, error)
 
-    def _lost(self, asks: List[Ask], cause: Optional[Exception]) -> None:
+    def _lost(self, stream: Stream, asks: List[Ask], cause: Optional[Exception]) -> None:
         """The connection ended before these were decided. A connection may break for reasons of its own, so
         an answer to the second attempt is what says whether the coordinator is there."""
-        again = all(ask.tries == 0 for ask in asks) and not isinstance(
-            cause, (httpx.ConnectError, httpx.ConnectTimeout)
-        )
+        sent = not isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout))
+        again = sent and all(ask.tries == 0 for ask in asks)
         for ask in asks:
             ask.stream = None
             ask.tries += 1
+            if sent:
+                ask.older.add(stream)
         if not again:
             self._outage.begin(str(cause or "the connection was closed") or type(cause).__name__)
         self._put(asks)
