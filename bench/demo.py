@@ -39,10 +39,10 @@ def verdict(outcome):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, default=Path("build/sluice"))
-    parser.add_argument("--svg", type=Path, default=Path("docs/demo.svg"))
+    parser.add_argument("--binary", type=Path, default=Path("build/sluice"), help="build/sluice")
+    parser.add_argument("--svg", type=Path, default=Path("docs/demo.svg"), help="where the picture goes (docs/demo.svg)")
     parser.add_argument("--only", choices=WAYS, help="one way alone")
-    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"how much of the trace ({MINUTES})")
     options = parser.parse_args()
 
     began = time.monotonic()

@@ -92,10 +92,10 @@ def report(outcome, scene):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", type=Path, default=Path("build/sluice"))
+    parser.add_argument("--binary", type=Path, default=Path("build/sluice"), help="build/sluice")
     parser.add_argument("--trace", choices=RUNS, help="one trace alone")
     parser.add_argument("--way", choices=WAYS, action="append", help="these ways (sluice)")
-    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"how much of a trace ({MINUTES})")
     options = parser.parse_args()
 
     kept = True

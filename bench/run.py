@@ -48,7 +48,7 @@ ONCE = {"journal"}
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build-release", help="a release build")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of which the median counts ({ROUNDS})")
     parser.add_argument("--quick", action="store_true", help="one short round; nothing is written")
     parser.add_argument("--only", help="names of measurements, with commas; nothing is written")
     parser.add_argument("--render", action="store_true", help="write the page from the last results")

@@ -417,10 +417,10 @@ def torture(binary, rounds, seed, durabilities, say=print):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--rounds", type=int, default=20, help="kills in all (20)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="any number (chosen anew)")
     parser.add_argument("--binary", default=os.environ.get("SLUICE_BINARY", str(ROOT / "build" / "sluice")))
-    parser.add_argument("--durability", default="process,full")
+    parser.add_argument("--durability", default="process,full", help="which are tried, in turn (process,full)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     ok = torture(arguments.binary, arguments.rounds, arguments.seed, arguments.durability.split(","))
