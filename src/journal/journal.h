@@ -82,7 +82,8 @@ void journal_prune(struct journal *journal, int64_t horizon_us);
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
  * durable batch or one still under way: fills the rest in, where `found`. Texts of the result are
  * those of the key. 0, or ERR_STORE_FAILED or ERR_STORE_DAMAGED: then nobody knows how much was
- * used. */
+ * used. Reads on a connection of its own, which no writer holds up, and waits for a file that is
+ * locked against reading no longer than the loop can afford. */
 int journal_counter(struct journal *journal, struct record *record, bool *found);
 
 struct journal_stats {

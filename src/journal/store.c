@@ -21,6 +21,10 @@
 #define WAL_BYTES       INT64_C(5242880)
 #define WAL_PIECE_BYTES 65536
 
+/* The loop waits for the reader, and everyone for the loop. A writer does not hold up who reads a
+ * WAL; only another process that is recovering the file does, for as long as that takes. */
+#define READER_TIMEOUT_MS 20
+
 enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
@@ -227,6 +231,9 @@ static int set_up(struct store *s, enum durability durability, struct buf *why)
     }
     if (rc == 0) {
         rc = prepare_all(s, why);
+    }
+    if (rc == 0) {
+        sqlite3_busy_timeout(s->reader, READER_TIMEOUT_MS);
     }
     sqlite3_wal_hook(s->db, note_wal_pages, s);
     return rc;

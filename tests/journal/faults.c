@@ -18,6 +18,9 @@ static atomic_int count;
 static atomic_int syncs;
 static atomic_int fail_at;
 static atomic_bool fail_on;
+static atomic_bool recovering;
+static _Atomic int64_t slept_us;
+static unsigned char volatile *wal_index; /* its first page, once it is mapped */
 
 void faults_set(int nth, bool lasting)
 {
@@ -113,12 +116,19 @@ static int file_traits(sqlite3_file *f)
 
 static int file_shm_map(sqlite3_file *f, int page, int size, int extend, void volatile **at)
 {
-    return extend && fails() ? SQLITE_IOERR_SHMMAP
-                             : real_of(f)->pMethods->xShmMap(real_of(f), page, size, extend, at);
+    if (extend && fails()) {
+        return SQLITE_IOERR_SHMMAP;
+    }
+    int rc = real_of(f)->pMethods->xShmMap(real_of(f), page, size, extend, at);
+    wal_index = page == 0 ? *at : wal_index;
+    return rc;
 }
 
 static int file_shm_lock(sqlite3_file *f, int at, int n, int flags)
 {
+    if (atomic_load(&recovering) && flags & SQLITE_SHM_LOCK) {
+        return SQLITE_BUSY;
+    }
     return real_of(f)->pMethods->xShmLock(real_of(f), at, n, flags);
 }
 
@@ -168,6 +178,26 @@ static int open_file(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flag
     return rc;
 }
 
+/* The two copies of the index's header differ while somebody writes it anew. */
+void faults_recovering(bool on)
+{
+    atomic_store(&slept_us, 0);
+    atomic_store(&recovering, on);
+    wal_index[0] ^= 0xff;
+}
+
+int64_t faults_slept_us(void)
+{
+    return atomic_load(&slept_us);
+}
+
+static int fall_asleep(sqlite3_vfs *v, int us)
+{
+    (void)v;
+    atomic_fetch_add(&slept_us, us);
+    return atomic_load(&recovering) ? us : real_vfs->xSleep(real_vfs, us);
+}
+
 void faults_install(void)
 {
     real_vfs = sqlite3_vfs_find(NULL);
@@ -176,5 +206,6 @@ void faults_install(void)
     vfs.zName = "faults";
     vfs.szOsFile = (int)sizeof(struct file) + real_vfs->szOsFile;
     vfs.xOpen = open_file;
+    vfs.xSleep = fall_asleep;
     sqlite3_vfs_register(&vfs, 1);
 }

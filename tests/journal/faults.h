@@ -8,6 +8,7 @@
 #define SLUICE_TESTS_JOURNAL_FAULTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Puts the failing disk in front, for all stores opened from now on. Once a process. */
 void faults_install(void);
@@ -20,5 +21,12 @@ int faults_count(void);
 
 /* How often somebody waited for the disk since faults_set. */
 int faults_syncs(void);
+
+/* As if another process were recovering the WAL: nobody can read the store. Sleeping is then only
+ * counted. */
+void faults_recovering(bool on);
+
+/* How long was waited since then, had it been slept. */
+int64_t faults_slept_us(void);
 
 #endif

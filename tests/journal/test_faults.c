@@ -208,6 +208,28 @@ static void test_a_counter_that_cannot_be_read_is_not_taken_for_none(void **stat
     assert_int_equal(journal_counter(f->journal, &record, &found), ERR_STORE_FAILED);
 }
 
+/* The loop asks, so everyone waits for the answer. */
+static void test_a_counter_is_not_waited_for_while_the_store_is_locked(void **state)
+{
+    struct fixture *f = *state;
+    struct record record = sample_counter("daily", "a", 7);
+    bool found;
+    fixture_start(f, DURABILITY_PROCESS);
+    assert_int_equal(journal_append(f->journal, &record), 0);
+    fixture_commit(f);
+    fixture_reopen_and_replay(f);
+    faults_recovering(true);
+    int rc = journal_counter(f->journal, &record, &found);
+    int64_t slept_us = faults_slept_us();
+    faults_recovering(false);
+    assert_int_equal(rc, ERR_STORE_FAILED);
+    assert_in_range(slept_us, 1, 20000);
+    record.used = 0;
+    assert_int_equal(journal_counter(f->journal, &record, &found), 0);
+    assert_true(found);
+    assert_int_equal(record.used, 7);
+}
+
 /* Appends and commits until the journal fails, and returns how many batches became durable. */
 static uint64_t fill(struct fixture *f, uint64_t most)
 {
@@ -291,6 +313,7 @@ int main(void)
         T(test_a_disk_that_stays_broken_loses_only_what_was_never_durable),
         T(test_trouble_is_told_and_ends_when_the_disk_is_well),
         T(test_a_counter_that_cannot_be_read_is_not_taken_for_none),
+        T(test_a_counter_is_not_waited_for_while_the_store_is_locked),
         T(test_a_disk_that_is_full_for_real_stops_and_goes_on_with_room),
         T(test_a_limit_on_file_sizes_is_a_full_disk),
     };
