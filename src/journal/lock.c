@@ -31,6 +31,25 @@ static void read_owner(int fd, struct buf *why)
     }
 }
 
+static const char *remedy(int error)
+{
+    switch (error) {
+    case EROFS:
+    case EACCES:
+    case EPERM: return "; give `store` (or --store) a path that this user may write";
+    case ENOENT:
+    case ENOTDIR: return "; make its directory, or give `store` (or --store) another path";
+    case ENOSPC:
+    case EDQUOT: return "; make room there, and start again";
+    default: return "; give `store` (or --store) another path";
+    }
+}
+
+void lock_explain(const char *path, int error, struct buf *why)
+{
+    buf_addf(why, "%s cannot be opened for writing: %s%s", path, strerror(error), remedy(error));
+}
+
 int lock_take(const char *path, int *fd, struct buf *why)
 {
     struct buf name;
@@ -43,14 +62,13 @@ int lock_take(const char *path, int *fd, struct buf *why)
     int rc = 0;
     int lock = open(name.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0) {
-        buf_addf(why, "%s: %s; give `store` (or --store) a path in a directory that can be written",
-                 name.at, strerror(errno));
+        lock_explain(name.at, errno, why);
         rc = ERR_STORE_FAILED;
     } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
         rc = errno == EWOULDBLOCK ? ERR_STORE_IN_USE : ERR_STORE_FAILED;
         buf_addf(why, "%s is held by another sluice", path);
         read_owner(lock, why);
-        buf_add_str(why, rc == ERR_STORE_IN_USE ? "; stop that one, or give `store` another path"
+        buf_add_str(why, rc == ERR_STORE_IN_USE ? "; stop that one, or give `store` (or --store) another path"
                                                 : "; its file system does not support locks");
         close(lock);
     } else {

@@ -15,4 +15,7 @@ int lock_take(const char *path, int *fd, struct buf *why);
 
 void lock_drop(int fd);
 
+/* Says why a file of the store cannot be opened for writing, by errno, and what to do. */
+void lock_explain(const char *path, int error, struct buf *why);
+
 #endif

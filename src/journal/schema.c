@@ -87,6 +87,17 @@ int schema_damaged(const char *path, const char *words, struct buf *why)
     return ERR_STORE_DAMAGED;
 }
 
+static const char *remedy(int sqlite_rc)
+{
+    switch (sqlite_rc & 0xff) {
+    case SQLITE_FULL: return "; make room there, and start again";
+    case SQLITE_READONLY: return "; give `store` (or --store) a path that this user may write";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return "; another program holds it, let that finish, and start again";
+    default: return "";
+    }
+}
+
 int schema_trouble(sqlite3 *db, int sqlite_rc, const char *path, struct buf *why)
 {
     const char *words = db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite_rc);
@@ -94,7 +105,7 @@ int schema_trouble(sqlite3 *db, int sqlite_rc, const char *path, struct buf *why
     case SQLITE_NOMEM: buf_addf(why, "out of memory while reading %s", path); return ERR_NO_MEMORY;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return schema_damaged(path, words, why);
-    default: buf_addf(why, "%s: %s", path, words); return ERR_STORE_FAILED;
+    default: buf_addf(why, "%s: %s%s", path, words, remedy(sqlite_rc)); return ERR_STORE_FAILED;
     }
 }
 

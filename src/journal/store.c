@@ -78,8 +78,7 @@ static int touch_file(const char *path, struct buf *why)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
-        buf_addf(why, "%s: %s; give `store` (or --store) a file that can be written", path,
-                 strerror(errno));
+        lock_explain(path, errno, why);
         return ERR_STORE_FAILED;
     }
     close(fd);

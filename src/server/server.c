@@ -230,14 +230,24 @@ static void on_http_closed(void *ctx)
     uv_walk(&s->loop, close_handle, NULL);
 }
 
+/* Who is cut off when the time for leaving is over. */
+static void log_left_behind(const struct server *s)
+{
+    struct http_stats stats;
+    http_server_stats(s->http, &stats);
+    if (s->driver.callers.live > 0) {
+        log_warn("leaving with %zu requests unanswered", s->driver.callers.live);
+    } else if (stats.connections > 0) {
+        log_warn("leaving with %zu connections unfinished", stats.connections);
+    }
+}
+
 static void leave(struct server *s)
 {
     if (s->state == SERVER_LEAVING) {
         return;
     }
-    if (!driver_idle(&s->driver)) {
-        log_warn("leaving with %zu requests unanswered", s->driver.callers.live);
-    }
+    log_left_behind(s);
     s->state = SERVER_LEAVING;
     http_server_close(s->http, on_http_closed, s);
 }

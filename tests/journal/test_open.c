@@ -211,6 +211,7 @@ static void test_a_missing_directory_is_named(void **state)
     snprintf(f->path, sizeof(f->path), "%s/none/store.db", f->dir);
     assert_refused(f, ERR_STORE_FAILED, "No such file or directory");
     assert_says(f, f->path);
+    assert_says(f, "make its directory");
 }
 
 static void test_a_directory_is_no_store(void **state)
