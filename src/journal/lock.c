@@ -68,8 +68,9 @@ int lock_take(const char *path, int *fd, struct buf *why)
         rc = errno == EWOULDBLOCK ? ERR_STORE_IN_USE : ERR_STORE_FAILED;
         buf_addf(why, "%s is held by another sluice", path);
         read_owner(lock, why);
-        buf_add_str(why, rc == ERR_STORE_IN_USE ? "; stop that one, or give `store` (or --store) another path"
-                                                : "; its file system does not support locks");
+        buf_add_str(why, rc == ERR_STORE_IN_USE
+                             ? "; stop that one, or give `store` (or --store) another path"
+                             : "; its file system does not support locks");
         close(lock);
     } else {
         write_owner(lock);

@@ -588,8 +588,8 @@ static bool give_back(struct store *s)
  * wait until the file system has found blocks for it and written down that they are taken; one that
  * is written where bytes were before waits for its own bytes alone, which takes a tenth of the time
  * and hardly varies. What stands behind the newest commit means nothing to SQLite, least of all
- * zeros. Where nobody waits for the disk it would be in vain, and where it fails the WAL grows as
- * it must.
+ * zeros. Where nobody waits for the disk it would be in vain. Where there is no room for it the WAL
+ * gives back what it took, which commits need, and grows as it must.
  */
 void store_lay_out(struct store *s)
 {
@@ -603,8 +603,14 @@ void store_lay_out(struct store *s)
     if (!wal || !wal->pMethods || wal->pMethods->xFileSize(wal, &at) != SQLITE_OK) {
         return;
     }
-    while (at < WAL_BYTES && wal->pMethods->xWrite(wal, zeros, sizeof(zeros), at) == SQLITE_OK) {
+    sqlite3_int64 before = at;
+    int rc = SQLITE_OK;
+    while (at < WAL_BYTES && rc == SQLITE_OK) {
+        rc = wal->pMethods->xWrite(wal, zeros, sizeof(zeros), at);
         at += (sqlite3_int64)sizeof(zeros);
+    }
+    if (rc != SQLITE_OK) {
+        wal->pMethods->xTruncate(wal, before);
     }
     wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
 }

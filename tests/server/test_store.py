@@ -88,6 +88,13 @@ def test_a_disk_that_is_full_for_real_stops_grants_and_goes_on_with_room(daemon,
     assert open_leases(d) == [*granted, more]
 
 
+def test_a_start_leaves_a_small_disk_the_room_it_has(daemon, disk):
+    d = daemon(on(disk), "--durability", "full")
+    d.lease("wide")
+    left = os.statvfs(disk.at)
+    assert left.f_bavail * left.f_frsize > 500_000
+
+
 def test_what_was_answered_before_the_disk_was_full_survives_a_kill(daemon, disk):
     d = daemon(on(disk))
     disk.fill()
