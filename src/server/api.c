@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "http/fields.h"
 #include "server/answer.h"
-#include "server/fields.h"
 #include "server/log.h"
 
 typedef void look_fn(const struct call *call);

@@ -9,8 +9,8 @@
 
 #include "base/num.h"
 #include "core/view.h"
+#include "http/fields.h"
 #include "server/api.h"
-#include "server/fields.h"
 #include "server/names.h"
 #include "server/request.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/num.h"
-#include "server/fields.h"
+#include "http/fields.h"
 #include "server/names.h"
 
 #define MS_MAX (LEASE_US_MAX / US_PER_MS)
@@ -15,6 +15,34 @@ static int refuse(struct buf *why, const char *clause)
 {
     buf_add_str(why, clause);
     return ERR_INVALID_REQUEST;
+}
+
+/* --- names of leases and tickets --- */
+
+static int field_lease(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct text t;
+    uint64_t lease;
+    if (!json_read_text(v, &t) || !lease_name_read(t, &lease)) {
+        buf_addf(why, "`%s` must be a lease as acquire gave it, \"ls_\" and 16 hexadecimal digits",
+                 field->name.at);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &lease, sizeof(lease));
+    return 0;
+}
+
+static int field_ticket(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct text t;
+    uint64_t ticket;
+    if (!json_read_text(v, &t) || !ticket_name_read(t, &ticket)) {
+        buf_addf(why, "`%s` must be a ticket as acquire gave it, \"tk_\" and 16 hexadecimal digits",
+                 field->name.at);
+        return ERR_INVALID_REQUEST;
+    }
+    memcpy(field_place(field, into), &ticket, sizeof(ticket));
+    return 0;
 }
 
 /* --- load --- */

@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/json.h"
-#include "server/usage.h"
+#include "provider/usage.h"
 
 #define ARRAY_LEN_MAX 1024 /* requests in one array, leases in one renewal */
 

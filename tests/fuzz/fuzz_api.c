@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "http/fields.h"
 #include "http/json.h"
-#include "server/fields.h"
 #include "server/names.h"
 #include "server/request.h"
 

@@ -8,8 +8,8 @@
  *
  * May depend on src/base and http/json.h.
  */
-#ifndef SLUICE_SERVER_FIELDS_H
-#define SLUICE_SERVER_FIELDS_H
+#ifndef SLUICE_HTTP_FIELDS_H
+#define SLUICE_HTTP_FIELDS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -55,8 +55,6 @@ int fields_read(const struct fields *fields, const json_value *object, void *int
 int field_i64(const struct field *field, const json_value *v, void *into, struct buf *why);
 int field_text(const struct field *field, const json_value *v, void *into, struct buf *why);
 int field_picousd(const struct field *field, const json_value *v, void *into, struct buf *why);
-int field_lease(const struct field *field, const json_value *v, void *into, struct buf *why);
-int field_ticket(const struct field *field, const json_value *v, void *into, struct buf *why);
 
 /* Whether a text has bytes that no name may have: controls, which would break logs and metrics. */
 bool text_has_controls(struct text t);

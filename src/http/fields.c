@@ -1,10 +1,9 @@
-#include "server/fields.h"
+#include "http/fields.h"
 
 #include <assert.h>
 
 #include "base/error.h"
 #include "base/num.h"
-#include "server/names.h"
 
 #define NEAREST_LEN_MAX  32 /* longer names are nobody's misspelling */
 #define NEAREST_DISTANCE 2
@@ -139,31 +138,5 @@ int field_picousd(const struct field *field, const json_value *v, void *into, st
         return ERR_INVALID_REQUEST;
     }
     memcpy(field_place(field, into), &n, sizeof(n));
-    return 0;
-}
-
-int field_lease(const struct field *field, const json_value *v, void *into, struct buf *why)
-{
-    struct text t;
-    uint64_t lease;
-    if (!json_read_text(v, &t) || !lease_name_read(t, &lease)) {
-        buf_addf(why, "`%s` must be a lease as acquire gave it, \"ls_\" and 16 hexadecimal digits",
-                 field->name.at);
-        return ERR_INVALID_REQUEST;
-    }
-    memcpy(field_place(field, into), &lease, sizeof(lease));
-    return 0;
-}
-
-int field_ticket(const struct field *field, const json_value *v, void *into, struct buf *why)
-{
-    struct text t;
-    uint64_t ticket;
-    if (!json_read_text(v, &t) || !ticket_name_read(t, &ticket)) {
-        buf_addf(why, "`%s` must be a ticket as acquire gave it, \"tk_\" and 16 hexadecimal digits",
-                 field->name.at);
-        return ERR_INVALID_REQUEST;
-    }
-    memcpy(field_place(field, into), &ticket, sizeof(ticket));
     return 0;
 }

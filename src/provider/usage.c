@@ -1,0 +1,380 @@
+/*
+ * The shapes, as of November 2026.
+ *
+ * A shape is recognised by its markers: the first shape of the table of which the object has a
+ * marker is taken, and the normal form where there is none. So a marker must not occur in any
+ * shape further down. Responses and Anthropic both say `input_tokens`, which is why neither
+ * has it as a marker: an object with nothing but `input_tokens` and `output_tokens` means the
+ * same in both, and in the normal form.
+ *
+ * In a provider's shape, fields without a rule are passed over, since providers add fields at
+ * any time, and null counts as absent, since their SDKs write it. The normal form is this
+ * project's own and is read strictly. What was found inside a provider's answer or event is never
+ * the normal form.
+ */
+#include "provider/usage.h"
+
+#include <assert.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "http/fields.h"
+#include "provider/answer.h"
+
+#define RULES_MAX   10
+#define MARKERS_MAX 6
+#define WRAPS_MAX   3 /* events hold an answer that holds the usage */
+#define NO_PART     USAGE_PARTS
+
+/* A number of the object is added to one part, and to a second where it is also a part of that. */
+struct rule {
+    const char *group; /* the object inside that has the field, or NULL */
+    const char *field;
+    enum usage_part part;
+    enum usage_part also;
+    const char *unless; /* passed over where the object has this, which says the same; or NULL */
+};
+
+struct shape {
+    const char *markers[MARKERS_MAX];
+    struct rule rules[RULES_MAX];
+};
+
+static const struct shape shapes[] = {
+    /* Gemini: usageMetadata. */
+    {{"promptTokenCount", "candidatesTokenCount", "totalTokenCount"},
+     {
+         {NULL, "promptTokenCount", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "toolUsePromptTokenCount", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "cachedContentTokenCount", USAGE_CACHE_READ, NO_PART, NULL},
+         {NULL, "candidatesTokenCount", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "responseTokenCount", USAGE_OUTPUT, NO_PART, "candidatesTokenCount"},
+         {NULL, "thoughtsTokenCount", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "totalTokenCount", USAGE_TOKENS, NO_PART, NULL},
+     }},
+    /* Gemini: the same, as its Python SDK names it. */
+    {{"prompt_token_count", "candidates_token_count", "total_token_count"},
+     {
+         {NULL, "prompt_token_count", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "tool_use_prompt_token_count", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "cached_content_token_count", USAGE_CACHE_READ, NO_PART, NULL},
+         {NULL, "candidates_token_count", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "thoughts_token_count", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "total_token_count", USAGE_TOKENS, NO_PART, NULL},
+     }},
+    /* Bedrock: Converse. Its inputTokens leave out what the cache served or took, and what its
+     * totalTokens hold is not published. */
+    {{"inputTokens", "outputTokens", "totalTokens"},
+     {
+         {NULL, "inputTokens", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "cacheReadInputTokens", USAGE_INPUT, USAGE_CACHE_READ, NULL},
+         {NULL, "cacheWriteInputTokens", USAGE_INPUT, USAGE_CACHE_WRITE, NULL},
+         {NULL, "outputTokens", USAGE_OUTPUT, NO_PART, NULL},
+     }},
+    /* OpenAI: chat completions, and embeddings, which have no output; Azure, Mistral, Groq,
+     * OpenRouter and others after it. */
+    {{"prompt_tokens", "completion_tokens"},
+     {
+         {NULL, "prompt_tokens", USAGE_INPUT, NO_PART, NULL},
+         {"prompt_tokens_details", "cached_tokens", USAGE_CACHE_READ, NO_PART, NULL},
+         {"prompt_tokens_details", "cache_write_tokens", USAGE_CACHE_WRITE, NO_PART, NULL},
+         {NULL, "num_cached_tokens", USAGE_CACHE_READ, NO_PART, "prompt_tokens_details"},
+         {NULL, "completion_tokens", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "total_tokens", USAGE_TOKENS, NO_PART, NULL},
+     }},
+    /* Anthropic: messages. Its input_tokens leave out what the cache served or took. */
+    {{"cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "service_tier",
+      "server_tool_use"},
+     {
+         {NULL, "input_tokens", USAGE_INPUT, NO_PART, NULL},
+         {NULL, "cache_creation_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE, NULL},
+         {"cache_creation", "ephemeral_5m_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE,
+          "cache_creation_input_tokens"},
+         {"cache_creation", "ephemeral_1h_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE,
+          "cache_creation_input_tokens"},
+         {"cache_creation", "ephemeral_1h_input_tokens", USAGE_CACHE_WRITE_1H, NO_PART, NULL},
+         {NULL, "cache_read_input_tokens", USAGE_INPUT, USAGE_CACHE_READ, NULL},
+         {NULL, "output_tokens", USAGE_OUTPUT, NO_PART, NULL},
+     }},
+    /* OpenAI: responses. Also what is found inside an answer and has no marker of any shape. */
+    {{"input_tokens_details", "output_tokens_details", "total_tokens"},
+     {
+         {NULL, "input_tokens", USAGE_INPUT, NO_PART, NULL},
+         {"input_tokens_details", "cached_tokens", USAGE_CACHE_READ, NO_PART, NULL},
+         {NULL, "output_tokens", USAGE_OUTPUT, NO_PART, NULL},
+         {NULL, "total_tokens", USAGE_TOKENS, NO_PART, NULL},
+     }},
+};
+
+#define SHAPES         (sizeof(shapes) / sizeof(shapes[0]))
+#define SHAPE_UNMARKED (&shapes[SHAPES - 1])
+
+static bool has_marker(const struct shape *shape, const json_value *object)
+{
+    for (size_t i = 0; i < MARKERS_MAX && shape->markers[i]; i++) {
+        if (json_get(object, shape->markers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_part(struct usage *usage, enum usage_part part, int64_t n)
+{
+    if (part != NO_PART) {
+        usage->of[part] = min_i64(add_sat(usage->of[part], n), AMOUNT_MAX);
+        usage->given |= 1u << part;
+    }
+}
+
+/* A member, or NULL where it is missing or null. */
+static const json_value *member(const json_value *object, const char *name)
+{
+    const json_value *v = json_get(object, name);
+    return v && !json_is_null(v) ? v : NULL;
+}
+
+/* The value a rule speaks of, or NULL where there is none. */
+static const json_value *rule_value(const struct rule *rule, const json_value *object)
+{
+    if (rule->unless && member(object, rule->unless)) {
+        return NULL;
+    }
+    if (rule->group) {
+        object = json_get(object, rule->group);
+    }
+    return object ? member(object, rule->field) : NULL;
+}
+
+static int apply_rule(const struct rule *rule, const json_value *object, struct usage *usage,
+                      struct buf *why)
+{
+    const json_value *v = rule_value(rule, object);
+    if (!v) {
+        return 0;
+    }
+    int64_t n;
+    if (!json_is_number(v) || !json_read_i64(v, &n) || n < 0 || n > AMOUNT_MAX) {
+        buf_addf(why, "`usage.%s%s%s` must be a whole number from 0 to %lld",
+                 rule->group ? rule->group : "", rule->group ? "." : "", rule->field,
+                 (long long)AMOUNT_MAX);
+        return ERR_INVALID_REQUEST;
+    }
+    add_part(usage, rule->part, n);
+    add_part(usage, rule->also, n);
+    return 0;
+}
+
+static int read_shape(const struct shape *shape, const json_value *object, struct usage *usage,
+                      struct buf *why)
+{
+    for (size_t i = 0; i < RULES_MAX && shape->rules[i].field; i++) {
+        int err = apply_rule(&shape->rules[i], object, usage, why);
+        if (err) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Bedrock lists what it wrote by how long it is kept. What is not readable is kept for the shorter
+ * time, as is everything that does not say. */
+static void read_cache_details(const json_value *object, struct usage *usage)
+{
+    const json_value *details = json_get(object, "cacheDetails");
+    const json_value *at = json_array_next(details, NULL);
+    for (int i = 0; at && i < USAGE_EVENTS_MAX; i++, at = json_array_next(details, at)) {
+        struct text ttl;
+        int64_t n;
+        const json_value *tokens = json_get(at, "inputTokens");
+        if (json_read_text(json_get(at, "ttl"), &ttl) && text_equal(ttl, TEXT("1h")) && tokens &&
+            json_read_i64(tokens, &n) && n >= 0) {
+            add_part(usage, USAGE_CACHE_WRITE_1H, n);
+        }
+    }
+}
+
+#define NORMAL(literal, part) FIELD(literal, field_i64, struct usage, of[part], 0, AMOUNT_MAX)
+
+/* In the order of enum usage_part, so that the bits of `given` are the same. */
+static const struct field normal_table[USAGE_PARTS] = {
+    NORMAL("requests", USAGE_REQUESTS),
+    NORMAL("tokens", USAGE_TOKENS),
+    NORMAL("input_tokens", USAGE_INPUT),
+    NORMAL("cached_input_tokens", USAGE_CACHE_READ),
+    NORMAL("cache_write_tokens", USAGE_CACHE_WRITE),
+    NORMAL("cache_write_1h_tokens", USAGE_CACHE_WRITE_1H),
+    NORMAL("output_tokens", USAGE_OUTPUT),
+    FIELD("usd", field_picousd, struct usage, of[USAGE_USD], 0, USD_AMOUNT_MAX),
+};
+
+static int read_normal(const json_value *object, struct usage *usage, struct buf *why)
+{
+    static const struct fields normal = {normal_table, USAGE_PARTS};
+    uint32_t given = 0;
+    struct buf clause;
+    buf_init(&clause, WHY_LEN_MAX);
+    int err = fields_read(&normal, object, usage, &given, &clause);
+    if (err) {
+        buf_add_str(why, "in `usage`: ");
+        buf_add_text(why, buf_text(&clause));
+    }
+    buf_release(&clause);
+    usage->given = given;
+    return err;
+}
+
+/* Where the total and one part are known, so is the other. */
+static void complete(struct usage *usage)
+{
+    bool total = usage->given & 1u << USAGE_TOKENS;
+    bool input = usage->given & 1u << USAGE_INPUT;
+    bool output = usage->given & 1u << USAGE_OUTPUT;
+    if (total && input && !output) {
+        add_part(usage, USAGE_OUTPUT, max_i64(0, usage->of[USAGE_TOKENS] - usage->of[USAGE_INPUT]));
+    } else if (total && output && !input) {
+        add_part(usage, USAGE_INPUT, max_i64(0, usage->of[USAGE_TOKENS] - usage->of[USAGE_OUTPUT]));
+    } else if (!total && input && output) {
+        add_part(usage, USAGE_TOKENS, add_sat(usage->of[USAGE_INPUT], usage->of[USAGE_OUTPUT]));
+    }
+}
+
+/* The parts of the input lie within it, whatever the numbers say, and each token in one. */
+static void nest(struct usage *usage)
+{
+    int64_t *of = usage->of;
+    of[USAGE_CACHE_WRITE] = max_i64(of[USAGE_CACHE_WRITE], of[USAGE_CACHE_WRITE_1H]);
+    if (usage->given & 1u << USAGE_INPUT) {
+        of[USAGE_CACHE_READ] = min_i64(of[USAGE_CACHE_READ], of[USAGE_INPUT]);
+        of[USAGE_CACHE_WRITE] =
+            min_i64(of[USAGE_CACHE_WRITE], of[USAGE_INPUT] - of[USAGE_CACHE_READ]);
+    }
+    of[USAGE_CACHE_WRITE_1H] = min_i64(of[USAGE_CACHE_WRITE_1H], of[USAGE_CACHE_WRITE]);
+}
+
+/* What an answer or an event holds its usage under. Null: there is none in it. */
+static const json_value *inside(const json_value *object)
+{
+    static const char *const usages[] = {"usage", "usageMetadata", "usage_metadata"};
+    static const char *const holders[] = {"message", "response", "x_groq", "metadata"};
+    for (size_t i = 0; i < sizeof(usages) / sizeof(usages[0]); i++) {
+        const json_value *v = json_get(object, usages[i]);
+        if (v && (json_is_object(v) || json_is_null(v))) {
+            return v;
+        }
+    }
+    for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
+        const json_value *v = json_get(object, holders[i]);
+        if (json_is_object(v) && inside(v)) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+/* `ours` says that an object without marks may be the normal form. */
+static int read_object(const json_value *object, bool ours, struct usage *usage, struct buf *why)
+{
+    const json_value *found = object;
+    for (int i = 0; i < WRAPS_MAX && (found = inside(object)); i++) {
+        object = found;
+        ours = false;
+    }
+    if (json_is_null(object)) {
+        return 0;
+    }
+    const struct shape *shape = ours ? NULL : SHAPE_UNMARKED;
+    for (size_t i = SHAPES; i > 0; i--) {
+        shape = has_marker(&shapes[i - 1], object) ? &shapes[i - 1] : shape;
+    }
+    if (!shape) {
+        return read_normal(object, usage, why);
+    }
+    read_cache_details(object, usage);
+    return read_shape(shape, object, usage, why);
+}
+
+/* A stream's numbers count up: of each, the largest is the last. Events without usage have no part
+ * of any. */
+static int read_events(const json_value *array, struct usage *usage, struct buf *why)
+{
+    if (json_array_len(array) > USAGE_EVENTS_MAX) {
+        buf_addf(why, "`usage` may hold at most %d events", USAGE_EVENTS_MAX);
+        return ERR_INVALID_REQUEST;
+    }
+    const json_value *at = json_array_next(array, NULL);
+    for (; at; at = json_array_next(array, at)) {
+        struct usage one = {0};
+        int err = json_is_object(at) ? read_object(at, false, &one, why) : 0;
+        if (err) {
+            return err;
+        }
+        for (int part = 0; part < USAGE_PARTS; part++) {
+            usage->of[part] = max_i64(usage->of[part], one.of[part]);
+        }
+        usage->given |= one.given;
+    }
+    return 0;
+}
+
+int usage_read(const json_value *v, struct usage *usage, struct buf *why)
+{
+    struct usage found = {0};
+    int err;
+    if (json_is_array(v)) {
+        err = read_events(v, &found, why);
+    } else if (json_is_object(v)) {
+        err = read_object(v, true, &found, why);
+    } else {
+        buf_add_str(why, "`usage` must be an object, or an array of a stream's events");
+        err = ERR_INVALID_REQUEST;
+    }
+    if (err) {
+        return err;
+    }
+    complete(&found);
+    nest(&found);
+    *usage = found;
+    return 0;
+}
+
+bool usage_parts(const struct usage *usage, struct parts *parts)
+{
+    if (!(usage->given & 1u << USAGE_INPUT)) {
+        return false;
+    }
+    const int64_t *of = usage->of;
+    *parts = (struct parts){{
+        [PART_INPUT] = of[USAGE_INPUT] - of[USAGE_CACHE_READ] - of[USAGE_CACHE_WRITE],
+        [PART_CACHE_READ] = of[USAGE_CACHE_READ],
+        [PART_CACHE_WRITE_5M] = of[USAGE_CACHE_WRITE] - of[USAGE_CACHE_WRITE_1H],
+        [PART_CACHE_WRITE_1H] = of[USAGE_CACHE_WRITE_1H],
+        [PART_OUTPUT] = of[USAGE_OUTPUT],
+    }};
+    assert(parts->of[PART_INPUT] >= 0 && parts->of[PART_CACHE_WRITE_5M] >= 0);
+    return true;
+}
+
+static void set_unit(const struct usage *usage, enum usage_part part, int64_t free, enum unit unit,
+                     struct load *load)
+{
+    if (usage->given & 1u << part) {
+        load->of[unit] = max_i64(0, usage->of[part] - free);
+    }
+}
+
+void usage_apply(const struct usage *usage, bool cache_reads_free, struct load *load)
+{
+    assert(load);
+    int64_t free = cache_reads_free ? usage->of[USAGE_CACHE_READ] : 0;
+    set_unit(usage, USAGE_REQUESTS, 0, UNIT_REQUESTS, load);
+    set_unit(usage, USAGE_TOKENS, free, UNIT_TOKENS, load);
+    set_unit(usage, USAGE_INPUT, free, UNIT_INPUT_TOKENS, load);
+    set_unit(usage, USAGE_OUTPUT, 0, UNIT_OUTPUT_TOKENS, load);
+    set_unit(usage, USAGE_USD, 0, UNIT_USD, load);
+}
+
+bool usage_cache_reads_free(const char *provider)
+{
+    return dialect_cache_reads_free(dialect_of(provider));
+}
