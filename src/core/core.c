@@ -173,9 +173,11 @@ static void watch_budget(struct core *core, struct counter *c)
 }
 
 static void record_counters(struct core *core)
+/* The newest first: what this step has changed is told with it. A change of policy may leave more
+ * than a step has room for, and the next ones go on. */
 {
-    while (!list_empty(&core->dirty)) {
-        struct counter *c = CONTAINER_OF(list_first(&core->dirty), struct counter, dirty);
+    while (!list_empty(&core->dirty) && effects_left(core->effects) >= 2) {
+        struct counter *c = CONTAINER_OF(core->dirty.prev, struct counter, dirty);
         list_remove(&c->dirty);
         watch_budget(core, c);
         if (c->rule->recorded) {
@@ -223,7 +225,7 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
 int64_t core_next_deadline(const struct core *core)
 {
     bool to_run = !list_empty(&core->pending) || !list_empty(&core->gained);
-    bool at_once = core->draining ? core->waiting > 0 : to_run;
+    bool at_once = !list_empty(&core->dirty) || (core->draining ? core->waiting > 0 : to_run);
     return at_once ? core->now_us : timer_next_us(core);
 }
 

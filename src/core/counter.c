@@ -159,7 +159,8 @@ bool rule_is_certain(const struct rule *rule)
 static void counter_changed(struct core *core, struct counter *c)
 {
     bool told = c->rule->recorded || c->rule->watched;
-    if (told && !core->restoring && !list_holds(&c->dirty)) {
+    if (told && !core->restoring) {
+        list_remove(&c->dirty);
         list_append(&core->dirty, &c->dirty);
     }
 }

@@ -13,6 +13,12 @@
 /* Empties the list and makes room for a step's effects, and `more`. 0 or ERR_NO_MEMORY. */
 int effects_begin(struct effects *e, size_t more);
 
+/* How many more a step has room for. */
+static inline size_t effects_left(const struct effects *e)
+{
+    return e->size - e->len;
+}
+
 /* The next effect, zeroed but for kind and caller. */
 struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller);
 

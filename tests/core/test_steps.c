@@ -50,8 +50,8 @@ static int set_up(void **state)
     return 0;
 }
 
-static void acquire(struct core *core, struct effects *effects, int64_t now_us, int64_t requests,
-                    caller_id caller)
+static void acquire_in(struct core *core, struct effects *effects, int64_t now_us, int64_t requests,
+                       caller_id caller, struct text session)
 {
     struct event e = {.kind = EVENT_ACQUIRE, .now_us = now_us, .caller = caller};
     e.acquire.resource = text_of("m");
@@ -61,7 +61,14 @@ static void acquire(struct core *core, struct effects *effects, int64_t now_us, 
     e.acquire.wait_us = US_PER_H;
     e.acquire.hold_us = 2 * WAIT_US_MAX;
     e.acquire.lease_us = US_PER_H;
+    e.acquire.session = session;
     assert_int_equal(core_step(core, &e, effects), 0);
+}
+
+static void acquire(struct core *core, struct effects *effects, int64_t now_us, int64_t requests,
+                    caller_id caller)
+{
+    acquire_in(core, effects, now_us, requests, caller, TEXT_NONE);
 }
 
 /* Effects of one kind in a step; those of grants and refusals must come in the order of callers. */
@@ -164,6 +171,64 @@ static void test_a_drain_of_a_long_line_is_spread_over_steps_in_order(void **sta
     core_free(core);
 }
 
+/* How many counters a step tells the journal of; `first` is the key of the first. */
+static size_t counters_told(const struct effects *effects, struct text *first)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < effects->len; i++) {
+        const struct effect *e = &effects->at[i];
+        if (e->kind == EFFECT_PERSIST && e->record.kind == RECORD_COUNTER) {
+            *first = n++ == 0 ? e->record.scope_key : *first;
+        }
+    }
+    return n;
+}
+
+static void test_a_new_limit_tells_of_thousands_of_sessions_over_steps(void **state)
+{
+    (void)state;
+    static struct resource wider;
+    static char names[3 * CROWD][8];
+    struct core *core = new_core();
+    struct effects effects;
+    struct text first = TEXT_NONE;
+    effects_init(&effects);
+    resource.limits[0].amount = 4 * CROWD;
+    policy.leases_max = 4 * CROWD;
+    struct event same = {.kind = EVENT_CONFIGURE, .policy = &policy};
+    assert_int_equal(core_step(core, &same, &effects), 0);
+    for (caller_id i = 0; i < 3 * CROWD; i++) {
+        snprintf(names[i], sizeof(names[i]), "s%d", (int)i);
+        acquire_in(core, &effects, 0, 1, i + 1, text_of(names[i]));
+    }
+    wider = resource;
+    wider.limits[1] = wider.limits[0];
+    strcpy(wider.limits[1].name, "talk");
+    wider.limits[1].window = WINDOW_LIFETIME;
+    wider.limits[1].scope = SCOPE_SESSION;
+    wider.limits_n = 2;
+    struct policy next = policy;
+    next.resources = &wider;
+    struct event configure = {.kind = EVENT_CONFIGURE, .now_us = 1, .policy = &next};
+    assert_int_equal(core_step(core, &configure, &effects), 0);
+    size_t told = counters_told(&effects, &first);
+    assert_in_range(told, 1, 3 * CROWD - 1);
+    /* What changes meanwhile is told in its own step. */
+    acquire_in(core, &effects, 1, 1, 3 * CROWD + 1, text_of("fresh"));
+    told += counters_told(&effects, &first) - 1;
+    assert_true(text_equal(first, text_of("fresh")));
+    struct event tick = {.kind = EVENT_TICK, .now_us = 1};
+    while (core_next_deadline(core) <= 1) {
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        size_t more = counters_told(&effects, &first);
+        assert_true(more > 0);
+        told += more;
+    }
+    assert_int_equal(told, 3 * CROWD);
+    core_free(core);
+    effects_release(&effects);
+}
+
 /* --- Records. --- */
 
 static struct record grant_record(void)
@@ -240,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_thousand_grants_of_one_edge_are_spread_over_steps_in_order,
                                set_up),
         cmocka_unit_test_setup(test_an_arrival_between_those_steps_does_not_jump_the_line, set_up),
+        cmocka_unit_test_setup(test_a_new_limit_tells_of_thousands_of_sessions_over_steps, set_up),
         cmocka_unit_test_setup(test_a_drain_of_a_long_line_is_spread_over_steps_in_order, set_up),
         cmocka_unit_test_setup(
             test_a_sound_record_is_taken_and_one_without_its_resource_passed_over, set_up),
