@@ -164,6 +164,7 @@ static int grant_at_once(struct core *core, const struct event *event, const str
         .priority = a->priority,
         .attempt = 1,
         .granted_us = core->now_us,
+        .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, a->lease_us),
     };
     struct lease *lease;

@@ -56,6 +56,7 @@ static int carry_counters(struct core *next, struct core *core)
             continue;
         }
         rule->continues = true;
+        rule->since_us = old->since_us;
         for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
             int rc = carry_counter(next, core, rule, CONTAINER_OF(at, struct counter, of_rule));
             if (rc != 0) {
@@ -195,7 +196,7 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
         if (counter_reserve(next, c) != 0) {
             return ERR_NO_MEMORY;
         }
-        window_mark mark = counter_charge(next, c, n, old->granted_us);
+        window_mark mark = counter_charge(next, c, n, old->granted_us, old->skew_us);
         *ch = (struct charge){.counter = c, .amount = n, .mark = mark};
     }
     counter_ref(c);

@@ -66,6 +66,7 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
     rule->resource = resource;
     rule->reserve = reserve;
     rule->index = core->rules_n;
+    rule->since_us = core->now_us;
     list_init(&rule->counters);
     rule_fill(rule, share_ppm);
     if (limit->window == WINDOW_ROLLING) {

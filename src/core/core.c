@@ -21,6 +21,7 @@
 #include "core/line.h"
 #include "core/release.h"
 #include "core/request.h"
+#include "core/restore.h"
 #include "core/timer.h"
 #include "core/turn.h"
 
@@ -172,9 +173,9 @@ static void watch_budget(struct core *core, struct counter *c)
     c->warned = past;
 }
 
-static void record_counters(struct core *core)
 /* The newest first: what this step has changed is told with it. A change of policy may leave more
  * than a step has room for, and the next ones go on. */
+static void record_counters(struct core *core)
 {
     while (!list_empty(&core->dirty) && effects_left(core->effects) >= 2) {
         struct counter *c = CONTAINER_OF(core->dirty.prev, struct counter, dirty);
@@ -207,6 +208,9 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     core->effects = effects;
     core->now_us = max_i64(core->now_us, event->now_us);
     core->budget = CORE_STEP_MAX;
+    if (core->starting) {
+        restore_finish(core);
+    }
     sweep(core, event->kind);
     if (event->kind != EVENT_CONFIGURE) {
         serve_time(core);

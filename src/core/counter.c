@@ -113,6 +113,9 @@ void counter_advance_now(struct core *core, struct counter *c)
         int64_t due_us = window_advance(&c->slice, &c->rule->slice, now_us, core->skew_us);
         c->due_us = min_i64(c->due_us, due_us);
     }
+    if (core->restoring) {
+        c->due_us = INT64_MIN; /* by a wall clock of the past */
+    }
     c->warned = c->warned && counter_is_past_mark(c);
 }
 
@@ -172,10 +175,11 @@ static bool is_of_the_past(const struct counter *c, int64_t wall_us)
            window_mark_at(&c->rule->terms, wall_us) < c->window.count.period.start_us;
 }
 
-window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us)
+window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
+                           int64_t skew_us)
 {
     assert(amount > 0);
-    int64_t wall_us = add_sat(at_us, core->skew_us);
+    int64_t wall_us = add_sat(at_us, skew_us);
     if (at_us < core->now_us) {
         c->due_us = INT64_MIN; /* what is charged then may have left by now */
     }
@@ -216,7 +220,7 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
     c->held -= charge->amount;
     c->owed--;
     if (core->restoring && c->rule->recorded) {
-        mark = window_mark_at(&c->rule->terms, core->now_us);
+        mark = window_mark_at(&c->rule->terms, add_sat(core->now_us, core->skew_us));
     } else if (c->rule->terms.kind != WINDOW_NONE) {
         mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
         counter_changed(core, c);
@@ -278,6 +282,7 @@ void counter_record(struct core *core, const struct counter *c, struct record *r
         .kind = RECORD_COUNTER,
         .at_us = core->now_us,
         .expires_us = counter_expires_us(core, c),
+        .since_us = rule->since_us,
         .resource = pooled ? TEXT_NONE : text_of(rule->resource),
         .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
         .scope_key = counter_key(c),

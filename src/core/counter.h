@@ -89,8 +89,10 @@ int counter_reserve(struct core *core, struct counter *c);
  */
 bool rule_is_certain(const struct rule *rule);
 
-/* Charges at a grant: an amount > 0 for which room was reserved. */
-window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us);
+/* Charges at a grant, when the wall clock was `skew_us` ahead: an amount > 0 for which room was
+ * reserved. */
+window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
+                           int64_t skew_us);
 
 /* Ends a charge whose real amount is known: gives back what was held, enters `booked` into the
  * window or corrects what was entered at the grant. Returns the mark of what was booked. */

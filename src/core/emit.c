@@ -60,6 +60,8 @@ void effect_record(struct core *core, const struct lease *lease, enum record_kin
 {
     struct effect *e = effect_next(core, EFFECT_PERSIST, 0);
     lease_record(lease, kind, at_us, &e->record);
+    bool begins = kind == RECORD_GRANT || kind == RECORD_RENEW;
+    e->record.skew_us = begins ? lease->skew_us : core->skew_us;
 }
 
 void effect_grant(struct core *core, caller_id caller, const struct lease *l, bool repeated)

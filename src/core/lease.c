@@ -84,7 +84,7 @@ static void lease_charge(struct core *core, struct lease *l, const struct grant_
             l->charges[l->charges_n++] = (struct charge){
                 .counter = c,
                 .amount = n,
-                .mark = counter_charge(core, c, n, f->granted_us),
+                .mark = counter_charge(core, c, n, f->granted_us, f->skew_us),
             };
         }
     }
@@ -103,6 +103,7 @@ static void lease_fill(struct core *core, struct lease *l, const struct grant_fa
     l->priority = f->priority;
     l->attempt = f->attempt;
     l->granted_us = f->granted_us;
+    l->skew_us = f->skew_us;
     l->expires_us = f->expires_us;
     l->waited_us = f->waited_us;
     l->noted_us = core->now_us;
@@ -300,6 +301,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
         .priority = from->priority,
         .attempt = from->attempt,
         .granted_us = from->granted_us,
+        .skew_us = from->skew_us,
         .expires_us = from->expires_us,
         .waited_us = from->waited_us,
     };

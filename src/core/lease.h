@@ -29,6 +29,7 @@ struct lease {
     struct load load; /* what was held */
     struct load used; /* settled: what was used; before, and where it was cancelled: nothing */
     int64_t granted_us;
+    int64_t skew_us; /* at the grant */
     int64_t expires_us;
     int64_t noted_us; /* when its newest GRANT or RENEW record was emitted */
     int64_t ended_us;
@@ -52,6 +53,7 @@ struct grant_facts {
     int32_t priority;
     int32_t attempt;
     int64_t granted_us;
+    int64_t skew_us; /* wall clock minus the core's, then */
     int64_t expires_us;
     int64_t waited_us;
 };

@@ -49,6 +49,7 @@ struct record {
      * EXPIRE repeat the names, so that they mean something on their own once the grant has been
      * pruned. */
     uint64_t lease;
+    int64_t skew_us; /* wall clock minus the core's at at_us */
     uint64_t parent; /* 0: none */
     struct load load;
     int32_t priority;
@@ -68,6 +69,7 @@ struct record {
     int64_t period_us;     /* calendar: when the period began; bucket: when `level` held */
     int64_t used;          /* calendar, lifetime: used in the period */
     int64_t level;         /* bucket: whole units left, rounded down */
+    int64_t since_us;      /* when its limit came in force; -1: nothing is stored */
 };
 
 #endif

@@ -7,7 +7,14 @@
  * back these windows are left alone (core->restoring). Every record says all it needs by name:
  * limits that are no longer configured are passed over, and new ones are charged with what is still
  * held.
+ *
+ * Which limits are new is known when all records are back: one of which no counter is stored. A
+ * counter that is stored says since when its limit has been in force, and so which leases were
+ * charged to it: those that were open then, or later. The first step settles that (restore_finish);
+ * until then every lease counts as charged to every limit.
  */
+#include "core/restore.h"
+
 #include <string.h>
 
 #include "core/acquire.h"
@@ -59,6 +66,7 @@ static void set_counter(struct counter *c, const struct record *r)
     const struct terms *t = &c->rule->terms;
     c->unread = false;
     c->due_us = INT64_MIN;
+    c->stored = r->since_us >= 0;
     if (t->kind == WINDOW_LIFETIME) {
         w->count.used = r->used;
     } else if (t->kind == WINDOW_CALENDAR) {
@@ -86,6 +94,9 @@ static int restore_counter(struct core *core, const struct record *r, bool recal
         return 0;
     }
     struct counter *c = rule->whole ? rule->whole : counter_find(core, rule, r->scope_key);
+    if (core->starting) {
+        rule->since_us = max_i64(rule->since_us, r->since_us);
+    }
     bool later = rule->terms.kind == WINDOW_LIFETIME && core->spill && !recall;
     if (!c && later) {
         return 0;
@@ -161,6 +172,7 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
         .priority = r->priority,
         .attempt = r->attempt,
         .granted_us = r->at_us,
+        .skew_us = r->skew_us,
         .expires_us = r->expires_us,
         .waited_us = r->waited_us,
     };
@@ -223,16 +235,23 @@ static int restore_lease(struct core *core, const struct record *r, bool *skippe
     }
     core->now_us = max_i64(core->now_us, r->at_us);
     bool begins = r->kind == RECORD_GRANT || r->kind == RECORD_RENEW;
+    int64_t skew_us = core->skew_us;
+    core->skew_us = r->skew_us; /* periods are found by the wall clock of then */
     core->restoring = true;
     int rc = begins ? restore_grant(core, line, r) : restore_end(core, line, r);
     core->restoring = false;
+    core->skew_us = skew_us;
     return rc;
 }
 
-/* Time is set back: no window is known to stand still any more. */
-static void forget_due(struct core *core)
+/* Time is set back: no window is known to stand still any more, and no limit to be in force. */
+static void restore_begin(struct core *core)
 {
+    core->restored = true;
+    core->starting = true;
+    core->now_us = 0;
     for (size_t i = 0; i < core->rules_n; i++) {
+        core->rules[i]->since_us = -1;
         struct list *all = &core->rules[i]->counters;
         for (struct list *at = all->next; at != all; at = at->next) {
             CONTAINER_OF(at, struct counter, of_rule)->due_us = INT64_MIN;
@@ -247,14 +266,61 @@ int core_restore(struct core *core, const struct record *record, bool *skipped)
         return ERR_STORE_DAMAGED;
     }
     if (!core->restored) {
-        core->restored = true;
-        core->now_us = 0;
-        forget_due(core);
+        restore_begin(core);
     }
     if (record->kind == RECORD_COUNTER) {
         return restore_counter(core, record, false, skipped);
     }
     return restore_lease(core, record, skipped);
+}
+
+/* --- The end of a start. --- */
+
+/* An ended lease is charged to what was in force while it was open. An open one is charged to every
+ * limit, so to one of which nothing is stored it is charged now. Returns whether the charge stays.
+ */
+static bool settle_charge(struct core *core, const struct lease *l, const struct charge *ch)
+{
+    struct counter *c = ch->counter;
+    if (!c->rule->recorded) {
+        return true;
+    }
+    if (l->state != LEASE_OPEN) {
+        return c->stored && l->ended_us > c->rule->since_us;
+    }
+    if (!c->stored && !c->rule->holds) {
+        counter_advance(core, c);
+        counter_charge(core, c, ch->amount, l->granted_us, l->skew_us);
+    }
+    return true;
+}
+
+static void settle_charges(struct core *core, const struct list *leases)
+{
+    for (const struct list *at = leases->next; at != leases; at = at->next) {
+        struct lease *l = CONTAINER_OF(at, struct lease, place);
+        size_t kept = 0;
+        for (size_t i = 0; i < l->charges_n; i++) {
+            struct charge ch = l->charges[i];
+            if (settle_charge(core, l, &ch)) {
+                l->charges[kept++] = ch;
+            } else {
+                counter_unref(core, ch.counter);
+            }
+        }
+        l->charges_n = kept;
+    }
+}
+
+void restore_finish(struct core *core)
+{
+    core->starting = false;
+    for (size_t i = 0; i < core->rules_n; i++) {
+        struct rule *rule = core->rules[i];
+        rule->since_us = rule->since_us < 0 ? core->now_us : rule->since_us;
+    }
+    settle_charges(core, &core->open);
+    settle_charges(core, &core->ended);
 }
 
 /* --- What is missing. --- */
@@ -267,6 +333,7 @@ static void missing_key(const struct rule *rule, struct text key, struct record 
         .resource = pooled ? TEXT_NONE : text_of(rule->resource),
         .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
         .scope_key = key,
+        .since_us = -1,
     };
 }
 

@@ -61,7 +61,8 @@ struct rule {
     struct list counters; /* all that are in memory */
     size_t counters_n;
     struct line **users;
-    bool continues; /* counts on what a rule of the policy before counted */
+    bool continues;   /* counts on what a rule of the policy before counted */
+    int64_t since_us; /* when it came in force; -1 while records are taken back: not known */
 };
 
 /* The usage of one limit by one scope. */
@@ -85,6 +86,7 @@ struct counter {
     struct list gained;   /* in core->gained: sleepers are to be looked at */
     int64_t check_us;     /* idle: when to look whether it still matters */
     bool warned;
+    bool stored; /* at a start: the journal knew it */
     bool unread; /* made by a restored lease; what the journal knows of it is yet to come */
     size_t key_len;
     char key[];
@@ -202,6 +204,7 @@ struct core {
     bool draining;
     bool restoring; /* core_restore is at work: recorded windows are not to be charged */
     bool restored;  /* core_restore has set the time back, once */
+    bool starting;  /* records are being taken back: the next step ends that */
     bool spill;     /* the journal keeps lifetime counters that are forgotten here */
     size_t budget;  /* decisions left in this step */
 

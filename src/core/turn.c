@@ -158,6 +158,7 @@ static bool grant(struct core *core, struct request *r)
         .priority = r->base_priority,
         .attempt = 1,
         .granted_us = core->now_us,
+        .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, r->lease_us),
         .waited_us = core->now_us - r->enqueued_us,
     };

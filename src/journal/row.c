@@ -40,6 +40,9 @@ static const char *lease_problem(const struct record *r)
         return "a time is out of range";
     }
     bool began = r->kind == RECORD_GRANT || r->kind == RECORD_RENEW;
+    if (!within(r->skew_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
+        return "a time is out of range";
+    }
     if (!within(r->priority, began ? PRIORITY_MIN : 0, PRIORITY_MAX)) {
         return "the priority is out of range";
     }
@@ -55,7 +58,8 @@ static const char *lease_problem(const struct record *r)
 static const char *counter_problem(const struct record *r)
 {
     /* A period may begin before 1970 in local time. */
-    if (!within(r->period_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
+    if (!within(r->period_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX) ||
+        !within(r->since_us, 0, ROW_TIME_US_MAX)) {
         return "a time is out of range";
     }
     /* Not before INT64_MAX, for ever, is there a last moment: a bucket may refill that slowly. */
@@ -87,7 +91,7 @@ const char *row_problem(const struct record *r)
 
 /* --- Writing --- */
 
-#define TUPLE_COLUMNS 20 /* the parameters of a ROW_TUPLE */
+#define TUPLE_COLUMNS 21 /* the parameters of a ROW_TUPLE */
 
 /* Binds parameters one after the other and remembers the first failure. */
 struct binder {
@@ -149,6 +153,7 @@ int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *r)
     bind_text_or_null(&b, r->session);
     bind_text_or_null(&b, r->labels);
     bind_text_or_null(&b, r->id);
+    bind_i64_or_null(&b, r->skew_us);
     assert(b.at == (nth + 1) * TUPLE_COLUMNS);
     return b.rc;
 }
@@ -169,6 +174,7 @@ int row_bind_counter(sqlite3_stmt *stmt, const struct record *r)
     bind_i64(&b, r->period_us);
     bind_i64(&b, r->used);
     bind_i64(&b, r->level);
+    bind_i64(&b, r->since_us);
     return b.rc;
 }
 
@@ -278,6 +284,7 @@ const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
     read.session = read_text_or_null(&r);
     read.labels = read_text_or_null(&r);
     read.id = read_text_or_null(&r);
+    read.skew_us = read_i64_or_null(&r);
     return read_end(&r, &read, record);
 }
 
@@ -288,6 +295,7 @@ static void read_value(struct reader *r, struct record *read)
     read->period_us = read_i64(r);
     read->used = read_i64(r);
     read->level = read_i64(r);
+    read->since_us = read_i64(r);
 }
 
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record)

@@ -23,21 +23,22 @@ const char *row_problem(const struct record *record);
 
 /* Inserts one record, or ROW_MANY at once, which costs a third less each. `nth` counts from 0. */
 #define ROW_MANY     16
-#define ROW_TUPLE    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_TUPLE    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ROW_TUPLES_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
 #define ROW_INSERT                                                                                 \
     "INSERT INTO record (kind, at_us, lease, requests, tokens, input_tokens, output_tokens, "      \
     "slots, usd_pico, expires_us, priority, attempt, waited_us, late, parent, resource, tenant, "  \
-    "session, labels, id) VALUES "
+    "session, labels, id, skew_us) VALUES "
 #define ROW_INSERT_ONE  ROW_INSERT ROW_TUPLE
 #define ROW_INSERT_MANY ROW_INSERT ROW_TUPLES_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4
 int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *record);
 
 #define ROW_UPSERT_COUNTER                                                                         \
     "INSERT INTO counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "   \
-    "level) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at_us = excluded.at_us, "    \
+    "level, since_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at_us = "       \
+    "excluded.at_us, "                                                                             \
     "expires_us = excluded.expires_us, period_us = excluded.period_us, used = excluded.used, "     \
-    "level = excluded.level"
+    "level = excluded.level, since_us = excluded.since_us"
 int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 
 /* Each of these fills in a record from the current row, whose texts are valid until the next step
@@ -45,15 +46,15 @@ int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 #define ROW_SELECT_RECORDS                                                                         \
     "SELECT kind, at_us, lease, requests, tokens, input_tokens, output_tokens, slots, usd_pico, "  \
     "expires_us, priority, attempt, waited_us, late, parent, resource, tenant, session, labels, "  \
-    "id, seq FROM record ORDER BY seq"
-#define ROW_COLUMN_SEQ 20
+    "id, skew_us, seq FROM record ORDER BY seq"
+#define ROW_COLUMN_SEQ 21
 const char *row_read_record(sqlite3_stmt *stmt, struct record *record);
 
 #define ROW_SELECT_COUNTERS                                                                        \
-    "SELECT at_us, expires_us, period_us, used, level, resource, limit_name, scope_key "           \
+    "SELECT at_us, expires_us, period_us, used, level, since_us, resource, limit_name, scope_key " \
     "FROM counter"
 #define ROW_SELECT_COUNTER                                                                         \
-    "SELECT at_us, expires_us, period_us, used, level FROM counter "                               \
+    "SELECT at_us, expires_us, period_us, used, level, since_us FROM counter "                     \
     "WHERE resource = ? AND limit_name = ? AND scope_key = ?"
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record);
 

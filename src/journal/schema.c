@@ -49,7 +49,14 @@ static const char schema_1[] =
     "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"
     "  FROM record;\n";
 
-const char *const schema_steps[] = {schema_1};
+/* What tells leases apart that a limit counts from those that ended before it came in force, and
+ * the period by the wall clock in which each was counted. */
+static const char schema_2[] =
+    "ALTER TABLE counter ADD COLUMN since_us INTEGER NOT NULL DEFAULT 0\n"
+    "  /* when the limit came in force */;\n"
+    "ALTER TABLE record ADD COLUMN skew_us INTEGER /* wall clock minus at_us; NULL: none */;\n";
+
+const char *const schema_steps[] = {schema_1, schema_2};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,

@@ -195,6 +195,7 @@ struct record sample_grant(uint64_t lease, int64_t at_us)
         .load = {{1, 1500, 1000, 500, 1, 12345678901}},
         .priority = 3,
         .attempt = 2,
+        .skew_us = -77,
         .waited_us = 1234,
         .resource = TEXT("gpt-4o"),
         .tenant = TEXT("team-a"),
@@ -224,6 +225,7 @@ struct record sample_counter(const char *limit, const char *scope_key, int64_t u
         .period_us = 4000000,
         .used = used,
         .level = -3,
+        .since_us = 2000000,
     };
 }
 
@@ -246,6 +248,7 @@ void assert_same_record(const struct record *a, const struct record *b)
     assert_int_equal(a->priority, b->priority);
     assert_int_equal(a->attempt, b->attempt);
     assert_int_equal(a->waited_us, b->waited_us);
+    assert_int_equal(a->skew_us, b->skew_us);
     assert_int_equal(a->late, b->late);
     assert_same_text(a->resource, b->resource);
     assert_same_text(a->tenant, b->tenant);
@@ -257,4 +260,5 @@ void assert_same_record(const struct record *a, const struct record *b)
     assert_int_equal(a->period_us, b->period_us);
     assert_int_equal(a->used, b->used);
     assert_int_equal(a->level, b->level);
+    assert_int_equal(a->since_us, b->since_us);
 }

@@ -124,7 +124,7 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
     struct fixture *f = *state;
     make_store(f, 1);
     fixture_sql(f, "PRAGMA user_version=7");
-    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 1");
+    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 2");
     assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 7);
 }
 
@@ -289,6 +289,23 @@ static void test_an_older_version_is_brought_up_step_by_step(void **state)
     sqlite3_close(db);
 }
 
+static void test_what_the_first_version_kept_goes_on_in_the_newest(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db = memory_db();
+    assert_int_equal(schema_migrate(db, "x", 0, schema_steps, 1, &f->why), 0);
+    assert_int_equal(sqlite3_exec(db,
+                                  "INSERT INTO counter VALUES ('m', 'money', '', 5, 9, 0, 42, 0);"
+                                  "INSERT INTO record VALUES (1, 1, 5, 7, 1, 0, 0, 0, 1, 0, 9, 5, "
+                                  "1, 0, 0, NULL, 'm', NULL, NULL, NULL, NULL)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(schema_migrate(db, "x", 1, schema_steps, schema_steps_n, &f->why), 0);
+    assert_int_equal(number(db, "SELECT used + since_us FROM counter"), 42);
+    assert_int_equal(number(db, "SELECT lease FROM record WHERE skew_us IS NULL"), 7);
+    sqlite3_close(db);
+}
+
 static void test_a_step_that_fails_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +338,7 @@ int main(void)
         T(test_a_directory_is_no_store),
         T(test_the_remedy_for_damage_works),
         T(test_an_older_version_is_brought_up_step_by_step),
+        T(test_what_the_first_version_kept_goes_on_in_the_newest),
         T(test_a_step_that_fails_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

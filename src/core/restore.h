@@ -1,0 +1,16 @@
+/*
+ * The end of a start: what core_restore and core_recall took back becomes what the core goes on
+ * from. See restore.c.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_RESTORE_H
+#define SLUICE_CORE_RESTORE_H
+
+#include "core/state.h"
+
+/* In the first step after core_restore: tells leases which limits they were charged to, and
+ * charges what is open to limits that are new. */
+void restore_finish(struct core *core);
+
+#endif
