@@ -176,7 +176,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     if (n > 0) {
         p->got.len += (size_t)n;
         p->got.at[p->got.len] = '\0';
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+    } else if (n == 0 || status < 0 || (errno != EAGAIN && errno != EINTR)) {
         p->ended = true;
         p->reset = n < 0;
         uv_poll_stop(poll);
