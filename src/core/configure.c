@@ -41,12 +41,14 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     rule->holds = !counts || limit->charge == CHARGE_AT_SETTLE;
     rule->paced = limit->slice_us > 0;
     rule->recorded = !meters && counts && limit->window != WINDOW_ROLLING;
+    rule->settle = counts ? limit->settle : SETTLE_KEEP;
     rule->watched = !meters && counts && limit->warn_ppm > 0;
     if (meters) {
         terms_of_share(&rule->terms, limit, share_ppm);
     } else {
         terms_of_limit(&rule->terms, limit);
     }
+    rule->amount = divisor_of((uint64_t)rule->terms.amount);
     if (rule->paced) {
         terms_of_slice(&rule->slice, limit);
     }

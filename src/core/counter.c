@@ -142,16 +142,6 @@ int64_t counter_free_at(const struct counter *c, int64_t at_us)
     return sub_sat(window_free_at(&c->window, &c->rule->terms, at_us), c->held);
 }
 
-int counter_reserve(struct core *core, struct counter *c)
-{
-    counter_advance(core, c);
-    int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
-    if (rc == 0 && c->rule->paced) {
-        rc = window_reserve(&c->slice, &c->rule->slice, 1);
-    }
-    return rc;
-}
-
 bool rule_is_certain(const struct rule *rule)
 {
     const struct limit *l = rule->limit;
@@ -197,14 +187,6 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
     }
     counter_changed(core, c);
     return window_charge(&c->window, &c->rule->terms, at_us, amount);
-}
-
-int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real)
-{
-    if (rule->terms.kind == WINDOW_NONE || rule->limit->settle == SETTLE_KEEP) {
-        return held;
-    }
-    return rule->limit->settle == SETTLE_REFUND_ONLY ? min_i64(held, real) : real;
 }
 
 window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,

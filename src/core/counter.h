@@ -83,7 +83,12 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount);
 int64_t counter_free_at(const struct counter *c, int64_t at_us);
 
 /* Makes room for one charge; 0 or ERR_NO_MEMORY. */
-int counter_reserve(struct core *core, struct counter *c);
+static inline int counter_reserve(struct core *core, struct counter *c)
+{
+    counter_advance(core, c);
+    int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
+    return rc == 0 && c->rule->paced ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
+}
 
 /* Whether nothing can come back to a limit but by time: then it is known when an amount will fit.
  */
@@ -106,7 +111,15 @@ bool counter_correct(struct core *core, struct counter *c, window_mark mark, int
 void counter_gained(struct core *core, struct counter *c);
 
 /* The amount that replaces a charge of `held` when `real` was used. */
-int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real);
+static inline int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real)
+{
+    switch (rule->settle) {
+    case SETTLE_KEEP: return held;
+    case SETTLE_REFUND_ONLY: return min_i64(held, real);
+    case SETTLE_TRUE_UP: break;
+    }
+    return real;
+}
 
 /* The counter as a durable fact; only for windows that records of leases cannot rebuild. */
 void counter_record(struct core *core, const struct counter *c, struct record *record);

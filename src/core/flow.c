@@ -147,7 +147,6 @@ void party_served(struct party *p, const struct load *load)
     p->finish = p->start + line_cost(p->line, load) / (uint64_t)p->weight;
     p->start = p->finish;
     u->finish_max = p->finish > u->finish_max ? p->finish : u->finish_max;
-    heap_rekey(&u->parties, &p->place, p->start, party_first(p)->seq);
 }
 
 /* --- Flows. --- */
@@ -320,11 +319,22 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
     }
 }
 
+/* Asks for the memory of whoever is first now, who will be judged before long, and of the one
+ * behind: with 100,000 waiting it has left the caches long ago. */
+static void request_expect(const struct request *r)
+{
+    for (size_t at = 0; at < offsetof(struct request, by_ticket); at += 64) {
+        __builtin_prefetch((const char *)r + at);
+    }
+    __builtin_prefetch(&CONTAINER_OF(r->in_flow.next, struct request, in_flow)->seq);
+}
+
 /* The next of a flow stands where the first stood. The flow does not leave its heaps meanwhile: a
  * priority whose last party leaves lets all tenants start even. */
 static void flow_move_up(struct core *core, struct flow *flow)
 {
     const struct request *r = flow_first(flow);
+    request_expect(r);
     if (flow->asleep_at) {
         heap_rekey(&flow->asleep_at->sleepers, &flow->place, (uint64_t)r->priority, r->seq);
     } else if (heap_holds(&flow->place)) {

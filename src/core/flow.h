@@ -20,7 +20,8 @@ struct party *party_find(const struct core *core, const struct line *line, int p
 int party_get(struct core *core, struct line *line, int priority, struct text tenant,
               struct party **party);
 
-/* Counts a grant of `load` to the first of the party: the next tenant's turn. */
+/* Counts a grant of `load` to the first of the party, which is about to leave its flow: with that
+ * the party goes to its new place among the others. */
 void party_served(struct party *p, const struct load *load);
 
 /* Frees a party without flows. */

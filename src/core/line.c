@@ -104,12 +104,12 @@ void line_is_pending(struct core *core, struct line *line)
     }
 }
 
-static uint64_t part_of(int64_t n, int64_t amount)
+static uint64_t part_of(int64_t n, const struct rule *rule)
 {
     if (n < INT64_C(1) << (63 - COST_SHIFT)) {
-        return ((uint64_t)n << COST_SHIFT) / (uint64_t)amount;
+        return divide((uint64_t)n << COST_SHIFT, &rule->amount);
     }
-    return (uint64_t)mul_div_sat(n, INT64_C(1) << COST_SHIFT, amount);
+    return (uint64_t)mul_div_sat(n, INT64_C(1) << COST_SHIFT, rule->terms.amount);
 }
 
 uint64_t line_cost(const struct line *line, const struct load *load)
@@ -119,7 +119,7 @@ uint64_t line_cost(const struct line *line, const struct load *load)
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
         if (rule->whole && rule->terms.kind != WINDOW_NONE) {
-            uint64_t part = part_of(load->of[rule->unit], rule->terms.amount);
+            uint64_t part = part_of(load->of[rule->unit], rule);
             cost = part > cost ? part : cost;
             limited = true;
         }

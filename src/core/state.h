@@ -44,14 +44,16 @@ struct line;
 struct rule {
     /* What every decision asks comes first: the limit itself is far larger. */
     enum unit unit;
-    bool refuses;          /* a full limit refuses rather than lets wait */
-    bool holds;            /* charges are held beside the window until the lease ends */
-    bool paced;            /* by slices */
-    bool recorded;         /* in COUNTER records: those of leases cannot rebuild its windows */
-    bool watched;          /* somebody is to be warned */
-    struct counter *whole; /* SCOPE_RESOURCE; NULL where scoped */
-    size_t users_n;        /* > 1: shared */
+    bool refuses;            /* a full limit refuses rather than lets wait */
+    bool holds;              /* charges are held beside the window until the lease ends */
+    bool paced;              /* by slices */
+    bool recorded;           /* in COUNTER records: those of leases cannot rebuild its windows */
+    bool watched;            /* somebody is to be warned */
+    enum settle_rule settle; /* what is only held is kept */
+    struct counter *whole;   /* SCOPE_RESOURCE; NULL where scoped */
+    size_t users_n;          /* > 1: shared */
     struct terms terms;
+    struct divisor amount; /* of the terms: what costs are parts of */
 
     const struct limit *limit;
     const char *resource; /* of the first resource that has it */
@@ -165,24 +167,24 @@ struct request {
     struct list in_flow; /* in flow->requests, or in core->graveyard when over */
     struct list in_line; /* in line->all */
     struct flow *flow;
-    struct timer timer;
-    struct map_node by_caller;
-    caller_id caller; /* 0 while away */
     uint64_t seq;     /* order of arrival, over all lines; the ticket */
     uint64_t arrival; /* in its line */
-    struct load load;
-    int priority; /* effective */
-    int base_priority;
-    enum request_state state;
+    int8_t priority;  /* effective */
+    int8_t base_priority;
     bool ticketed;
+    enum request_state state;
+    struct timer timer;
+    struct load load;
     int64_t enqueued_us;
     int64_t deadline_us; /* end of its time in line */
+    int64_t hold_us;     /* when it becomes away; or, away, when it is dropped */
     int64_t lease_us;
+    caller_id caller; /* 0 while away */
+    struct map_node by_caller;
     uint64_t parent;
     struct text tenant, session, labels, id; /* in `bytes` */
-    int64_t hold_us;           /* when it becomes away; or, away, when it is dropped */
-    struct map_node by_ticket; /* in a map while `ticketed` */
-    struct map_node by_id;     /* in a map while it has an id */
+    struct map_node by_ticket;               /* in a map while `ticketed` */
+    struct map_node by_id;                   /* in a map while it has an id */
     char bytes[];
 };
 

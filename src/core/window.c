@@ -88,8 +88,7 @@ static struct rolling_entry *entry_at(const struct rolling *r, uint64_t number)
     return &r->entries[number & (r->size - 1)];
 }
 
-/* Doubles the ring until it holds `need` entries. */
-static int rolling_grow(struct rolling *r, size_t need)
+int rolling_grow(struct rolling *r, size_t need)
 {
     size_t size = r->size ? r->size : RING_SIZE_MIN;
     while (size < need) {
@@ -122,16 +121,13 @@ static int64_t rolling_advance(struct rolling *r, const struct terms *t, int64_t
     return add_sat(now_us, t->stay_us);
 }
 
-/* The entry of the granule in which `now_us` lies: the newest one, or a new one. */
-static struct rolling_entry *rolling_entry_for(struct rolling *r, const struct terms *t,
-                                               int64_t now_us)
+/* The granule in which `now_us` lies has no entry yet: makes one. */
+static struct rolling_entry *rolling_begin(struct rolling *r, const struct terms *t, int64_t now_us)
 {
-    if (r->next > r->first && entry_at(r, r->next - 1)->at_us >= now_us) {
-        return entry_at(r, r->next - 1);
-    }
     assert(r->next - r->first < r->size);
     uint64_t granule_us = t->granule_us.by;
     uint64_t at_us = divide((uint64_t)now_us + granule_us - 1, &t->granule_us) * granule_us;
+    r->newest_us = (int64_t)at_us;
     r->next++;
     struct rolling_entry *e = entry_at(r, r->next - 1);
     *e = (struct rolling_entry){.at_us = (int64_t)at_us};
@@ -141,7 +137,8 @@ static struct rolling_entry *rolling_entry_for(struct rolling *r, const struct t
 static window_mark rolling_charge(struct rolling *r, const struct terms *t, int64_t now_us,
                                   int64_t amount)
 {
-    struct rolling_entry *e = rolling_entry_for(r, t, now_us);
+    bool joins = r->first < r->next && now_us <= r->newest_us;
+    struct rolling_entry *e = joins ? entry_at(r, r->next - 1) : rolling_begin(r, t, now_us);
     e->amount = add_sat(e->amount, amount);
     r->sum = add_sat(r->sum, amount);
     return (window_mark)(r->next - 1);
@@ -269,15 +266,6 @@ int window_carry(struct window *to, const struct terms *t, const struct window *
     }
     to->count = from->count;
     return 0;
-}
-
-int window_reserve(struct window *w, const struct terms *t, size_t charges)
-{
-    if (t->kind != WINDOW_ROLLING) {
-        return 0;
-    }
-    size_t need = (size_t)(w->rolling.next - w->rolling.first) + charges;
-    return need <= w->rolling.size ? 0 : rolling_grow(&w->rolling, need);
 }
 
 /* The end of the period by now_us; never now itself, even where the clocks were set back. */

@@ -42,6 +42,7 @@ struct rolling {
     size_t size;                   /* of the ring, a power of two, or 0 */
     uint64_t first;                /* entries have running numbers: [first, next) are inside */
     uint64_t next;
+    int64_t newest_us; /* at_us of the last of them */
     int64_t sum;
 };
 
@@ -77,8 +78,18 @@ void window_release(struct window *w, const struct terms *t);
 int window_carry(struct window *to, const struct terms *t, const struct window *from,
                  const struct terms *from_terms);
 
+/* Doubles the ring until it holds `need` entries; 0 or ERR_NO_MEMORY. */
+int rolling_grow(struct rolling *r, size_t need);
+
 /* Makes room for so many charges; 0 or ERR_NO_MEMORY. */
-int window_reserve(struct window *w, const struct terms *t, size_t charges);
+static inline int window_reserve(struct window *w, const struct terms *t, size_t charges)
+{
+    if (t->kind != WINDOW_ROLLING) {
+        return 0;
+    }
+    size_t need = (size_t)(w->rolling.next - w->rolling.first) + charges;
+    return need <= w->rolling.size ? 0 : rolling_grow(&w->rolling, need);
+}
 
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
  * want a window that was advanced to their now. Returns until when that holds as long as neither
