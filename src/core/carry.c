@@ -20,6 +20,36 @@ static bool rule_continues(const struct rule *rule, const struct rule *old)
            (a->window != WINDOW_CALENDAR || a->step == b->step);
 }
 
+static const struct reserve *reserve_of(const struct rule *meter)
+{
+    return &meter->users[0]->resource->reserves[meter->reserve];
+}
+
+/* Whether two rules meter the same limit for the same holder. */
+static bool same_meter(const struct rule *a, const struct rule *b)
+{
+    return a->reserve >= 0 && strcmp(a->resource, b->resource) == 0 &&
+           strcmp(a->limit->name, b->limit->name) == 0 &&
+           strcmp(reserve_of(a)->tenant, reserve_of(b)->tenant) == 0 &&
+           reserve_of(a)->priority == reserve_of(b)->priority;
+}
+
+/* The rule of the new policy in the place of an old one, or NULL. */
+static struct rule *rule_after(const struct core *next, const struct rule *old)
+{
+    bool pooled = old->limit->shared[0] != '\0';
+    if (old->reserve < 0) {
+        return rule_find(next, pooled ? TEXT_NONE : text_of(old->resource),
+                         text_of(pooled ? old->limit->shared : old->limit->name));
+    }
+    for (size_t i = 0; i < next->rules_n; i++) {
+        if (same_meter(next->rules[i], old)) {
+            return next->rules[i];
+        }
+    }
+    return NULL;
+}
+
 static int carry_counter(struct core *next, struct core *core, struct rule *rule,
                          struct counter *old)
 {
@@ -49,10 +79,8 @@ static int carry_counters(struct core *next, struct core *core)
         for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
             CONTAINER_OF(at, struct counter, of_rule)->successor = NULL;
         }
-        bool pooled = old->limit->shared[0] != '\0';
-        struct rule *rule = rule_find(next, pooled ? TEXT_NONE : text_of(old->resource),
-                                      text_of(pooled ? old->limit->shared : old->limit->name));
-        if (old->reserve >= 0 || !rule || !rule_continues(rule, old)) {
+        struct rule *rule = rule_after(next, old);
+        if (!rule || !rule_continues(rule, old)) {
             continue;
         }
         rule->continues = true;

@@ -34,6 +34,7 @@
 #include "core/flow.h"
 #include "core/health.h"
 #include "core/timer.h"
+#include "core/turn.h"
 
 #define COST_SHIFT     32
 #define COST_UNLIMITED ((UINT64_C(1) << COST_SHIFT) / 1000)
@@ -324,11 +325,19 @@ static struct flow *reserve_first(const struct core *core, const struct line *li
     return NULL;
 }
 
+/* One that is to be put to sleep is nobody's first: its turn comes so that the next of the holder's
+ * is looked at. */
+static bool is_to_sleep(struct core *core, const struct flow *flow)
+{
+    struct asker a = asker_of(flow_first(flow));
+    return judge(core, &a).verdict == VERDICT_ASLEEP;
+}
+
 struct flow *line_pick(struct core *core, struct line *line)
 {
     for (size_t i = 0; i < line->resource->reserves_n; i++) {
         struct flow *flow = reserve_first(core, line, (int)i);
-        if (flow && below_share(core, flow, (int)i)) {
+        if (flow && (below_share(core, flow, (int)i) || is_to_sleep(core, flow))) {
             return flow;
         }
     }
