@@ -197,6 +197,7 @@ int configure(struct core *core, const struct policy *policy)
     rc = rc != 0 ? rc : carry_over(next, core);
     if (rc == 0) {
         next->budget = core->budget;
+        next->horizon = core->horizon;
         next->effects = core->effects;
         state_move(old, core);
         state_move(core, next);

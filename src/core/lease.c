@@ -171,6 +171,11 @@ static void lease_drop_charges(struct core *core, struct lease *l)
     l->charges_n = 0;
 }
 
+int64_t lease_end_matters_us(const struct core *core)
+{
+    return max_i64(core->stay_us_max, LEASE_REMEMBERED_US);
+}
+
 /* Takes an open lease out of what is open; its charges are the caller's business. */
 static void lease_close(struct core *core, struct lease *l, enum lease_state state)
 {
@@ -188,6 +193,7 @@ static void lease_close(struct core *core, struct lease *l, enum lease_state sta
     }
     l->state = state;
     l->ended_us = core->now_us;
+    horizon_note(&core->horizon, core->now_us, l->noted_us, lease_end_matters_us(core));
 }
 
 int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held)

@@ -92,6 +92,9 @@ void lease_extend(struct core *core, struct lease *lease, int64_t expires_us);
 /* Says that a GRANT or RENEW record of the lease was emitted now. */
 void lease_noted(struct core *core, struct lease *lease);
 
+/* How long the end of a lease may be asked for, or be inside a window. */
+int64_t lease_end_matters_us(const struct core *core);
+
 /* Its facts as a record; texts are the lease's own. */
 void lease_record(const struct lease *lease, enum record_kind kind, int64_t at_us,
                   struct record *record);

@@ -179,40 +179,12 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
     return lease_grant(core, &facts, &lease);
 }
 
-/* The end of a lease whose grant has been pruned: only what its limits count from the end on is
- * still inside a window. */
-static int book_alone(struct core *core, struct line *line, const struct record *r)
-{
-    struct counter *counters[CHARGES_MAX];
-    struct acquire a;
-    facts_of(r, &a);
-    if (r->kind == RECORD_CANCEL || r->late) {
-        return 0;
-    }
-    if (counters_of(core, line, &a, counters) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < line->rules_n; i++) {
-        struct counter *c = counters[i];
-        const struct rule *rule = line->rules[i];
-        if (!c || !rule->holds || rule->terms.kind != WINDOW_ROLLING) {
-            continue;
-        }
-        if (counter_reserve(core, c) != 0) {
-            return ERR_NO_MEMORY;
-        }
-        int64_t n = r->load.of[rule->unit];
-        int64_t used = r->kind == RECORD_EXPIRE ? expired_usage(rule, &r->load, n) : n;
-        window_charge(&c->window, &rule->terms, r->at_us, used);
-    }
-    return 0;
-}
-
-static int restore_end(struct core *core, struct line *line, const struct record *r)
+/* Without its grant there is nothing left of it: see horizon.h. */
+static void restore_end(struct core *core, const struct record *r)
 {
     struct lease *lease = lease_find(core, r->lease);
     if (!lease) {
-        return book_alone(core, line, r);
+        return;
     }
     if (lease->state == LEASE_EXPIRED && r->kind == RECORD_SETTLE) {
         lease_settle_late(core, lease, &r->load);
@@ -223,7 +195,6 @@ static int restore_end(struct core *core, struct line *line, const struct record
     } else if (lease->state == LEASE_OPEN) {
         lease_cancel(core, lease);
     }
-    return 0;
 }
 
 static int restore_lease(struct core *core, const struct record *r, bool *skipped)
@@ -238,7 +209,10 @@ static int restore_lease(struct core *core, const struct record *r, bool *skippe
     int64_t skew_us = core->skew_us;
     core->skew_us = r->skew_us; /* periods are found by the wall clock of then */
     core->restoring = true;
-    int rc = begins ? restore_grant(core, line, r) : restore_end(core, line, r);
+    int rc = begins ? restore_grant(core, line, r) : 0;
+    if (!begins) {
+        restore_end(core, r);
+    }
     core->restoring = false;
     core->skew_us = skew_us;
     return rc;

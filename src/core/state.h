@@ -28,6 +28,7 @@
 #include "base/map.h"
 #include "core/core.h"
 #include "core/health.h"
+#include "core/horizon.h"
 #include "core/rank.h"
 #include "core/timer.h"
 #include "core/view.h"
@@ -233,7 +234,8 @@ struct core {
     struct list ended; /* leases, by ended_us but for those that descendants still need */
     size_t open_n;
     size_t ended_n;
-    struct list idle; /* counters, by check_us */
+    struct horizon horizon; /* of the leases that have ended */
+    struct list idle;       /* counters, by check_us */
     struct list idle_parties;
     struct list dirty;     /* counters */
     struct list gained;    /* counters */

@@ -161,8 +161,9 @@ void core_totals(const struct core *core, struct core_totals *totals)
 
 int64_t core_horizon_us(const struct core *core)
 {
-    int64_t window_us = max_i64(core->stay_us_max, LEASE_REMEMBERED_US);
-    int64_t horizon_us = sub_sat(core->now_us, add_sat(window_us, US_PER_S));
+    int64_t matters_us = lease_end_matters_us(core);
+    int64_t horizon_us = sub_sat(core->now_us, add_sat(matters_us, US_PER_S));
+    horizon_us = min_i64(horizon_us, horizon_oldest_us(&core->horizon, core->now_us, matters_us));
     if (!list_empty(&core->open)) {
         const struct lease *oldest = CONTAINER_OF(core->open.next, struct lease, place);
         horizon_us = min_i64(horizon_us, oldest->noted_us);

@@ -178,12 +178,16 @@ static void run_event(struct run *run, size_t i, const struct table_line *line)
     }
 }
 
-/* restart [lose=N]: new cores take back the records but the newest N. */
+/* restart [lose=N] [pruned]: new cores take back the records but the newest N, and those that the
+ * journal may let go. */
 static void run_restart(struct run *run, size_t i, const struct table_line *line)
 {
     const char *lose = table_value(line, "lose");
     for (int k = 0; k < 2; k++) {
         struct walker *w = &run->walkers[k];
+        if (line->words_n > 1 && strcmp(line->words[1], "pruned") == 0) {
+            record_log_prune(&w->log, core_horizon_us(w->core));
+        }
         core_free(w->core);
         walker_open(w, (uint64_t)k + 77);
         size_t lost = lose ? strtoul(lose, NULL, 10) : 0;

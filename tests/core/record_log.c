@@ -59,6 +59,25 @@ void record_log_add(struct record_log *log, const struct record *record)
     }
 }
 
+void record_log_prune(struct record_log *log, int64_t horizon_us)
+{
+    size_t old = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < log->len; i++) {
+        const struct record *r = &log->at[i];
+        int64_t at_us = r->kind == RECORD_RENEW ? r->expires_us : r->at_us;
+        old = r->kind != RECORD_COUNTER && at_us < horizon_us ? i + 1 : old;
+    }
+    for (size_t i = 0; i < log->len; i++) {
+        if (i < old && log->at[i].kind != RECORD_COUNTER) {
+            release_record(&log->at[i]);
+        } else {
+            log->at[kept++] = log->at[i];
+        }
+    }
+    log->len = kept;
+}
+
 static bool same_counter(const struct record *a, const struct record *b)
 {
     return text_equal(a->limit, b->limit) && text_equal(a->resource, b->resource) &&
