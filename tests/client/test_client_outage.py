@@ -257,6 +257,35 @@ def test_what_waits_for_the_local_share_goes_to_the_coordinator_when_it_is_back(
         local.settle(1)
 
 
+def test_what_was_granted_locally_is_counted_and_told_when_the_coordinator_is_back(pretend, caplog, eventually):
+    def told():
+        return [record.getMessage() for record in caplog.records if "does not book" in record.getMessage()]
+
+    load = {"requests": 1, "input_tokens": 20, "output_tokens": 1}
+    with sluice.Client(pretend.url, on_unreachable=sluice.LocalShare(concurrency=8)) as client:
+        client.acquire("a").settle(1)
+        client.flush()
+        assert client.local_use() == {}
+        pretend.stop()
+        for _ in range(2):
+            client.acquire("a", load=load).settle(1)
+        assert client.local_use() == {"a": {"requests": 2, "tokens": 42, "input_tokens": 40, "output_tokens": 2}}
+        assert told() == []
+        pretend.start()
+        eventually(told, "a word of it")
+    assert len(told()) == 1 and told()[0].endswith("of 'a' meanwhile: 2 requests, 42 tokens, 40 input_tokens, 2 output_tokens")
+
+
+def test_an_asynchronous_client_counts_what_it_granted_too(absent):
+    async def main():
+        async with sluice.AsyncClient(absent.url, on_unreachable=sluice.LocalShare(concurrency=8)) as client:
+            for lease in await asyncio.gather(*[client.acquire("a") for _ in range(3)]):
+                lease.settle(1)
+            return client.local_use()
+
+    assert asyncio.run(main())["a"]["requests"] == 3
+
+
 def test_a_share_is_either_amounts_or_a_part():
     for words_ in ({}, {"rpm": 1, "share": 0.5}, {"share": 0}, {"share": 2}, {"rpm": 0}):
         with pytest.raises(ValueError):

@@ -24,6 +24,7 @@ from ._ask import Load
 from ._engine import CLOSE_S, Engine, OnUnreachable
 from ._errors import ClientClosed, Unreachable
 from ._lease import AsyncLease, Lease
+from ._local import Use, add_use
 from ._wire import TROUBLE, Answer, refusal
 from ._words import (
     LEASE_DEFAULT_S,
@@ -202,6 +203,11 @@ class Client:
         engine = self._engine()
         return _shown(asyncio.run_coroutine_threadsafe(_get(engine, _path(name)), engine.loop).result())
 
+    def local_use(self) -> Use:
+        """What this client granted by itself while the coordinator was away, by resource and unit: the coordinator's
+        budgets and its ledger do not have it."""
+        return self._engine().local_use
+
     def flush(self, timeout: Optional[float] = None) -> None:
         """Returns when everything settled so far was delivered. Raises TimeoutError where that takes longer."""
         engine = self._engine()
@@ -365,6 +371,14 @@ class AsyncClient:
     async def resources(self, name: Optional[str] = None) -> Dict[str, Any]:
         """What stands where, as the coordinator shows it: all resources, or one."""
         return _shown(await _get(await self._engine(), _path(name)))
+
+    def local_use(self) -> Use:
+        """As `Client.local_use`, of all event loops."""
+        total: Use = {}
+        for engine in list(self._engines.values()):
+            for resource, amounts in engine.local_use.items():
+                add_use(total, resource, amounts)
+        return total
 
     async def flush(self) -> None:
         """Returns when everything settled so far was delivered."""

@@ -22,7 +22,7 @@ from ._ask import Ask, Grant, Place
 from ._errors import ClientClosed, InvalidRequest, SluiceError, UnsettledLeaseWarning
 from ._heartbeat import Heartbeat, Held
 from ._line import Line
-from ._local import LEASE_PREFIX, LocalJudge, LocalShare
+from ._local import LEASE_PREFIX, LocalJudge, LocalShare, Use
 from ._outage import Outage
 from ._outbox import Outbox, Parcel
 from ._wire import TROUBLE, Answer, Wire, encode, refusal
@@ -145,6 +145,11 @@ class Engine:
             self.cancel(ask.lease, ask.id)
         else:
             self._line.abandon(ask)
+
+    @property
+    def local_use(self) -> Use:
+        """What was granted from the local share, read from any thread."""
+        return {} if self._judge is None else {name: dict(use) for name, use in list(self._judge.use.items())}
 
     def held(self, lease: str) -> Optional[Held]:
         return self._held.get(lease)

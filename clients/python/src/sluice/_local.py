@@ -4,12 +4,16 @@ Every process that is given a share enforces it by itself: N processes with a sh
 within the limits. Requests and tokens are counted over an exact rolling window that is kept GUARD_S longer than
 the provider's, calls in flight as they are, and budgets without a near end as what was left of them when the
 coordinator was last heard. What was charged stays charged: local leases are not trued up.
+
+The coordinator never learns of them: it has no way to book what was not granted by it. So what was granted here is
+counted, and told in the log when the coordinator is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -21,6 +25,10 @@ from ._errors import WaitTimeout, WouldWait
 GUARD_S = 0.25
 TURN_S = 0.05  # while requests wait for their share
 LEASE_PREFIX = "local-"
+
+Use = Dict[str, Dict[str, float]]  # by resource and unit
+
+log = logging.getLogger("sluice")
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,14 @@ def _carried_over(old: List[Counter], new: List[Counter]) -> List[Counter]:
     return result
 
 
+def add_use(use: Use, resource: str, amounts: Mapping[str, float]) -> None:
+    """Adds to what was used of a resource."""
+    sums = use.setdefault(resource, {})
+    for unit, amount in amounts.items():
+        if unit != "slots":  # calls in flight are over when they are over
+            sums[unit] = sums.get(unit, 0) + amount
+
+
 def complete_load(load: Any) -> Dict[str, float]:
     """Every unit's amount, filled in the way the coordinator does."""
     given = {"tokens": load} if isinstance(load, (int, float)) else dict(load or {})
@@ -137,6 +153,8 @@ class LocalJudge:
         self._queues: Dict[str, Deque[Ask]] = {}
         self._held: Dict[str, Tuple[str, Dict[str, float], List[Counter]]] = {}
         self._number = itertools.count(1)
+        self.use: Use = {}  # all that was granted here
+        self._untold: Use = {}  # of it, what the log does not have yet
         self._timer: Optional[asyncio.TimerHandle] = None
 
     @property
@@ -179,6 +197,7 @@ class LocalJudge:
 
     def give_back(self) -> List[Ask]:
         """The coordinator is back: those that still wait, for its line."""
+        self._tell_use()
         asks = [ask for queue in self._queues.values() for ask in queue if ask.state is State.WAITING]
         self._queues.clear()
         for ask in asks:
@@ -231,4 +250,12 @@ class LocalJudge:
             for counter in counters:
                 counter.charge(load[counter.unit], now)
             self._held[lease] = (resource, load, counters)
+            for use in (self.use, self._untold):
+                add_use(use, resource, held)
         return True
+
+    def _tell_use(self) -> None:
+        for resource, use in self._untold.items():
+            amounts = ", ".join(f"{amount} {unit}" for unit, amount in use.items())
+            log.warning("the coordinator was away, and does not book what was granted of %r meanwhile: %s", resource, amounts)
+        self._untold = {}
