@@ -1,4 +1,4 @@
-"""Every example of docs/python.md and of the package's README runs as it is written."""
+"""Every Python example of the pages that have one runs as it is written."""
 
 import re
 import warnings
@@ -8,7 +8,7 @@ import pytest
 import sluice
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/python.md", "clients/python/README.md")
+PAGES = ("README.md", "docs/python.md", "clients/python/README.md")
 
 
 def blocks(page, language):
@@ -35,8 +35,8 @@ def test_an_example_runs(page, line, code, coordinator, mock, monkeypatch, capsy
     with warnings.catch_warnings():
         warnings.simplefilter("error", sluice.UnsettledLeaseWarning)
         exec(compile("\n" * (line - 1) + code, str(ROOT / page), "exec"), names)
-        if "client" in names:
-            names["client"].close()
+        for client in [value for value in names.values() if isinstance(value, sluice.Client)]:
+            client.close()
     out = capsys.readouterr().out
     for said in re.findall(r"print\(.*\)  # (\w+)", code):
         assert said in out
@@ -46,7 +46,8 @@ def test_an_example_runs(page, line, code, coordinator, mock, monkeypatch, capsy
 
 
 def test_the_examples_are_found():
-    assert len(EXAMPLES) >= 9
+    assert len(EXAMPLES) >= 10
+    assert {example.values[0] for example in EXAMPLES} == set(PAGES)
 
 
 def test_the_page_names_every_exception():
