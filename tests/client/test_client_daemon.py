@@ -183,10 +183,10 @@ def test_a_stream_that_is_overtaken_takes_nothing_from_the_one_its_requests_were
     gates, streams, order = [asyncio.Event(), asyncio.Event()], [], []
     connect, open_stream = sluice._transport.WireTransport._connect, sluice._line.Line._open
 
-    async def late_connect(self, url, timeout):
+    async def late_connect(self, *where):
         if len(streams) <= len(gates):
             await gates[len(streams) - 1].wait()
-        return await connect(self, url, timeout)
+        return await connect(self, *where)
 
     def note_stream(self, asks):
         open_stream(self, asks)

@@ -1,10 +1,10 @@
-"""Plain HTTP straight on asyncio, as a transport of httpx.
+"""Plain HTTP straight on asyncio.
 
 The transport that httpx brings costs some ten times the CPU of the bytes it moves, which is fine
 for a call to a model and too much for asking leave before each one. This one does what a
 coordinator on the same machine or network needs: HTTP/1.1, kept-alive connections, answers whose next
-line may be a minute away, and httpx's own errors. For https, proxies and the like there are httpx's own
-transports, which the client takes in place of this one.
+line may be a minute away, and httpx's own errors, without the objects of httpx around a request. For https,
+proxies and the like there are httpx's own transports, which the client takes in place of this one.
 
 A transport belongs to the event loop it is first used on.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, AsyncIterator, Awaitable, Dict, List, Optional, Set
+from typing import Any, AsyncIterator, Awaitable, Dict, List, Optional, Set, Tuple
 
 import httpx
 
@@ -25,6 +25,8 @@ CONNECT_TIMEOUT_S = 5.0
 BUFFERED_BYTES_MAX = 1 << 20
 KEEPALIVE_IDLE_S = 15
 KEEPALIVE_PROBES = 3
+
+Home = Tuple[str, int]  # host and port
 
 
 class _Connection(asyncio.Protocol):
@@ -38,7 +40,7 @@ class _Connection(asyncio.Protocol):
         self._error: Optional[Exception] = None
         self._paused = False
         self.busy = False
-        self.home = ""
+        self.home: Home = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -140,11 +142,18 @@ class _Connection(asyncio.Protocol):
         return self._error is None and self._pipe is not None and not self._pipe.is_closing()
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, connection: _Connection, timeout: Optional[float]) -> None:
+class Reply:
+    """An answer whose head is here: its status, and its body as it comes."""
+
+    def __init__(self, status: int, connection: _Connection, timeout: Optional[float]) -> None:
+        self.status_code = status
         self._connection = connection
         self._timeout = timeout
         self._open = True
+
+    @property
+    def stream(self) -> Reply:
+        return self  # what httpx's responses have under that name
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -159,32 +168,28 @@ class _Body(httpx.AsyncByteStream):
             self._connection.finish()
 
 
-class WireTransport(httpx.AsyncBaseTransport):
+class WireTransport:
     """Connections to plain-HTTP hosts, or all to one Unix socket, kept alive between requests."""
 
     def __init__(self, *, unix_path: Optional[str] = None, connections_max: int = CONNECTIONS_MAX) -> None:
         self._unix_path = unix_path
         self._connections_max = connections_max
-        self._idle: Dict[str, List[_Connection]] = {}
+        self._idle: Dict[Home, List[_Connection]] = {}
         self._all: Set[_Connection] = set()
         self._connecting = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        if url.scheme != "http":
-            raise httpx.UnsupportedProtocol("this transport speaks plain http only", request=request)
-        times = request.extensions.get("timeout") or {}
-        read = times.get("read")
-        connection = await self._connection(url, times.get("connect") or CONNECT_TIMEOUT_S)
+    async def exchange(self, host: str, port: int, request: bytes, timeout: float) -> Reply:
+        """Sends a request and returns when the head of its answer is here. The caller closes the reply."""
+        connection = await self._connection(host, port)
         try:
-            parser = await connection.send(_request_bytes(request), read)
+            parser = await connection.send(request, timeout)
         except BaseException:
             connection.abort()
             raise
-        return httpx.Response(parser.status, headers=parser.headers, stream=_Body(connection, read))
+        return Reply(parser.status, connection, timeout)
 
-    async def _connection(self, url: httpx.URL, timeout: float) -> _Connection:
-        idle = self._idle.get(url.netloc.decode())
+    async def _connection(self, host: str, port: int) -> _Connection:
+        idle = self._idle.get((host, port))
         while idle:
             connection = idle.pop()
             if connection.usable:
@@ -193,25 +198,25 @@ class WireTransport(httpx.AsyncBaseTransport):
             raise httpx.PoolTimeout("too many connections to the coordinator")
         self._connecting += 1
         try:
-            return await self._connect(url, timeout)
+            return await self._connect(host, port)
         finally:
             self._connecting -= 1
 
-    async def _connect(self, url: httpx.URL, timeout: float) -> _Connection:
+    async def _connect(self, host: str, port: int) -> _Connection:
         loop = asyncio.get_running_loop()
         made = _Connection(self)
         make: Awaitable[Any] = (
-            loop.create_connection(lambda: made, url.host, url.port or 80)
+            loop.create_connection(lambda: made, host, port)
             if self._unix_path is None
             else loop.create_unix_connection(lambda: made, self._unix_path)
         )
         try:
-            await asyncio.wait_for(make, timeout)
+            await asyncio.wait_for(make, CONNECT_TIMEOUT_S)
         except asyncio.TimeoutError:
             raise httpx.ConnectTimeout("no connection in time") from None
         except OSError as e:
             raise httpx.ConnectError(str(e)) from e
-        made.home = url.netloc.decode()
+        made.home = (host, port)
         self._all.add(made)
         return made
 
@@ -232,16 +237,6 @@ class WireTransport(httpx.AsyncBaseTransport):
         for connection in list(self._all):
             connection.abort()
         self._idle.clear()
-
-
-def _request_bytes(request: httpx.Request) -> bytes:
-    assert isinstance(request.stream, httpx.SyncByteStream), "bodies are bytes here, which are both kinds of stream"
-    lines = [request.method.encode(), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
-    for name, value in request.headers.raw:
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
-    lines.extend(request.stream)
-    return b"".join(lines)
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -6,7 +6,7 @@ Knows the URL, the key and the transport, and nothing of leases.
 from __future__ import annotations
 
 import json
-from typing import Any, AsyncIterator, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, AsyncIterator, Dict, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
 
 import httpx
 
@@ -16,6 +16,7 @@ from ._transport import WireTransport
 ANSWER_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
 LINE_BYTES_MAX = 1 << 20
+PATHS_MAX = 64
 
 # What says that the coordinator itself did not answer.
 AWAY_STATUSES = frozenset((502, 504))
@@ -44,6 +45,18 @@ def _plain(value: Any) -> Any:
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
 
 
+class Reply(Protocol):
+    """An answer whose head is here, of httpx or of our own transport."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def stream(self) -> Any: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Wire:
     """Talks to one coordinator. Belongs to the event loop it is first used on."""
 
@@ -55,25 +68,41 @@ class Wire:
         if api_key:
             self._headers.append((b"Authorization", f"Bearer {api_key}".encode()))
         self._transport = transport or _transport_for(base, unix_path)
+        self._heads: Dict[str, bytes] = {}
+
+    def _head(self, method: str, path: str) -> bytes:
+        """The head of a request, all but the length of its body."""
+        head = self._heads.get(path)
+        if head is None:
+            lines = [f"{method} ".encode() + self._url(path).raw_path + b" HTTP/1.1"]
+            lines += [name + b": " + value for name, value in self._headers]
+            head = b"\r\n".join([*lines, b"Content-Length: "])
+            if len(self._heads) < PATHS_MAX:
+                self._heads[path] = head
+        return head
 
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
         if url is None:
             url = self._base.copy_with(raw_path=(self._base.path.rstrip("/") + path).encode())
-            if len(self._urls) < 64:
+            if len(self._urls) < PATHS_MAX:
                 self._urls[path] = url
         return url
 
     async def open(
         self, path: str, payload: Optional[str] = None, *, timeout: float = ANSWER_TIMEOUT_S
-    ) -> httpx.Response:
+    ) -> Reply:
         """Sends a request (a POST where there is a payload, in JSON) and returns when the head of the answer is here.
 
         `timeout` is how long the coordinator may stay silent. The caller closes the response.
         """
         body = b"" if payload is None else payload.encode()
+        method = "GET" if payload is None else "POST"
+        if isinstance(self._transport, WireTransport):
+            data = b"%s%d\r\n\r\n%s" % (self._head(method, path), len(body), body)
+            return await self._transport.exchange(self._base.host, self._base.port or 80, data, timeout)
         request = httpx.Request(
-            "GET" if payload is None else "POST",
+            method,
             self._url(path),
             headers=[*self._headers, (b"Content-Length", b"%d" % len(body))],
             stream=httpx.ByteStream(body),
@@ -102,15 +131,14 @@ def read_address(url: str) -> Tuple[httpx.URL, Optional[str]]:
     return base, unix_path
 
 
-def _transport_for(url: httpx.URL, unix_path: Optional[str]) -> httpx.AsyncBaseTransport:
+def _transport_for(url: httpx.URL, unix_path: Optional[str]) -> Union[WireTransport, httpx.AsyncBaseTransport]:
     if url.scheme == "http":
         return WireTransport(unix_path=unix_path)
     return httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=96, max_keepalive_connections=16))
 
 
-async def read_json(response: httpx.Response) -> Any:
+async def read_json(response: Reply) -> Any:
     """The whole body as JSON; None where it is none. Closes the response."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
         data = b"".join([part async for part in response.stream])
     finally:
@@ -121,9 +149,8 @@ async def read_json(response: httpx.Response) -> Any:
         return None
 
 
-async def read_lines(response: httpx.Response) -> AsyncIterator[Any]:
+async def read_lines(response: Reply) -> AsyncIterator[Any]:
     """The JSON values of an NDJSON body, each as it comes. The caller closes the response."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     rest = b""
     async for part in response.stream:
         *lines, rest = (rest + part).split(b"\n")
