@@ -76,15 +76,8 @@ class _EngineThread:
             self._thread.join(CLOSE_S + 1.0)
 
 
-class Client:
-    """A client for threads. One is enough for a process; all of its threads may use it at once.
-
-    `url` defaults to SLUICE_URL or http://127.0.0.1:7411, `api_key` to SLUICE_API_KEY. `timeout` is how many
-    seconds an acquire waits in line unless it says otherwise (None: as long as it takes), `lease_seconds` how
-    long a lease outlives a process that vanished. `on_unreachable` says what to do while the
-    coordinator is away: "wait", "refuse", or a `LocalShare`. `transport` replaces the connection by one of
-    httpx's, for proxies or TLS of one's own.
-    """
+class _Told:
+    """What both clients are told."""
 
     def __init__(
         self,
@@ -99,12 +92,27 @@ class Client:
         self._defaults = Defaults(url, api_key, timeout, lease_seconds, on_unreachable, transport)
         self._closed = False
         self._start_afresh()
-        _clients.add(self)
+
+    def _start_afresh(self) -> None:
+        """Begins with no engine: at first, and in a forked process."""
+        raise NotImplementedError
+
+
+class Client(_Told):
+    """A client for threads. One is enough for a process; all of its threads may use it at once.
+
+    `url` defaults to SLUICE_URL or http://127.0.0.1:7411, `api_key` to SLUICE_API_KEY. `timeout` is how many
+    seconds an acquire waits in line unless it says otherwise (None: as long as it takes), `lease_seconds` how
+    long a lease outlives a process that vanished. `on_unreachable` says what to do while the
+    coordinator is away: "wait", "refuse", or a `LocalShare`. `transport` replaces the connection by one of
+    httpx's, for proxies or TLS of one's own.
+    """
 
     def _start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._thread: Optional[_EngineThread] = None
         self._pid = os.getpid()
+        _clients.add(self)
 
     def _engine(self) -> Engine:
         if os.getpid() != self._pid:
@@ -260,22 +268,8 @@ class Acquiring:
         await self._lease.__aexit__(kind, error, trace)
 
 
-class AsyncClient:
+class AsyncClient(_Told):
     """A client for asyncio, with the words of `Client`. One is enough for a process."""
-
-    def __init__(
-        self,
-        url: Optional[str] = None,
-        *,
-        api_key: Optional[str] = None,
-        timeout: Optional[float] = TIMEOUT_DEFAULT_S,
-        lease_seconds: float = LEASE_DEFAULT_S,
-        on_unreachable: OnUnreachable = "wait",
-        transport: Optional[httpx.AsyncBaseTransport] = None,
-    ) -> None:
-        self._defaults = Defaults(url, api_key, timeout, lease_seconds, on_unreachable, transport)
-        self._closed = False
-        self._start_afresh()
 
     def _start_afresh(self) -> None:
         self._engines: Dict[asyncio.AbstractEventLoop, Engine] = {}
