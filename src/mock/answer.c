@@ -18,6 +18,7 @@ void answer_json_text(struct json_writer *w, int64_t from, int64_t n)
     buf_init(&text, ANSWER_BYTES_MAX);
     answer_text(from, n, &text);
     json_text(w, buf_text(&text));
+    w->out->failed |= text.failed;
     buf_release(&text);
 }
 

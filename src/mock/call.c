@@ -113,9 +113,21 @@ static void answer_fault(struct call *c, const struct fault *fault)
     buf_init(&body, ANSWER_BYTES_MAX);
     fault_write(c->dialect, fault, request_id, &body);
     put_headers(c, fault);
-    http_reply(c->req, fault->status, "application/json", buf_text(&body));
+    mock_reply(c->req, fault->status, &body);
     buf_release(&body);
     call_end(c);
+}
+
+/* Sends events of a stream. False where the call is over: the caller has stopped reading, or there
+ * was no memory for all of them, and a stream with a hole in it must not look whole. */
+static bool write_events(struct call *c, const struct buf *events)
+{
+    if (events->failed) {
+        http_stream_abort(c->req);
+        call_end(c);
+        return false;
+    }
+    return http_stream_write(c->req, buf_text(events));
 }
 
 /* The caller sees the connection break: in the middle of a stream, or of a body. */
@@ -147,7 +159,7 @@ static void answer_fail(struct call *c)
     struct buf events;
     buf_init(&events, ANSWER_BYTES_MAX);
     shape_of(c->ask.api)->fail(&c->answer, &fault, &events);
-    if (http_stream_write(c->req, buf_text(&events))) {
+    if (write_events(c, &events)) {
         http_stream_end(c->req);
         call_end(c);
     }
@@ -160,7 +172,7 @@ static void answer_whole(struct call *c)
     buf_init(&body, ANSWER_BYTES_MAX);
     shape_of(c->ask.api)->whole(&c->answer, &body);
     put_headers(c, NULL);
-    http_reply(c->req, 200, "application/json", buf_text(&body));
+    mock_reply(c->req, 200, &body);
     buf_release(&body);
     call_end(c);
 }
@@ -178,7 +190,7 @@ static void answer_end(struct call *c)
     struct buf events;
     buf_init(&events, ANSWER_BYTES_MAX);
     shape_of(c->ask.api)->end(&c->answer, &events);
-    if (http_stream_write(c->req, buf_text(&events))) {
+    if (write_events(c, &events)) {
         http_stream_end(c->req);
         call_end(c);
     }
@@ -217,7 +229,7 @@ static bool stream_pieces(struct call *c, int64_t until)
         shape_of(c->ask.api)
             ->piece(&c->answer, from, min_i64(PIECE_TOKENS_MAX, until - from), &events);
     }
-    bool open = http_stream_write(c->req, buf_text(&events));
+    bool open = write_events(c, &events);
     buf_release(&events);
     return open;
 }
@@ -246,7 +258,7 @@ static void on_produce(uv_timer_t *timer)
     }
     quota_produce(&c->model->quota, now, until - c->produced);
     if (c->ask.stream && until > c->produced && !stream_pieces(c, until)) {
-        return; /* call_gone follows */
+        return; /* call_gone follows, or the call is no more */
     }
     c->produced = until;
     if (until >= target) {
@@ -267,7 +279,7 @@ static void on_first_token(uv_timer_t *timer)
         put_headers(c, NULL);
         http_stream_begin(c->req, 200, "text/event-stream; charset=utf-8");
         shape_of(c->ask.api)->begin(&c->answer, &events);
-        bool open = http_stream_write(c->req, buf_text(&events));
+        bool open = write_events(c, &events);
         buf_release(&events);
         if (!open) {
             return;

@@ -183,6 +183,7 @@ static void write_base64(struct json_writer *w, int64_t v, int64_t dimensions)
     buf_init(&text, sizeof(bytes) * 2);
     add_base64(bytes, (size_t)dimensions * sizeof(uint32_t), &text);
     json_text(w, buf_text(&text));
+    w->out->failed |= text.failed;
     buf_release(&text);
 }
 

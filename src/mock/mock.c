@@ -26,9 +26,16 @@ int64_t mock_real_us(const struct mock *m, int64_t provider_us)
     return mul_div_sat(provider_us, m->options.minute_us, US_PER_MIN);
 }
 
-static void reply_json(struct http_request *req, int status, const struct buf *body)
+void mock_reply(struct http_request *req, int status, const struct buf *body)
 {
-    http_reply(req, status, "application/json", buf_text(body));
+    if (body->failed) {
+        http_reply(
+            req, 500, "application/json",
+            TEXT("{\"error\":{\"type\":\"server_error\",\"message\":\"The pretend provider is "
+                 "out of memory.\"}}"));
+    } else {
+        http_reply(req, status, "application/json", buf_text(body));
+    }
 }
 
 void mock_refuse(struct mock *m, struct http_request *req, enum dialect dialect, int status,
@@ -40,7 +47,7 @@ void mock_refuse(struct mock *m, struct http_request *req, enum dialect dialect,
     buf_init(&body, STATS_BYTES_MAX);
     fault_make(dialect, status, message, &fault);
     fault_write(dialect, &fault, "req_refused", &body);
-    reply_json(req, status, &body);
+    mock_reply(req, status, &body);
     buf_release(&body);
 }
 
@@ -254,7 +261,7 @@ static void handle_models(struct mock *m, struct http_request *req)
         member_str(&w, "object", "list");
     }
     json_object_end(&w);
-    reply_json(req, 200, &body);
+    mock_reply(req, 200, &body);
     buf_release(&body);
 }
 
@@ -273,7 +280,7 @@ static void handle_count_tokens(struct mock *m, struct http_request *req)
     json_object_begin(&w);
     member_i64(&w, "input_tokens", tokens);
     json_object_end(&w);
-    reply_json(req, 200, &body);
+    mock_reply(req, 200, &body);
     buf_release(&body);
 }
 
@@ -282,7 +289,7 @@ static void handle_stats(struct mock *m, struct http_request *req)
     struct buf body;
     buf_init(&body, STATS_BYTES_MAX);
     mock_write_stats(m, &body);
-    reply_json(req, 200, &body);
+    mock_reply(req, 200, &body);
     buf_release(&body);
 }
 
@@ -327,7 +334,7 @@ static void refuse_path(struct http_request *req, enum dialect dialect)
     fault_make(dialect, 404, "There is nothing at this path.", &fault);
     fault.code[0] = '\0';
     fault_write(dialect, &fault, "req_refused", &body);
-    reply_json(req, 404, &body);
+    mock_reply(req, 404, &body);
     buf_release(&body);
 }
 
@@ -401,6 +408,7 @@ void mock_write_stats(struct mock *m, struct buf *out)
     if (sum) {
         mock_stats_write(sum, &w);
     }
+    out->failed |= !sum;
     member_i64(&w, "in_flight", in_flight);
     json_key(&w, "models");
     json_object_begin(&w);

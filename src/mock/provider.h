@@ -29,6 +29,9 @@ struct mock {
 /* A time of the provider's in real time. */
 int64_t mock_real_us(const struct mock *m, int64_t provider_us);
 
+/* Answers with JSON; with 500 where memory did not hold all of it. */
+void mock_reply(struct http_request *req, int status, const struct buf *body);
+
 /* Answers with an error. For calls that never came to be judged. */
 void mock_refuse(struct mock *m, struct http_request *req, enum dialect dialect, int status,
                  const char *message);

@@ -11,6 +11,7 @@ static void write_id(struct json_writer *w, const char *key, const char *prefix,
     buf_add_str(&text, a->id);
     json_key(w, key);
     json_text(w, buf_text(&text));
+    w->out->failed |= text.failed;
     buf_release(&text);
 }
 
