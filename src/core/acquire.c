@@ -17,6 +17,7 @@
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
+#include "core/retry.h"
 #include "core/turn.h"
 
 /* The value of a label in "key=value" lines; empty where there is none. */
@@ -166,11 +167,14 @@ static int grant_at_once(struct core *core, const struct event *event, const str
         .granted_us = core->now_us,
         .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, a->lease_us),
+        .origin = {core->next_seq, a->wait_us, a->lease_us, a->attempts_max},
     };
     struct lease *lease;
     int rc = lease_grant(core, &facts, &lease);
     if (rc == 0) {
+        core->next_seq++;
         line->stats.granted++;
+        retry_earned(line);
         health_granted(core, line, lease);
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
         effect_grant(core, event->caller, lease, false);

@@ -140,6 +140,7 @@ static void carry_stats(struct line *line, const struct line *old)
     line->stats.resource = line->resource;
     line->stats.held = (struct load){0};
     line->health = old->health;
+    line->retry_ppm = old->retry_ppm;
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         line->urgencies[p].vtime = old->urgencies[p].vtime;
         line->urgencies[p].finish_max = old->urgencies[p].finish_max;

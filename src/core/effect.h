@@ -26,6 +26,22 @@ enum effect_kind {
     EFFECT_ALERT,     /* something an operator should know */
 };
 
+/* What to do after a call. */
+enum advice_action {
+    ADVICE_DONE,
+    ADVICE_RETRY,    /* ask again with `ticket` after `after_us`: the place is kept */
+    ADVICE_FALLBACK, /* ask again with `ticket`: it stands in the line of `resource` */
+    ADVICE_GIVE_UP,
+};
+
+struct advice {
+    enum advice_action action;
+    int64_t after_us;
+    uint64_t ticket;      /* 0: none, ask anew */
+    const char *reason;   /* one word; static storage */
+    struct text resource; /* the one to ask for next, where it is another */
+};
+
 enum alert_kind { ALERT_BUDGET_WARN, ALERT_WAIT_TIMEOUT, ALERT_OVERRUN };
 
 /* Why a request waits, or could not be served: P9. Names live as long as the policy. */
@@ -78,6 +94,7 @@ struct effect {
             int64_t held_for_us; /* from grant to settle */
             bool late;           /* the lease had expired */
             bool repeated;       /* it had been settled before */
+            struct advice advice;
         } settled;
         struct {
             uint64_t lease;

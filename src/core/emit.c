@@ -79,8 +79,8 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
     e->grant.repeated = repeated;
 }
 
-void effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,
-                    bool repeated)
+struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,
+                              bool repeated)
 {
     struct effect *e = effect_next(core, EFFECT_SETTLED, caller);
     e->settled.lease = l->lease;
@@ -89,6 +89,7 @@ void effect_settled(struct core *core, caller_id caller, const struct lease *l, 
     e->settled.held_for_us = l->ended_us - l->granted_us;
     e->settled.late = late;
     e->settled.repeated = repeated;
+    return e;
 }
 
 struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,

@@ -25,8 +25,8 @@ struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id ca
 void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
                    int64_t at_us);
 void effect_grant(struct core *core, caller_id caller, const struct lease *lease, bool repeated);
-void effect_settled(struct core *core, caller_id caller, const struct lease *lease, bool late,
-                    bool repeated);
+struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *lease,
+                              bool late, bool repeated);
 
 /* A refusal without particulars; counted where the line is known (NULL: unknown). */
 struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,

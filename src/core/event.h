@@ -41,6 +41,7 @@ struct acquire {
     struct text labels;   /* "key=value" lines, at most LABELS_MAX */
     struct text id;       /* the caller's own id for this request, may be empty */
     uint64_t parent;      /* lease of the agent that asks, or 0 */
+    int32_t attempts_max; /* 0: as the resource says */
     int64_t wait_us;      /* 0..WAIT_US_MAX; 0: do not wait */
     int64_t hold_us;      /* > 0: answer with a ticket after this long */
     int64_t lease_us;     /* 1..LEASE_US_MAX */

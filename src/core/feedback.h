@@ -35,7 +35,9 @@ struct feedback {
     int32_t breaker_refusals; /* in a row that open the breaker; 0: it never opens */
     int64_t breaker_us;       /* how long the first time; doubles … */
     int64_t breaker_us_max;   /* … up to this */
-    int64_t money_probe_us;   /* between probes of an account without money; 0: never closed */
+    int32_t attempts_max;     /* of one request, the first included; 0: retries are not advised */
+    int32_t retry_share_ppm; /* retries, as a share of first attempts; beyond a few to begin with */
+    int64_t money_probe_us;  /* between probes of an account without money; 0: never closed */
     const struct zone *day_zone; /* in which the provider's day turns; NULL: UTC */
 };
 

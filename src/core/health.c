@@ -22,6 +22,8 @@ const struct feedback feedback_default = {
     .breaker_refusals = 3,
     .breaker_us = US_PER_MIN,
     .breaker_us_max = INT64_C(10) * US_PER_MIN,
+    .attempts_max = 5,
+    .retry_share_ppm = 200000,
     .money_probe_us = INT64_C(60) * US_PER_MIN,
 };
 

@@ -106,6 +106,8 @@ static void lease_fill(struct core *core, struct lease *l, const struct grant_fa
     l->skew_us = f->skew_us;
     l->expires_us = f->expires_us;
     l->waited_us = f->waited_us;
+    l->origin = f->origin;
+    l->retry = 0;
     l->noted_us = core->now_us;
     l->waiting_below = 0;
     l->ended_us = 0;
@@ -310,6 +312,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
         .skew_us = from->skew_us,
         .expires_us = from->expires_us,
         .waited_us = from->waited_us,
+        .origin = from->origin,
     };
     struct lease *l = lease_alloc(&facts, charges_n);
     if (!l || timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
@@ -319,6 +322,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
     }
     lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
     lease_register(core, l);
+    l->retry = from->retry;
     l->noted_us = from->noted_us;
     if (from->state == LEASE_OPEN) {
         timer_set(core, &l->timer, l->expires_us);
@@ -409,6 +413,14 @@ int64_t lease_ancestors_hold(const struct core *core, uint64_t parent, const str
 }
 
 /* --- Forgetting. --- */
+
+void lease_drop_id(struct core *core, struct lease *l)
+{
+    if (l->id.len) {
+        map_remove(&core->lease_ids, &l->by_id);
+        l->id = TEXT_NONE;
+    }
+}
 
 void lease_free(struct core *core, struct lease *l)
 {

@@ -17,6 +17,14 @@
 
 enum lease_state { LEASE_OPEN, LEASE_SETTLED, LEASE_EXPIRED, LEASE_CANCELLED };
 
+/* What the request of a lease was like: what a retry begins with. All 0 after a restart. */
+struct origin {
+    uint64_t seq;         /* its place in line */
+    int64_t wait_left_us; /* what is left of its time in line */
+    int64_t lease_us;
+    int32_t attempts_max; /* 0: as the resource says */
+};
+
 struct lease {
     struct map_node by_lease;
     struct map_node by_id; /* in a map while it has an id */
@@ -37,6 +45,8 @@ struct lease {
     size_t waiting_below; /* descendants in line */
     int32_t attempt;
     int32_t priority;
+    struct origin origin;
+    uint64_t retry;                          /* ticket of the retry that was advised; 0: none was */
     struct text tenant, session, labels, id; /* in `bytes`, behind the charges */
     size_t charges_n;
     struct charge charges[]; /* then the bytes */
@@ -56,6 +66,7 @@ struct grant_facts {
     int64_t skew_us; /* wall clock minus the core's, then */
     int64_t expires_us;
     int64_t waited_us;
+    struct origin origin;
 };
 
 struct lease *lease_find(const struct core *core, uint64_t lease);
@@ -107,6 +118,9 @@ int64_t lease_ancestors_hold(const struct core *core, uint64_t parent, const str
 
 /* Forgets a few leases that ended long ago, or the oldest where there are too many. */
 void lease_sweep(struct core *core);
+
+/* Its id is free for the next attempt of the same request. */
+void lease_drop_id(struct core *core, struct lease *lease);
 
 /* Frees a lease whatever its state, without touching counters but their references. */
 void lease_free(struct core *core, struct lease *lease);

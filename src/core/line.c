@@ -33,6 +33,7 @@
 #include "core/counter.h"
 #include "core/flow.h"
 #include "core/health.h"
+#include "core/retry.h"
 #include "core/timer.h"
 #include "core/turn.h"
 
@@ -72,6 +73,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     list_init(&line->all);
     timer_init(&line->timer, TIMER_LINE);
     health_init(&line->health);
+    line->retry_ppm = RETRIES_KEPT_PPM;
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         heap_init(&line->urgencies[p].parties);
     }

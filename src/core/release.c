@@ -3,6 +3,7 @@
 #include "core/emit.h"
 #include "core/health.h"
 #include "core/lease.h"
+#include "core/retry.h"
 
 /* The lease an event names, if it is one of the caller's tenant. */
 static struct lease *named_lease(const struct core *core, const struct event *event, uint64_t id)
@@ -73,9 +74,13 @@ void lease_release(struct core *core, const struct event *event)
     } else if (late) {
         release_late(core, &usage, l);
     }
-    effect_settled(core, event->caller, l, late, !open && !late);
+    const struct answer *answer = event->release.answer ? event->release.answer : &served;
+    struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
     if (open || late) {
-        health_answer(core, l->line, l, event->release.answer ? event->release.answer : &served);
+        health_answer(core, l->line, l, answer);
+        advise(core, l, answer, &e->settled.advice);
+    } else {
+        advise_again(core, l, &e->settled.advice);
     }
 }
 

@@ -29,17 +29,24 @@ static struct request *find_caller(const struct core *core, caller_id caller)
     return NULL;
 }
 
-static struct request *find_ticket(const struct core *core, const struct event *event,
-                                   uint64_t ticket)
+struct request *request_find_ticket(const struct core *core, uint64_t ticket)
 {
     struct map_node *n = map_find(&core->requests_by_ticket, ticket);
     for (; n; n = map_next_equal(n)) {
         struct request *r = CONTAINER_OF(n, struct request, by_ticket);
-        if (r->seq == ticket && (event->any_tenant || text_equal(r->tenant, event->tenant))) {
+        if (r->seq == ticket) {
             return r;
         }
     }
     return NULL;
+}
+
+static struct request *find_ticket(const struct core *core, const struct event *event,
+                                   uint64_t ticket)
+{
+    struct request *r = request_find_ticket(core, ticket);
+    bool visible = r && (event->any_tenant || text_equal(r->tenant, event->tenant));
+    return visible ? r : NULL;
 }
 
 struct request *request_find_id(const struct core *core, struct text id, const struct text *tenant)
@@ -79,6 +86,8 @@ struct request *request_new(struct core *core, const struct acquire *a)
     r->base_priority = a->priority;
     r->lease_us = a->lease_us;
     r->parent = a->parent;
+    r->attempt = 1;
+    r->attempts_max = a->attempts_max;
     r->tenant = text_copy(&to, a->tenant);
     r->session = text_copy(&to, a->session);
     r->labels = text_copy(&to, a->labels);
@@ -116,7 +125,9 @@ static void request_attach(struct core *core, struct request *r, caller_id calle
 
 static void request_set_timer(struct core *core, struct request *r)
 {
-    timer_set(core, &r->timer, min_i64(r->deadline_us, r->hold_us));
+    int64_t at_us = min_i64(r->deadline_us, r->hold_us);
+    bool held_back = r->state == REQUEST_AWAY && r->caller;
+    timer_set(core, &r->timer, held_back ? min_i64(at_us, r->not_before_us) : at_us);
 }
 
 static void request_enrol_ticket(struct core *core, struct request *r)
@@ -182,7 +193,7 @@ static void refuse_explained(struct core *core, struct request *r, enum error_co
 
 void request_time_up(struct core *core, struct request *r)
 {
-    if (r->state == REQUEST_AWAY) {
+    if (r->state == REQUEST_AWAY && !r->caller) {
         request_end(core, r);
         return;
     }
@@ -205,7 +216,7 @@ static void give_ticket(struct core *core, struct request *r)
     int64_t position = line_position(a.line, r);
     int64_t eta_us = estimate_us(core, &a, position);
     explain(core, &a, &held_by);
-    if (line_step_aside(core, r) != 0) {
+    if (r->state != REQUEST_AWAY && line_step_aside(core, r) != 0) {
         r->hold_us = add_sat(core->now_us, US_PER_S);
         request_set_timer(core, r);
         return;
@@ -218,17 +229,65 @@ static void give_ticket(struct core *core, struct request *r)
     e->wait.held_by = held_by;
     request_attach(core, r, 0);
     request_enrol_ticket(core, r);
-    r->hold_us = add_sat(core->now_us, TICKET_KEPT_US);
+    r->hold_us = add_sat(max_i64(core->now_us, r->not_before_us), TICKET_KEPT_US);
+    request_set_timer(core, r);
+}
+
+/* Its holder is back, and its time has come. */
+static void step_back(struct core *core, struct request *r)
+{
+    line_step_back(core, r);
     request_set_timer(core, r);
 }
 
 void request_timer(struct core *core, struct request *r)
 {
-    if (r->state == REQUEST_AWAY || core->now_us >= r->deadline_us) {
+    bool left = r->state == REQUEST_AWAY && !r->caller;
+    if (left || core->now_us >= r->deadline_us) {
         request_time_up(core, r);
+    } else if (r->state == REQUEST_AWAY && core->now_us >= r->not_before_us) {
+        step_back(core, r);
     } else {
         give_ticket(core, r);
     }
+}
+
+/* --- Another attempt. --- */
+
+struct request *request_retry(struct core *core, struct lease *l, int64_t after_us)
+{
+    struct counter *counters[CHARGES_MAX];
+    struct acquire a = {
+        .load = l->load,
+        .priority = l->priority,
+        .tenant = l->tenant,
+        .session = l->session,
+        .labels = l->labels,
+        .id = l->id,
+        .parent = l->parent,
+        .attempts_max = l->origin.attempts_max,
+        .lease_us = l->origin.lease_us,
+    };
+    struct request *r = request_new(core, &a);
+    if (!r) {
+        return NULL;
+    }
+    r->seq = l->origin.seq ? l->origin.seq : core->next_seq++;
+    r->state = REQUEST_AWAY;
+    r->attempt = l->attempt + 1;
+    r->enqueued_us = core->now_us;
+    r->not_before_us = add_sat(core->now_us, after_us);
+    r->deadline_us = add_sat(core->now_us, l->origin.wait_left_us);
+    r->hold_us = add_sat(r->not_before_us, TICKET_KEPT_US);
+    if (counters_of(core, l->line, &a, counters) != 0 ||
+        line_join(core, l->line, r, counters) != 0) {
+        request_free(core, r);
+        return NULL;
+    }
+    lease_drop_id(core, l);
+    request_enrol(core, r, 0);
+    request_enrol_ticket(core, r);
+    return r;
 }
 
 /* --- A change of policy. --- */
@@ -255,6 +314,9 @@ int request_carry(struct core *core, struct line *line, const struct request *fr
     r->enqueued_us = from->enqueued_us;
     r->deadline_us = from->deadline_us;
     r->hold_us = from->hold_us;
+    r->not_before_us = from->not_before_us;
+    r->attempt = from->attempt;
+    r->attempts_max = from->attempts_max;
     r->state = from->state;
     if (counters_of(core, line, &a, counters) != 0 || line_join(core, line, r, counters) != 0) {
         request_free(core, r);
@@ -294,7 +356,7 @@ void request_take_over(struct core *core, struct request *r, caller_id caller, i
     }
     request_attach(core, r, caller);
     r->hold_us = add_sat(core->now_us, hold_us);
-    if (r->state == REQUEST_AWAY) {
+    if (r->state == REQUEST_AWAY && core->now_us >= r->not_before_us) {
         line_step_back(core, r);
     }
     request_set_timer(core, r);

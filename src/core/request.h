@@ -31,6 +31,13 @@ void request_resume(struct core *core, const struct event *event);
 void request_cancel(struct core *core, const struct event *event);
 void request_hangup(struct core *core, const struct event *event);
 
+/* By its number, whoever holds it. */
+struct request *request_find_ticket(const struct core *core, uint64_t ticket);
+
+/* Puts the request of a lease that has ended back in line, at its old place, with its holder away
+ * until it may be tried again; NULL without memory. */
+struct request *request_retry(struct core *core, struct lease *lease, int64_t after_us);
+
 /* Its timer: time up, or time to be told to come back with a ticket. */
 void request_timer(struct core *core, struct request *r);
 

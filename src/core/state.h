@@ -147,6 +147,7 @@ struct line {
     struct resource *retired; /* owned; NULL but for a resource that is no longer configured */
     struct timer timer;       /* when the stalled head may fit */
     struct health health;
+    int64_t retry_ppm;    /* retries that first attempts have earned, in millionths */
     struct request *head; /* stalled, or NULL; a member of the line */
     bool claims;          /* the head is held by a shared limit */
     size_t backlog;       /* parties with awake flows */
@@ -186,6 +187,9 @@ struct request {
     struct text tenant, session, labels, id; /* in `bytes` */
     struct map_node by_ticket;               /* in a map while `ticketed` */
     struct map_node by_id;                   /* in a map while it has an id */
+    int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
+    int32_t attempt;                         /* 1 for the first */
+    int32_t attempts_max;                    /* 0: as the resource says */
     char bytes[];
 };
 

@@ -36,6 +36,7 @@
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
+#include "core/retry.h"
 #include "core/timer.h"
 
 #define MEMORY_RETRY_US   (INT64_C(10) * US_PER_MS)
@@ -156,11 +157,12 @@ static bool grant(struct core *core, struct request *r)
         .id = r->id,
         .parent = r->parent,
         .priority = r->base_priority,
-        .attempt = 1,
+        .attempt = r->attempt,
         .granted_us = core->now_us,
         .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, r->lease_us),
         .waited_us = core->now_us - r->enqueued_us,
+        .origin = {r->seq, max_i64(0, r->deadline_us - core->now_us), r->lease_us, r->attempts_max},
     };
     struct lease *lease;
     if (lease_grant(core, &facts, &lease) != 0) {
@@ -171,6 +173,9 @@ static bool grant(struct core *core, struct request *r)
     effect_record(core, lease, RECORD_GRANT, lease->granted_us);
     effect_grant(core, r->caller, lease, false);
     health_granted(core, line, lease);
+    if (r->attempt == 1) {
+        retry_earned(line);
+    }
     party_served(r->flow->party, &r->load);
     request_end(core, r);
     return true;

@@ -33,6 +33,7 @@ struct resource_view {
     uint64_t late;
     uint64_t expired;
     uint64_t cancelled;
+    uint64_t retries; /* advised */
     uint64_t refused[ERR_COUNT];
     int64_t waited_us;   /* sum over grants */
     int64_t held_for_us; /* sum over settled leases */

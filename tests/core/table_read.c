@@ -341,13 +341,17 @@ static const char *add_feedback(struct table_policy *p, const struct table_line 
     }
     struct feedback *f = &p->resources[p->policy.resources_n - 1].feedback;
     *f = feedback_default;
+    int64_t attempts = f->attempts_max, share = f->retry_share_ppm;
     int64_t slow = f->slow_ppm, growth = f->growth_ppm, refusals = f->breaker_refusals;
     bool ok = read_time(line, "pause", &f->pause_us) &&
               read_time(line, "backoff", &f->backoff_us) && read_time(line, "ramp", &f->ramp_us) &&
               read_time(line, "breaker", &f->breaker_us) &&
               read_time(line, "breaker_max", &f->breaker_us_max) &&
               read_time(line, "probe", &f->money_probe_us) && read_number(line, "slow", &slow) &&
+              read_number(line, "attempts", &attempts) && read_number(line, "share", &share) &&
               read_number(line, "growth", &growth) && read_number(line, "refusals", &refusals);
+    f->attempts_max = (int32_t)attempts;
+    f->retry_share_ppm = (int32_t)share;
     f->slow_ppm = (int32_t)slow;
     f->growth_ppm = (int32_t)growth;
     f->breaker_refusals = (int32_t)refusals;
@@ -428,7 +432,7 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     a->wait_us = US_PER_MIN;
     a->lease_us = US_PER_MIN;
     a->hold_us = 2 * WAIT_US_MAX;
-    int64_t priority = PRIORITY_DEFAULT;
+    int64_t priority = PRIORITY_DEFAULT, attempts = 0;
     a->tenant = read_text(line, "tenant");
     a->session = read_text(line, "session");
     a->id = read_text(line, "id");
@@ -436,9 +440,10 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     a->parent = parent ? table_id(&names->leases, parent) : 0;
     read_labels(e, line);
     bool ok = read_load(e, line, &a->load) && read_number(line, "prio", &priority) &&
-              read_time(line, "wait", &a->wait_us) && read_time(line, "hold", &a->hold_us) &&
-              read_time(line, "lease", &a->lease_us);
+              read_number(line, "attempts", &attempts) && read_time(line, "wait", &a->wait_us) &&
+              read_time(line, "hold", &a->hold_us) && read_time(line, "lease", &a->lease_us);
     a->priority = (int)priority;
+    a->attempts_max = (int32_t)attempts;
     load_complete(&a->load, e->given);
     return ok ? NULL : "a value of the acquire cannot be read";
 }

@@ -417,6 +417,14 @@ static void write_settled(struct buf *out, const struct effect *e, struct table_
     add_load(out, &e->settled.settled);
     add_text(out, "res", e->settled.resource);
     add_time(out, "held_for", e->settled.held_for_us);
+    const struct advice *a = &e->settled.advice;
+    static const char *const ACTIONS[] = {NULL, "retry", "fallback", "give_up"};
+    add_name(out, "advice", ACTIONS[a->action]);
+    if (a->action != ADVICE_DONE) {
+        add_name(out, "because", a->reason);
+        add_time(out, "after", a->after_us);
+        add_ticket(out, a->ticket, names);
+    }
     buf_add_str(out, e->settled.late ? " late" : "");
     buf_add_str(out, e->settled.repeated ? " repeated" : "");
 }
