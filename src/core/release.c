@@ -14,14 +14,16 @@ static struct lease *named_lease(const struct core *core, const struct event *ev
 }
 
 /* What a call used of which nobody gave the usage: nothing but itself where the provider refused
- * it, and all that was held where it may have been served. */
+ * it, and all that was held where it may have been served, if only in part: an error can come in
+ * the midst of a stream, behind a status of success. */
 static struct load usage_of(const struct event *event, const struct lease *l)
 {
     const struct answer *a = event->release.answer;
     if (event->release.has_usage) {
         return event->release.usage;
     }
-    bool refused = a && a->class != ANSWER_OK && a->reached;
+    bool served = !a || a->class == ANSWER_OK || (a->status >= 200 && a->status < 300);
+    bool refused = !served && a->reached;
     if (!refused) {
         return l->load;
     }

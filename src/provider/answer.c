@@ -10,8 +10,8 @@
  * 4. What needs numbers: a request that is larger than the limit it names, a quota of the day, a
  *    wait that means "never".
  *
- * What is still unknown is ok after a 2xx without a body that complains, and otherwise the
- * provider's own trouble.
+ * What is still unknown is ok after a 2xx without a body that complains, a worker's own trouble
+ * where there is nothing but a sentence of its own, and otherwise the provider's trouble.
  */
 #include "provider/answer.h"
 
@@ -218,14 +218,29 @@ static const struct {
     {"timeout", "timeout"},
     {"timed out", "timeout"},
     {"timed_out", "timeout"},
-    {"connect", "connection_error"},
+    {"etimedout", "timeout"},
+    {"connect", "connection_error"}, /* connection, disconnected, … */
+    {"econn", "connection_error"},
     {"reset by", "connection_error"},
     {"broken pipe", "connection_error"},
     {"network", "connection_error"},
     {"socket", "connection_error"},
-    {"dns", "connection_error"},
-    {"eof", "connection_error"},
+    {"getaddrinfo", "connection_error"},
+    {"enotfound", "connection_error"},
+    {"eai_again", "connection_error"},
+    {"name resolution", "connection_error"},
+    {"dns_", "connection_error"},
+    {"unreachable", "connection_error"},
+    {"premature close", "connection_error"},
+    {"fetch failed", "connection_error"},
+    {"hang up", "connection_error"},
+    {"incompleteread", "connection_error"},
+    {"incomplete chunked read", "connection_error"},
+    {"unexpected eof", "connection_error"},
+    {"sslerror", "connection_error"},
+    {"tls_", "connection_error"},
     {"readerror", "connection_error"},
+    {"writeerror", "connection_error"},
     {"protocolerror", "connection_error"},
 };
 
@@ -241,13 +256,14 @@ static const char *cut_off_reason(const struct complaint *c)
     return NULL;
 }
 
-/* What no code, no phrase and no status told. */
+/* What no code, no phrase and no status told. A sentence that is nothing of all that is a worker's
+ * own trouble, which is not held against the provider. */
 static enum answer_class class_of_rest(const struct raw_answer *raw, const struct complaint *c)
 {
-    if (c->structured || raw->status < 200) {
+    if (c->structured || cut_off_reason(c) || (raw->status < 200 && c->sentences_n == 0)) {
         return ANSWER_OVERLOAD;
     }
-    return cut_off_reason(c) ? ANSWER_OVERLOAD : ANSWER_OK;
+    return raw->status < 200 ? ANSWER_BAD_REQUEST : ANSWER_OK;
 }
 
 static void judge(const struct dialect *dialect, const struct raw_answer *raw,
@@ -345,7 +361,7 @@ static struct text write_reason(struct text from, char reason[ANSWER_REASON_MAX]
 static struct text write_status(int status, char reason[ANSWER_REASON_MAX])
 {
     if (status < 300 || status > 999) {
-        return write_reason(status ? TEXT("error") : TEXT("no_answer"), reason);
+        return write_reason(TEXT("error"), reason);
     }
     char http[] = "http_000";
     http[5] = (char)('0' + status / 100);
@@ -369,6 +385,9 @@ static struct text read_reason(const struct raw_answer *raw, const struct compla
         }
     }
     const char *cut = raw->status < 300 && !c->structured ? cut_off_reason(c) : NULL;
+    if (raw->status == 0 && !c->structured && c->sentences_n == 0) {
+        cut = "no_answer";
+    }
     if (cut) {
         return write_reason(text_of(cut), reason);
     }

@@ -19,7 +19,6 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "http/fields.h"
-#include "provider/answer.h"
 
 #define RULES_MAX   10
 #define MARKERS_MAX 6
@@ -372,9 +371,4 @@ void usage_apply(const struct usage *usage, bool cache_reads_free, struct load *
     set_unit(usage, USAGE_INPUT, free, UNIT_INPUT_TOKENS, load);
     set_unit(usage, USAGE_OUTPUT, 0, UNIT_OUTPUT_TOKENS, load);
     set_unit(usage, USAGE_USD, 0, UNIT_USD, load);
-}
-
-bool usage_cache_reads_free(const char *provider)
-{
-    return dialect_cache_reads_free(dialect_of(provider));
 }

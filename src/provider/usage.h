@@ -52,7 +52,4 @@ void usage_apply(const struct usage *usage, bool cache_reads_free, struct load *
  * none. */
 bool usage_parts(const struct usage *usage, struct parts *parts);
 
-/* Whether a provider (resource.provider) lets input from its cache go free of its limits. */
-bool usage_cache_reads_free(const char *provider);
-
 #endif

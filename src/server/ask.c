@@ -115,29 +115,68 @@ static enum error_code ask_acquire(const struct call *call, const json_value *el
 
 /* --- release --- */
 
-static bool cache_reads_free(const struct policy *policy, struct text resource)
+/* Status of a call of which nothing says that it failed. */
+#define STATUS_SERVED 200
+
+/* How the provider of a resource speaks. */
+static const struct dialect *dialect_at(const struct policy *policy, struct text resource)
 {
     for (size_t i = 0; i < policy->resources_n; i++) {
         if (text_equal(text_of(policy->resources[i].name), resource)) {
-            return usage_cache_reads_free(policy->resources[i].provider);
+            return dialect_of(policy->resources[i].provider);
         }
     }
-    return false;
+    return dialect_of("");
 }
 
 /* A unit that the usage does not mention stays as it was held. */
-static void complete_usage(const struct call *call, const struct release_request *request,
-                           struct event *event)
+static void complete_usage(const struct release_request *request, const struct lease_view *view,
+                           const struct dialect *dialect, struct event *event)
 {
+    event->release.has_usage = true;
+    event->release.usage = view->held;
+    usage_apply(&request->usage, dialect_cache_reads_free(dialect), &event->release.usage);
+}
+
+static void read_answer(const struct call *call, const struct release_request *request,
+                        const struct dialect *dialect, char reason[ANSWER_REASON_MAX],
+                        struct answer *answer)
+{
+    struct raw_answer raw = {
+        .status = request->status || request->error ? (int)request->status : STATUS_SERVED,
+        .headers = request->headers,
+        .headers_n = request->headers_n,
+        .error = request->error,
+        .now_us = driver_now(call->api->driver),
+        .elapsed_us = request->elapsed_ms * US_PER_MS,
+    };
+    answer_read(dialect, &raw, reason, answer);
+}
+
+/* Tells the core of a lease's end what the caller told. Where the lease is unknown, the core says
+ * so. */
+static void settle(const struct call *call, const struct caller *caller,
+                   const struct release_request *request)
+{
+    struct event event = {.kind = EVENT_RELEASE,
+                          .caller = caller_id_of(caller),
+                          .tenant = call->identity.tenant,
+                          .any_tenant = !call->identity.bound};
     struct lease_view view;
-    event->release.has_usage = request->has_usage;
-    if (!request->has_usage || !core_lease_view(call->api->core, request->lease, &view)) {
-        return; /* where the lease is unknown, the core says so */
+    struct answer answer;
+    char reason[ANSWER_REASON_MAX];
+    event.release.lease = request->lease;
+    if (core_lease_view(call->api->core, request->lease, &view)) {
+        const struct dialect *dialect = dialect_at(&call->api->rules.config->policy, view.resource);
+        if (request->has_usage) {
+            complete_usage(request, &view, dialect, &event);
+        }
+        if (request->has_answer) {
+            read_answer(call, request, dialect, reason, &answer);
+            event.release.answer = &answer;
+        }
     }
-    bool free_reads = request->usage.of[USAGE_CACHE_READ] > 0 &&
-                      cache_reads_free(&call->api->rules.config->policy, view.resource);
-    event->release.usage = view.held;
-    usage_apply(&request->usage, free_reads, &event->release.usage);
+    driver_step(call->api->driver, &event);
 }
 
 static enum error_code ask_release(const struct call *call, const json_value *element,
@@ -153,16 +192,9 @@ static enum error_code ask_release(const struct call *call, const json_value *el
         return ERR_OVER_CAP;
     }
     (*caller)->lease = request.lease;
-    if (refused_by_state(call, *caller, TEXT_NONE)) {
-        return ERR_NONE;
+    if (!refused_by_state(call, *caller, TEXT_NONE)) {
+        settle(call, *caller, &request);
     }
-    struct event event = {.kind = EVENT_RELEASE,
-                          .caller = caller_id_of(*caller),
-                          .tenant = call->identity.tenant,
-                          .any_tenant = !call->identity.bound};
-    event.release.lease = request.lease;
-    complete_usage(call, &request, &event);
-    driver_step(call->api->driver, &event);
     return ERR_NONE;
 }
 

@@ -206,70 +206,100 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
 
 /* --- release --- */
 
-struct release_fields {
-    struct release_request *out;
-    uint64_t lease;
-    int64_t status;
-    int64_t elapsed_ms;
-};
+#define HEADER_LEN_MAX 1024 /* a longer value tells nothing */
 
 static int read_usage(const struct field *field, const json_value *v, void *into, struct buf *why)
 {
     (void)field;
-    struct release_request *out = ((struct release_fields *)into)->out;
+    struct release_request *out = into;
     out->has_usage = true;
     return usage_read(v, &out->usage, why);
 }
 
-static int check_header(void *ctx, struct text key, json_value *v)
+/* A header that came several times is an array; the first value is the one that counts. */
+static bool header_value(const json_value *v, struct text *value)
 {
-    (void)ctx;
-    (void)key;
-    return json_is_string(v) ? 0 : ERR_INVALID_REQUEST;
+    if (json_read_text(v, value)) {
+        return true;
+    }
+    *value = TEXT_NONE;
+    for (const json_value *at = json_array_next(v, NULL); at; at = json_array_next(v, at)) {
+        struct text t;
+        if (!json_read_text(at, &t)) {
+            return false;
+        }
+        *value = value->len ? *value : t;
+    }
+    return json_is_array(v);
 }
 
-static int check_headers(const struct field *field, const json_value *v, void *into,
-                         struct buf *why)
+static int take_header(void *ctx, struct text name, json_value *v)
 {
-    (void)field;
-    (void)into;
-    if (!json_is_object(v) || json_each(v, check_header, NULL)) {
-        return refuse(why, "`headers` must be an object of texts");
+    struct release_request *out = ctx;
+    struct text value;
+    if (!header_value(v, &value)) {
+        return ERR_INVALID_REQUEST;
+    }
+    if (out->headers_n < ANSWER_HEADERS_MAX && value.len <= HEADER_LEN_MAX &&
+        answer_header_wanted(name)) {
+        out->headers[out->headers_n++] = (struct answer_header){name, value};
     }
     return 0;
 }
 
-static int check_error(const struct field *field, const json_value *v, void *into, struct buf *why)
+static int read_headers(const struct field *field, const json_value *v, void *into, struct buf *why)
 {
     (void)field;
-    (void)into;
-    if (!json_is_string(v) && !json_is_object(v)) {
-        return refuse(why, "`error` must be text or an object");
+    if (!json_is_object(v) || json_each(v, take_header, into)) {
+        return refuse(why, "`headers` must be an object of texts, or of arrays of texts");
     }
     return 0;
 }
+
+static int read_error(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    (void)field;
+    struct release_request *out = into;
+    if (!json_is_string(v) && !json_is_object(v) && !json_is_array(v) && !json_is_null(v)) {
+        return refuse(why, "`error` must be text, an object or an array");
+    }
+    out->error = json_is_null(v) ? NULL : v;
+    return 0;
+}
+
+enum release_field {
+    RELEASE_LEASE,
+    RELEASE_USAGE,
+    RELEASE_STATUS,
+    RELEASE_HEADERS,
+    RELEASE_ERROR,
+    RELEASE_ELAPSED
+};
+
+#define RELEASE(literal, reader, member, least, most)                                              \
+    FIELD(literal, reader, struct release_request, member, least, most)
 
 static const struct field release_table[] = {
-    FIELD("lease", field_lease, struct release_fields, lease, 0, 0),
-    FIELD("usage", read_usage, struct release_fields, out, 0, 0),
-    FIELD("status", field_i64, struct release_fields, status, 100, 599),
-    FIELD("headers", check_headers, struct release_fields, out, 0, 0),
-    FIELD("error", check_error, struct release_fields, out, 0, 0),
-    FIELD("elapsed_ms", field_i64, struct release_fields, elapsed_ms, 0, MS_MAX),
+    [RELEASE_LEASE] = RELEASE("lease", field_lease, lease, 0, 0),
+    [RELEASE_USAGE] = RELEASE("usage", read_usage, usage, 0, 0),
+    [RELEASE_STATUS] = RELEASE("status", field_i64, status, 100, 599),
+    [RELEASE_HEADERS] = RELEASE("headers", read_headers, headers, 0, 0),
+    [RELEASE_ERROR] = RELEASE("error", read_error, error, 0, 0),
+    [RELEASE_ELAPSED] = RELEASE("elapsed_ms", field_i64, elapsed_ms, 0, MS_MAX),
 };
 
 int request_read_release(const json_value *object, struct release_request *out, struct buf *why)
 {
     static const struct fields fields = {release_table,
                                          sizeof(release_table) / sizeof(release_table[0])};
-    struct release_fields into = {.out = out};
     uint32_t given;
-    *out = (struct release_request){0};
-    int err = fields_read(&fields, object, &into, &given, why);
+    /* The headers are left as they are: none of them is there yet. */
+    memset(out, 0, offsetof(struct release_request, headers));
+    int err = fields_read(&fields, object, out, &given, why);
     if (err) {
         return err;
     }
-    out->lease = into.lease;
+    out->has_answer = given & ~(1u << RELEASE_LEASE | 1u << RELEASE_USAGE);
     return out->lease ? 0 : refuse(why, "`lease` is missing");
 }
 

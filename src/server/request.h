@@ -5,7 +5,7 @@
  * ranges, what goes together. 0, or ERR_INVALID_REQUEST with a clause in `why`. The texts of a
  * request are lent by its JSON document.
  *
- * Pure. May depend on src/base, core/core.h, http/json.h, fields.h and usage.h.
+ * Pure. May depend on src/base, core/core.h, http/json.h, http/fields.h and src/provider.
  */
 #ifndef SLUICE_SERVER_REQUEST_H
 #define SLUICE_SERVER_REQUEST_H
@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/json.h"
+#include "provider/answer.h"
 #include "provider/usage.h"
 
 #define ARRAY_LEN_MAX 1024 /* requests in one array, leases in one renewal */
@@ -43,6 +44,13 @@ struct release_request {
     uint64_t lease;
     bool has_usage;
     struct usage usage;
+    /* What the provider answered; all of it may be missing. */
+    bool has_answer;         /* something of it is there */
+    int64_t status;          /* 0: not given */
+    int64_t elapsed_ms;      /* 0: not given */
+    const json_value *error; /* NULL: none; a text, an object or an array */
+    size_t headers_n;
+    struct answer_header headers[ANSWER_HEADERS_MAX]; /* of those that may tell anything */
 };
 
 int request_read_release(const json_value *object, struct release_request *out, struct buf *why);

@@ -68,6 +68,9 @@ static void try_release(const json_value *v, struct buf *why)
         return;
     }
     assert(r.lease != 0);
+    assert(r.status == 0 || (r.status >= 100 && r.status <= 599));
+    assert(r.headers_n <= ANSWER_HEADERS_MAX);
+    assert(r.has_answer || (!r.error && r.status == 0 && r.headers_n == 0));
     if (r.has_usage) {
         struct load load = {.of = {1, 2, 3, 4, 1, 5}};
         usage_apply(&r.usage, r.lease % 2 == 1, &load);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "http/fields.h"
+#include "provider/answer.h"
 #include "provider/usage.h"
 
 #define UNKNOWN (-1)
@@ -178,10 +179,10 @@ static void test_reads_from_the_cache_count_for_nothing_where_they_are_free(void
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         check_case(&cases[i], true);
     }
-    assert_true(usage_cache_reads_free("anthropic"));
-    assert_true(usage_cache_reads_free("groq"));
-    assert_false(usage_cache_reads_free("openai"));
-    assert_false(usage_cache_reads_free(""));
+    assert_true(dialect_cache_reads_free(dialect_of("anthropic")));
+    assert_true(dialect_cache_reads_free(dialect_of("groq")));
+    assert_false(dialect_cache_reads_free(dialect_of("openai")));
+    assert_false(dialect_cache_reads_free(dialect_of("")));
 }
 
 /* Tokens as they are priced: input, cache read, cache write for 5 minutes, for an hour, output. */

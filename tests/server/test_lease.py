@@ -72,16 +72,62 @@ def test_a_repeated_release_changes_nothing_and_says_the_same(daemon):
     assert d.resource()["settled"] == 1
 
 
-def test_the_facts_of_the_call_are_taken_with_a_release(daemon):
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": 429, "headers": {"retry-after": "3"}, "error": {"type": "rate_limit_error", "message": "slow"}},
+        {"status": 429, "error": {"error": {"code": "insufficient_quota", "message": "no credit"}}},
+        {"status": 429, "error": [{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]},
+        {"status": 529, "error": '{"type":"error","error":{"type":"overloaded_error"}}'},
+        {"status": 502, "error": "<html>Bad Gateway</html>", "elapsed_ms": 1200},
+        {"status": 401},
+        {"error": {"throttlingException": {"message": "slow"}}},
+    ],
+)
+def test_what_the_provider_refused_used_no_tokens(daemon, facts):
     d = daemon()
-    answer = d.release(
-        d.lease(),
-        status=429,
-        headers={"retry-after": "3"},
-        error={"type": "rate_limit_error", "message": "slow"},
-        elapsed_ms=1200,
-    )
-    assert answer.status == 200
+    settled = d.release(d.lease(load=300), **facts).json["settled"]
+    assert "tokens" not in settled and settled["requests"] == 1
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": 200},
+        {"status": 200, "error": None, "headers": {"x-ratelimit-remaining-tokens": ["10", "11"]}},
+        {"headers": {"x-ratelimit-remaining-tokens": "10"}},
+        {"elapsed_ms": 1200},
+        {"error": "timeout"},
+        {"error": "ValueError: no tool call"},
+        {"status": 200, "error": {"error": {"type": "overloaded_error", "message": "in the midst of a stream"}}},
+    ],
+)
+def test_what_may_have_been_served_is_charged_as_it_was_held(daemon, facts):
+    d = daemon()
+    assert d.release(d.lease(load=300), **facts).json["settled"]["tokens"] == 300
+
+
+def test_usage_goes_before_what_the_answer_lets_assume(daemon):
+    d = daemon()
+    settled = d.release(d.lease(load=300), status=500, usage={"prompt_tokens": 40, "completion_tokens": 2})
+    assert settled.json["settled"]["tokens"] == 42
+
+
+def test_a_streams_events_are_a_usage(daemon):
+    d = daemon()
+    usage = [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 30, "output_tokens": 1}}},
+        {"type": "message_delta", "usage": {"output_tokens": 12}},
+    ]
+    settled = d.release(d.lease(load=300), usage=usage).json["settled"]
+    assert (settled["input_tokens"], settled["output_tokens"], settled["tokens"]) == (30, 12, 42)
+
+
+def test_headers_beyond_count_and_length_are_passed_over(daemon):
+    d = daemon()
+    headers = {f"x-ratelimit-{i}": "1" for i in range(500)} | {f"x-{i}": "y" * 100 for i in range(500)}
+    headers["retry-after"] = "z" * 5000
+    assert d.release(d.lease(), status=200, headers=headers).status == 200
 
 
 def test_the_same_id_gets_the_same_lease(daemon):
