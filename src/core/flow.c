@@ -323,10 +323,8 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
  * behind: with 100,000 waiting it has left the caches long ago. */
 static void request_expect(const struct request *r)
 {
-    for (size_t at = 0; at < offsetof(struct request, by_ticket); at += 64) {
-        __builtin_prefetch((const char *)r + at);
-    }
-    __builtin_prefetch(&CONTAINER_OF(r->in_flow.next, struct request, in_flow)->seq);
+    expect_memory(r, offsetof(struct request, by_ticket));
+    expect_memory(&CONTAINER_OF(r->in_flow.next, struct request, in_flow)->seq, 1);
 }
 
 /* The next of a flow stands where the first stood. The flow does not leave its heaps meanwhile: a

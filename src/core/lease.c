@@ -453,6 +453,8 @@ void lease_sweep(struct core *core)
             continue;
         }
         core->ended_n--;
+        /* The next is looked at now, the one behind it by the next sweep: it has lain long. */
+        expect_memory(CONTAINER_OF(l->place.next->next, struct lease, place), sizeof(*l));
         lease_free(core, l);
     }
 }

@@ -250,6 +250,14 @@ struct core {
     struct effects *effects; /* of the step under way */
 };
 
+/* Asks for memory that will be needed soon and may have left the caches. */
+static inline void expect_memory(const void *memory, size_t size)
+{
+    for (size_t at = 0; at < size; at += 64) {
+        __builtin_prefetch((const char *)memory + at);
+    }
+}
+
 /* An empty state: no policy, nothing counted. The core is zeroed. */
 void state_init(struct core *core);
 
