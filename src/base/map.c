@@ -135,21 +135,6 @@ struct map_node *map_next_equal(const struct map_node *n)
     return first_equal(n->next, n->hash);
 }
 
-struct map_node *map_any(const struct map *m)
-{
-    for (size_t i = 0; m->old && i < m->old_n; i++) {
-        if (m->old[i]) {
-            return m->old[i];
-        }
-    }
-    for (size_t i = 0; i < m->chains_n; i++) {
-        if (m->chains[i]) {
-            return m->chains[i];
-        }
-    }
-    return NULL;
-}
-
 static void each_in(struct map_node **chains, size_t chains_n,
                     void (*fn)(void *ctx, struct map_node *n), void *ctx)
 {

@@ -67,9 +67,6 @@ struct map_node *map_find(const struct map *m, uint64_t hash);
 /* The next node of the same hash as n, or NULL. */
 struct map_node *map_next_equal(const struct map_node *n);
 
-/* Any one node, or NULL when empty: for emptying a map. */
-struct map_node *map_any(const struct map *m);
-
 /* Calls fn for each node; fn must not change the map. */
 void map_each(const struct map *m, void (*fn)(void *ctx, struct map_node *n), void *ctx);
 

@@ -77,7 +77,6 @@ void json_key(struct json_writer *w, const char *key);
 void json_text(struct json_writer *w, struct text t); /* escapes; invalid UTF-8 becomes U+FFFD */
 void json_str(struct json_writer *w, const char *s);  /* NULL writes null */
 void json_i64(struct json_writer *w, int64_t n);
-void json_u64(struct json_writer *w, uint64_t n);
 void json_double(struct json_writer *w, double d);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);

@@ -142,12 +142,6 @@ void json_i64(struct json_writer *w, int64_t n)
     buf_add_i64(w->out, n);
 }
 
-void json_u64(struct json_writer *w, uint64_t n)
-{
-    begin_value(w);
-    buf_add_u64(w->out, n);
-}
-
 void json_double(struct json_writer *w, double d)
 {
     char text[32];

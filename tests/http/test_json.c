@@ -375,7 +375,7 @@ static void test_nesting_and_commas_are_written(void **state)
     json_key(&w, "a");
     json_array_begin(&w);
     json_i64(&w, INT64_MIN);
-    json_u64(&w, UINT64_MAX);
+    json_i64(&w, INT64_MAX);
     json_array_begin(&w);
     json_array_end(&w);
     json_object_begin(&w);
