@@ -288,10 +288,8 @@ static void write_labels(const struct request *q, struct json_writer *w)
     json_key(w, "labels");
     json_object_begin(w);
     for (size_t i = 0; i < q->labels_n; i++) {
-        char key[NAME_BYTES_MAX];
         size_t n = strcspn(q->labels[i], "=");
-        snprintf(key, sizeof(key), "%.*s", (int)n, q->labels[i]);
-        json_key(w, key);
+        json_name(w, (struct text){q->labels[i], n});
         json_str(w, q->labels[i] + n + 1);
     }
     json_object_end(w);

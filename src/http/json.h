@@ -73,9 +73,10 @@ void json_object_begin(struct json_writer *w);
 void json_object_end(struct json_writer *w);
 void json_array_begin(struct json_writer *w);
 void json_array_end(struct json_writer *w);
-void json_key(struct json_writer *w, const char *key);
-void json_text(struct json_writer *w, struct text t); /* escapes; invalid UTF-8 becomes U+FFFD */
-void json_str(struct json_writer *w, const char *s);  /* NULL writes null */
+void json_key(struct json_writer *w, const char *key);   /* the program's own: written as it is */
+void json_name(struct json_writer *w, struct text name); /* a key from outside: escaped */
+void json_text(struct json_writer *w, struct text t);    /* escapes; invalid UTF-8 becomes U+FFFD */
+void json_str(struct json_writer *w, const char *s);     /* NULL writes null */
 void json_i64(struct json_writer *w, int64_t n);
 void json_double(struct json_writer *w, double d);
 void json_bool(struct json_writer *w, bool b);

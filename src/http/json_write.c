@@ -113,10 +113,29 @@ static void add_quoted(struct buf *out, struct text t)
     buf_add_char(out, '"');
 }
 
+/* An answer is keys for the most part, so one is added in one piece: comma, quotes and colon. */
 void json_key(struct json_writer *w, const char *key)
 {
+    size_t len = strlen(key);
+    size_t size = w->comma + len + sizeof("\"\":") - 1;
+    char *to = buf_reserve(w->out, size);
+    if (!to) {
+        return;
+    }
+    if (w->comma) {
+        *to++ = ',';
+    }
+    *to++ = '"';
+    memcpy(to, key, len);
+    memcpy(to + len, "\":", sizeof("\":"));
+    w->out->len += size;
+    w->comma = false;
+}
+
+void json_name(struct json_writer *w, struct text name)
+{
     begin_value(w);
-    add_quoted(w->out, text_of(key));
+    add_quoted(w->out, name);
     buf_add_char(w->out, ':');
     w->comma = false;
 }

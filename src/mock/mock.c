@@ -373,7 +373,7 @@ static void write_model_stats(struct json_writer *w, struct model *model, int64_
     }
     peak[QUOTA_SLOTS] = model->quota.in_flight_peak;
     used[QUOTA_SLOTS] = model->quota.in_flight;
-    json_key(w, model->name);
+    json_name(w, text_of(model->name));
     json_object_begin(w);
     mock_stats_write(&model->stats, w);
     write_amounts(w, "limits", model->quota.rules.amount);

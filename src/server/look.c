@@ -2,7 +2,6 @@
  * The requests that only look: resources, leases, events, health. They are answered at once, from
  * what the core says now, whether or not it is durable yet.
  */
-#include <stdio.h>
 
 #include "base/num.h"
 #include "core/view.h"
@@ -321,9 +320,7 @@ static void put_labels(struct json_writer *w, struct text labels)
         size_t len = end ? (size_t)(end - labels.at) : labels.len;
         const char *equals = memchr(labels.at, '=', len);
         size_t key_len = equals ? (size_t)(equals - labels.at) : len;
-        char key[NAME_LEN_MAX + 1];
-        snprintf(key, sizeof(key), "%.*s", (int)key_len, labels.at);
-        json_key(w, key);
+        json_name(w, (struct text){labels.at, key_len});
         json_text(w, equals ? (struct text){equals + 1, len - key_len - 1} : TEXT_NONE);
         size_t step = end ? len + 1 : len;
         labels = (struct text){labels.at + step, labels.len - step};

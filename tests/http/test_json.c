@@ -383,7 +383,7 @@ static void test_nesting_and_commas_are_written(void **state)
     json_bool(&w, true);
     json_null(&w);
     json_array_end(&w);
-    json_key(&w, "b\"");
+    json_name(&w, TEXT("b\""));
     json_str(&w, "c");
     json_key(&w, "d");
     json_str(&w, NULL);
@@ -494,6 +494,24 @@ static void test_a_full_buffer_is_marked_and_not_overrun(void **state)
     buf_release(&out);
 }
 
+static void test_a_key_is_written_as_a_whole_or_not_at_all(void **state)
+{
+    struct buf out;
+    struct json_writer w;
+    (void)state;
+    buf_init(&out, 12);
+    json_writer_init(&w, &out);
+    json_object_begin(&w);
+    json_key(&w, "fits");
+    json_i64(&w, 1);
+    assert_string_equal(out.at, "{\"fits\":1");
+    assert_false(out.failed);
+    json_key(&w, "x");
+    assert_true(out.failed);
+    assert_string_equal(out.at, "{\"fits\":1");
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_money_is_written_exactly_and_reads_back),
         cmocka_unit_test(test_doubles_are_written_as_short_as_reads_back),
         cmocka_unit_test(test_a_full_buffer_is_marked_and_not_overrun),
+        cmocka_unit_test(test_a_key_is_written_as_a_whole_or_not_at_all),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
