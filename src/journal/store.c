@@ -14,6 +14,7 @@
 #include "journal/schema.h"
 
 #define WORDS_LEN_MAX   256
+#define WRITE_ROWS_MAX  16   /* gathered for one statement */
 #define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
 
 /* What the WAL is given beforehand: it is copied when it has STORE_WAL_PAGES_MAX pages, and the
@@ -29,8 +30,9 @@ enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
     STMT_ROLLBACK,
-    STMT_ONE,
-    STMT_MANY,
+    STMT_INSERT_1,
+    STMT_INSERT_4,
+    STMT_INSERT_16,
     STMT_COUNTER,
     STMT_PRUNE_LOOK,
     STMT_PRUNE,
@@ -42,8 +44,9 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_ONE] = ROW_INSERT_ONE,
-    [STMT_MANY] = ROW_INSERT_MANY,
+    [STMT_INSERT_1] = ROW_INSERT_1,
+    [STMT_INSERT_4] = ROW_INSERT_4,
+    [STMT_INSERT_16] = ROW_INSERT_16,
     [STMT_COUNTER] = ROW_UPSERT_COUNTER,
     [STMT_PRUNE_LOOK] =
         "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? ORDER BY seq LIMIT ?",
@@ -387,30 +390,42 @@ static int write_counter(struct store *s, const struct record *record)
     return rc == SQLITE_OK ? step(s, STMT_COUNTER) : rc;
 }
 
-static int write_many(struct store *s, const struct record *const *records)
+/* The statements that insert, the largest first. */
+static const struct insert {
+    enum statement statement;
+    int rows;
+} inserts[] = {{STMT_INSERT_16, 16}, {STMT_INSERT_4, 4}, {STMT_INSERT_1, 1}};
+
+#define INSERTS_N (sizeof(inserts) / sizeof(inserts[0]))
+
+static int insert_rows(struct store *s, const struct insert *insert,
+                       const struct record *const *records)
 {
     int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && i < ROW_MANY; i++) {
-        rc = row_bind_record(s->statements[STMT_MANY], i, records[i]);
+    for (int i = 0; rc == SQLITE_OK && i < insert->rows; i++) {
+        rc = row_bind_record(s->statements[insert->statement], i, records[i]);
     }
-    return rc == SQLITE_OK ? step(s, STMT_MANY) : rc;
+    return rc == SQLITE_OK ? step(s, insert->statement) : rc;
 }
 
-static int write_each(struct store *s, const struct record *const *records, int n)
+/* Writes the records in their order, by as few statements as it takes. */
+static int write_rows(struct store *s, const struct record *const *records, int n)
 {
     int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && i < n; i++) {
-        rc = row_bind_record(s->statements[STMT_ONE], 0, records[i]);
-        rc = rc == SQLITE_OK ? step(s, STMT_ONE) : rc;
+    for (const struct insert *at = inserts; at < inserts + INSERTS_N; at++) {
+        for (; rc == SQLITE_OK && n >= at->rows; n -= at->rows) {
+            rc = insert_rows(s, at, records);
+            records += at->rows;
+        }
     }
     return rc;
 }
 
-/* Writes the records in their order, ROW_MANY at once as long as there are so many. Counters are in
- * a table of their own and need not keep their place among them. */
+/* Counters are in a table of their own and need not keep their place among the records of leases.
+ */
 static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t count, int64_t *rows)
 {
-    const struct record *many[ROW_MANY];
+    const struct record *records[WRITE_ROWS_MAX];
     int n = 0;
     int rc = SQLITE_OK;
     *rows = 0;
@@ -421,13 +436,13 @@ static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t co
             continue;
         }
         ++*rows;
-        many[n++] = record;
-        if (n == ROW_MANY) {
-            rc = write_many(s, many);
+        records[n++] = record;
+        if (n == WRITE_ROWS_MAX) {
+            rc = write_rows(s, records, n);
             n = 0;
         }
     }
-    return rc == SQLITE_OK ? write_each(s, many, n) : rc;
+    return rc == SQLITE_OK ? write_rows(s, records, n) : rc;
 }
 
 int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
