@@ -21,15 +21,3 @@ void answer_json_text(struct json_writer *w, int64_t from, int64_t n)
     w->out->failed |= text.failed;
     buf_release(&text);
 }
-
-void member_str(struct json_writer *w, const char *key, const char *s)
-{
-    json_key(w, key);
-    json_str(w, s);
-}
-
-void member_i64(struct json_writer *w, const char *key, int64_t n)
-{
-    json_key(w, key);
-    json_i64(w, n);
-}

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "http/json.h"
+#include "http/member.h"
 #include "mock/ask.h"
 #include "mock/fault.h"
 
@@ -57,9 +58,5 @@ void answer_text(int64_t from, int64_t n, struct buf *out);
 
 /* The same as a JSON string. */
 void answer_json_text(struct json_writer *w, int64_t from, int64_t n);
-
-/* Members of an object; a NULL string is null. */
-void member_str(struct json_writer *w, const char *key, const char *s);
-void member_i64(struct json_writer *w, const char *key, int64_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "http/member.h"
 #include "server/names.h"
 
 #define MESSAGE_LEN_MAX 2048
@@ -86,46 +87,36 @@ void answer_write_held_by(const struct held_by *held_by, struct json_writer *w)
     json_array_end(w);
 }
 
-static void write_lease(uint64_t lease, struct json_writer *w)
+void answer_write_lease(const char *key, uint64_t lease, struct json_writer *w)
 {
     struct public_name name = lease_name(lease);
-    json_key(w, "lease");
-    json_text(w, public_name_text(&name));
+    member_text(w, key, public_name_text(&name));
 }
 
 static void write_ticket(uint64_t ticket, struct json_writer *w)
 {
     struct public_name name = ticket_name(ticket);
-    json_key(w, "ticket");
-    json_text(w, public_name_text(&name));
-}
-
-static void write_i64(const char *key, int64_t n, struct json_writer *w)
-{
-    json_key(w, key);
-    json_i64(w, n);
+    member_text(w, "ticket", public_name_text(&name));
 }
 
 static void write_grant(const struct effect *e, struct json_writer *w)
 {
-    write_lease(e->grant.lease, w);
-    json_key(w, "resource");
-    json_text(w, e->grant.resource);
-    json_key(w, "model");
-    json_text(w, e->grant.model);
+    answer_write_lease("lease", e->grant.lease, w);
+    member_text(w, "resource", e->grant.resource);
+    member_text(w, "model", e->grant.model);
     json_key(w, "held");
     answer_write_load(&e->grant.held, w);
-    write_i64("waited_ms", e->grant.waited_us / US_PER_MS, w);
+    member_i64(w, "waited_ms", e->grant.waited_us / US_PER_MS);
     /* Rounded down, so that nobody counts on a lease for longer than it lives. */
-    write_i64("expires_ms", e->grant.expires_us / US_PER_MS, w);
-    write_i64("attempt", e->grant.attempt, w);
+    member_i64(w, "expires_ms", e->grant.expires_us / US_PER_MS);
+    member_i64(w, "attempt", e->grant.attempt);
 }
 
 static void write_wait(const struct effect *e, struct json_writer *w)
 {
     write_ticket(e->wait.ticket, w);
-    write_i64("position", e->wait.position, w);
-    write_i64("eta_ms", ms_rounded_up(e->wait.eta_us), w);
+    member_i64(w, "position", e->wait.position);
+    member_i64(w, "eta_ms", ms_rounded_up(e->wait.eta_us));
     json_key(w, "held_by");
     answer_write_held_by(&e->wait.held_by, w);
 }
@@ -134,34 +125,30 @@ static void write_settled(const struct effect *e, struct json_writer *w)
 {
     json_key(w, "settled");
     answer_write_load(&e->settled.settled, w);
-    json_key(w, "cost_usd");
-    json_picousd(w, e->settled.settled.of[UNIT_USD]);
-    json_key(w, "late");
-    json_bool(w, e->settled.late);
+    member_picousd(w, "cost_usd", e->settled.settled.of[UNIT_USD]);
+    member_bool(w, "late", e->settled.late);
     json_key(w, "advice");
     json_object_begin(w);
-    json_key(w, "action");
-    json_str(w, "done");
-    write_i64("after_ms", 0, w);
-    json_key(w, "reason");
-    json_str(w, e->settled.repeated ? "settled before"
-                : e->settled.late   ? "settled after the lease had expired"
-                                    : "settled");
+    member_str(w, "action", "done");
+    member_i64(w, "after_ms", 0);
+    member_str(w, "reason",
+               e->settled.repeated ? "settled before"
+               : e->settled.late   ? "settled after the lease had expired"
+                                   : "settled");
     json_object_end(w);
 }
 
 static void write_renewed(const struct effect *e, struct json_writer *w)
 {
-    write_lease(e->renewed.lease, w);
-    write_i64("expires_ms", e->renewed.expires_us / US_PER_MS, w);
+    answer_write_lease("lease", e->renewed.lease, w);
+    member_i64(w, "expires_ms", e->renewed.expires_us / US_PER_MS);
 }
 
 static void write_cancelled(const struct effect *e, struct json_writer *w)
 {
-    json_key(w, "cancelled");
-    json_bool(w, true);
+    member_bool(w, "cancelled", true);
     if (e->cancelled.lease) {
-        write_lease(e->cancelled.lease, w);
+        answer_write_lease("lease", e->cancelled.lease, w);
     } else {
         write_ticket(e->cancelled.ticket, w);
     }
@@ -243,10 +230,8 @@ static void write_message(const struct effect *e, const struct policy *policy,
 
 static void write_code(enum error_code code, struct json_writer *w)
 {
-    json_key(w, "type");
-    json_str(w, error_name(code));
-    json_key(w, "code");
-    json_str(w, error_name(code));
+    member_str(w, "type", error_name(code));
+    member_str(w, "code", error_name(code));
 }
 
 static void write_refuse(const struct effect *e, const struct policy *policy, struct json_writer *w)
@@ -257,19 +242,18 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
     json_key(w, "message");
     write_message(e, policy, w);
     if (e->refuse.limit) {
-        json_key(w, "limit");
-        json_str(w, e->refuse.limit);
+        member_str(w, "limit", e->refuse.limit);
     }
     int64_t retry_after_ms = answer_retry_after_ms(e);
     if (retry_after_ms > 0) {
-        write_i64("retry_after_ms", retry_after_ms, w);
+        member_i64(w, "retry_after_ms", retry_after_ms);
     }
     if (e->refuse.held_by.limits_n > 0) {
         json_key(w, "held_by");
         answer_write_held_by(&e->refuse.held_by, w);
     }
     if (e->refuse.position > 0) {
-        write_i64("position", e->refuse.position, w);
+        member_i64(w, "position", e->refuse.position);
     }
     json_object_end(w);
 }
@@ -293,10 +277,9 @@ void answer_write_error(enum error_code code, const char *message, int64_t retry
     json_key(w, "error");
     json_object_begin(w);
     write_code(code, w);
-    json_key(w, "message");
-    json_str(w, message ? message : error_sentence(code));
+    member_str(w, "message", message ? message : error_sentence(code));
     if (retry_after_ms > 0) {
-        write_i64("retry_after_ms", retry_after_ms, w);
+        member_i64(w, "retry_after_ms", retry_after_ms);
     }
     json_object_end(w);
 }

@@ -39,6 +39,9 @@ int64_t error_retry_after_ms(enum error_code code);
 /* {"requests":1,…}: the units of which there is something. */
 void answer_write_load(const struct load *load, struct json_writer *w);
 
+/* "lease":"ls_…" under any key */
+void answer_write_lease(const char *key, uint64_t lease, struct json_writer *w);
+
 /* ["tpm",…] */
 void answer_write_held_by(const struct held_by *held_by, struct json_writer *w);
 

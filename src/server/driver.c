@@ -6,9 +6,9 @@
 
 #include "base/map.h"
 #include "base/num.h"
+#include "http/member.h"
 #include "server/answer.h"
 #include "server/log.h"
-#include "server/names.h"
 #include "server/notice.h"
 #include "server/restore.h"
 
@@ -100,16 +100,12 @@ static void write_tag(const struct caller *caller, struct text id, struct json_w
     if (!caller || !caller->stream) {
         return;
     }
-    json_key(w, "index");
-    json_i64(w, caller->index);
+    member_i64(w, "index", caller->index);
     if (id.len > 0) {
-        json_key(w, "id");
-        json_text(w, id);
+        member_text(w, "id", id);
     }
     if (caller->lease) {
-        struct public_name name = lease_name(caller->lease);
-        json_key(w, "lease");
-        json_text(w, public_name_text(&name));
+        answer_write_lease("lease", caller->lease, w);
     }
 }
 
@@ -133,8 +129,7 @@ static struct reply *reply_begin(struct driver *d, caller_id id, const struct ca
 static void write_status(const struct caller *caller, int status, struct json_writer *w)
 {
     if (caller && caller->stream) {
-        json_key(w, "status");
-        json_i64(w, status);
+        member_i64(w, "status", status);
     }
 }
 
@@ -185,9 +180,7 @@ static void add_to_bundle(struct driver *d, const struct effect *e, const struct
     json_writer_init(&w, &d->bundle);
     json_object_begin(&w);
     if (e->kind == EFFECT_REFUSE) {
-        struct public_name name = lease_name(caller->lease);
-        json_key(&w, "lease");
-        json_text(&w, public_name_text(&name));
+        answer_write_lease("lease", caller->lease, &w);
     }
     answer_write(e, d->o.policy, &w);
     json_object_end(&w);
@@ -589,13 +582,10 @@ static void tell_store(struct driver *d, const char *state)
     buf_init(&data, 2 * WHY_BYTES_MAX);
     json_writer_init(&w, &data);
     json_object_begin(&w);
-    json_key(&w, "at_ms");
-    json_i64(&w, driver_now(d) / US_PER_MS);
-    json_key(&w, "store");
-    json_str(&w, state);
+    member_i64(&w, "at_ms", driver_now(d) / US_PER_MS);
+    member_str(&w, "store", state);
     if (d->why.len > 0) {
-        json_key(&w, "reason");
-        json_text(&w, buf_text(&d->why));
+        member_text(&w, "reason", buf_text(&d->why));
     }
     json_object_end(&w);
     events_tell(d->o.events, &notice, buf_text(&data));

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "core/view.h"
+#include "http/member.h"
 #include "server/answer.h"
 #include "server/api.h"
 #include "server/names.h"
@@ -13,26 +14,6 @@
 #define LEASES_PER_PAGE     100
 #define LEASES_PER_PAGE_MAX 1000
 #define LEASES_LOOKED_MAX   2000 /* for one page, those of other tenants included */
-
-static void put_i64(struct json_writer *w, const char *key, int64_t n)
-{
-    json_key(w, key);
-    json_i64(w, n);
-}
-
-static void put_str(struct json_writer *w, const char *key, const char *s)
-{
-    json_key(w, key);
-    json_str(w, s);
-}
-
-static void put_text(struct json_writer *w, const char *key, struct text t)
-{
-    if (t.len > 0) {
-        json_key(w, key);
-        json_text(w, t);
-    }
-}
 
 /* --- Resources. --- */
 
@@ -99,19 +80,19 @@ static void put_counter(struct json_writer *w, const struct limit_view *v)
 static void put_limit_facts(struct json_writer *w, const struct limit_view *v)
 {
     const struct limit *l = v->limit;
-    put_str(w, "limit", l->name);
-    put_str(w, "unit", unit_name(l->unit));
-    put_str(w, "window", window_name(l));
+    member_str(w, "limit", l->name);
+    member_str(w, "unit", unit_name(l->unit));
+    member_str(w, "window", window_name(l));
     if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
-        put_i64(w, "per_ms", l->per_us / US_PER_MS);
-        put_i64(w, "guard_ms", v->guard_us / US_PER_MS);
+        member_i64(w, "per_ms", l->per_us / US_PER_MS);
+        member_i64(w, "guard_ms", v->guard_us / US_PER_MS);
     }
     if (l->window == WINDOW_CALENDAR) {
-        put_str(w, "per", step_name(l->step));
+        member_str(w, "per", step_name(l->step));
     }
-    put_str(w, "scope", scope_name(l->scope));
-    put_text(w, "shared", text_of(l->shared));
-    put_str(w, "exceed", l->exceed == EXCEED_REFUSE ? "refuse" : "wait");
+    member_str(w, "scope", scope_name(l->scope));
+    member_text_if(w, "shared", text_of(l->shared));
+    member_str(w, "exceed", l->exceed == EXCEED_REFUSE ? "refuse" : "wait");
     put_amount(w, "amount", l->unit, v->amount);
 }
 
@@ -133,10 +114,10 @@ static void put_limit(struct json_writer *w, const struct call *call, size_t i, 
     if (v.limit->scope == SCOPE_RESOURCE) {
         put_counter(w, &v);
     } else {
-        put_i64(w, "counters", (int64_t)v.counters);
+        member_i64(w, "counters", (int64_t)v.counters);
         if (scope_key.len > 0 && may_see(call, v.limit, scope_key) &&
             core_scope_view(core, i, j, scope_key, &v)) {
-            put_text(w, "scope_key", scope_key);
+            member_text_if(w, "scope_key", scope_key);
             put_counter(w, &v);
         }
     }
@@ -147,9 +128,9 @@ static void put_line(struct json_writer *w, const struct resource_view *v)
 {
     json_key(w, "line");
     json_object_begin(w);
-    put_i64(w, "waiting", (int64_t)v->waiting);
-    put_i64(w, "away", (int64_t)v->away);
-    put_i64(w, "oldest_wait_ms", v->oldest_wait_us / US_PER_MS);
+    member_i64(w, "waiting", (int64_t)v->waiting);
+    member_i64(w, "away", (int64_t)v->away);
+    member_i64(w, "oldest_wait_ms", v->oldest_wait_us / US_PER_MS);
     json_key(w, "held_by");
     answer_write_held_by(&v->head_held_by, w);
     json_object_end(w);
@@ -157,17 +138,17 @@ static void put_line(struct json_writer *w, const struct resource_view *v)
 
 static void put_counts(struct json_writer *w, const struct resource_view *v)
 {
-    put_i64(w, "granted", (int64_t)v->granted);
-    put_i64(w, "settled", (int64_t)v->settled);
-    put_i64(w, "late", (int64_t)v->late);
-    put_i64(w, "expired", (int64_t)v->expired);
-    put_i64(w, "cancelled", (int64_t)v->cancelled);
-    put_i64(w, "waited_ms", v->waited_us / US_PER_MS);
+    member_i64(w, "granted", (int64_t)v->granted);
+    member_i64(w, "settled", (int64_t)v->settled);
+    member_i64(w, "late", (int64_t)v->late);
+    member_i64(w, "expired", (int64_t)v->expired);
+    member_i64(w, "cancelled", (int64_t)v->cancelled);
+    member_i64(w, "waited_ms", v->waited_us / US_PER_MS);
     json_key(w, "refused");
     json_object_begin(w);
     for (int code = 1; code < ERR_COUNT; code++) {
         if (v->refused[code] > 0) {
-            put_i64(w, error_name((enum error_code)code), (int64_t)v->refused[code]);
+            member_i64(w, error_name((enum error_code)code), (int64_t)v->refused[code]);
         }
     }
     json_object_end(w);
@@ -180,11 +161,11 @@ static void put_resource(struct json_writer *w, const struct call *call, size_t 
     struct resource_view v;
     core_resource_view(core, i, &v);
     json_object_begin(w);
-    put_str(w, "resource", v.resource->name);
-    put_str(w, "model", v.resource->model);
-    put_text(w, "provider", text_of(v.resource->provider));
+    member_str(w, "resource", v.resource->name);
+    member_str(w, "model", v.resource->model);
+    member_text_if(w, "provider", text_of(v.resource->provider));
     put_line(w, &v);
-    put_i64(w, "leases", (int64_t)v.leases);
+    member_i64(w, "leases", (int64_t)v.leases);
     json_key(w, "held");
     answer_write_load(&v.held, w);
     json_key(w, "used");
@@ -215,7 +196,7 @@ static void reply_resources(const struct call *call, struct text scope_key)
     buf_init(&body, REPLY_BYTES_MAX);
     json_writer_init(&w, &body);
     json_object_begin(&w);
-    put_i64(&w, "now_ms", driver_now(call->api->driver) / US_PER_MS);
+    member_i64(&w, "now_ms", driver_now(call->api->driver) / US_PER_MS);
     json_key(&w, "resources");
     json_array_begin(&w);
     for (size_t i = 0; i < core_resources(call->api->core); i++) {
@@ -328,28 +309,22 @@ static void put_labels(struct json_writer *w, struct text labels)
     json_object_end(w);
 }
 
-static void put_name(struct json_writer *w, const char *key, uint64_t lease)
-{
-    struct public_name name = lease_name(lease);
-    put_text(w, key, public_name_text(&name));
-}
-
 static void put_lease(struct json_writer *w, const struct lease_view *v)
 {
     json_object_begin(w);
-    put_name(w, "lease", v->lease);
-    put_text(w, "resource", v->resource);
-    put_text(w, "tenant", v->tenant);
-    put_text(w, "session", v->session);
+    answer_write_lease("lease", v->lease, w);
+    member_text_if(w, "resource", v->resource);
+    member_text_if(w, "tenant", v->tenant);
+    member_text_if(w, "session", v->session);
     put_labels(w, v->labels);
-    put_text(w, "id", v->id);
+    member_text_if(w, "id", v->id);
     if (v->parent) {
-        put_name(w, "parent", v->parent);
+        answer_write_lease("parent", v->parent, w);
     }
     json_key(w, "held");
     answer_write_load(&v->held, w);
-    put_i64(w, "granted_ms", v->granted_us / US_PER_MS);
-    put_i64(w, "expires_ms", v->expires_us / US_PER_MS);
+    member_i64(w, "granted_ms", v->granted_us / US_PER_MS);
+    member_i64(w, "expires_ms", v->expires_us / US_PER_MS);
     json_object_end(w);
 }
 

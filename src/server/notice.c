@@ -3,9 +3,8 @@
 #include <assert.h>
 
 #include "base/num.h"
-#include "http/json.h"
+#include "http/member.h"
 #include "server/answer.h"
-#include "server/names.h"
 
 const char *alert_name(enum alert_kind kind)
 {
@@ -41,61 +40,39 @@ struct text notice_resource(const struct effect *effect)
     }
 }
 
-static void put_text(struct json_writer *w, const char *key, struct text t)
-{
-    if (t.len > 0) {
-        json_key(w, key);
-        json_text(w, t);
-    }
-}
-
-static void put_i64(struct json_writer *w, const char *key, int64_t n)
-{
-    json_key(w, key);
-    json_i64(w, n);
-}
-
-static void put_lease(struct json_writer *w, uint64_t lease)
-{
-    struct public_name name = lease_name(lease);
-    put_text(w, "lease", public_name_text(&name));
-}
-
 static void put_grant(struct json_writer *w, const struct effect *e)
 {
-    put_lease(w, e->grant.lease);
-    put_text(w, "tenant", e->grant.tenant);
-    put_text(w, "id", e->grant.id);
+    answer_write_lease("lease", e->grant.lease, w);
+    member_text_if(w, "tenant", e->grant.tenant);
+    member_text_if(w, "id", e->grant.id);
     json_key(w, "held");
     answer_write_load(&e->grant.held, w);
-    put_i64(w, "waited_ms", e->grant.waited_us / US_PER_MS);
+    member_i64(w, "waited_ms", e->grant.waited_us / US_PER_MS);
 }
 
 static void put_settled(struct json_writer *w, const struct effect *e)
 {
-    put_lease(w, e->settled.lease);
+    answer_write_lease("lease", e->settled.lease, w);
     json_key(w, "settled");
     answer_write_load(&e->settled.settled, w);
-    json_key(w, "cost_usd");
-    json_picousd(w, e->settled.settled.of[UNIT_USD]);
-    json_key(w, "late");
-    json_bool(w, e->settled.late);
+    member_picousd(w, "cost_usd", e->settled.settled.of[UNIT_USD]);
+    member_bool(w, "late", e->settled.late);
 }
 
 static void put_refused(struct json_writer *w, const struct effect *e)
 {
-    put_text(w, "id", e->refuse.id);
-    put_text(w, "code", text_of(error_name(e->refuse.code)));
-    put_text(w, "limit", text_of(e->refuse.limit));
+    member_text_if(w, "id", e->refuse.id);
+    member_text_if(w, "code", text_of(error_name(e->refuse.code)));
+    member_text_if(w, "limit", text_of(e->refuse.limit));
 }
 
 static void put_alert(struct json_writer *w, const struct effect *e)
 {
-    put_text(w, "alert", text_of(alert_name(e->alert.kind)));
-    put_text(w, "limit", text_of(e->alert.limit));
-    put_text(w, "scope_key", e->alert.scope_key);
-    put_i64(w, "used", e->alert.used);
-    put_i64(w, "amount", e->alert.amount);
+    member_text_if(w, "alert", text_of(alert_name(e->alert.kind)));
+    member_text_if(w, "limit", text_of(e->alert.limit));
+    member_text_if(w, "scope_key", e->alert.scope_key);
+    member_i64(w, "used", e->alert.used);
+    member_i64(w, "amount", e->alert.amount);
 }
 
 void notice_write(const struct effect *effect, int64_t now_us, struct buf *out)
@@ -103,15 +80,15 @@ void notice_write(const struct effect *effect, int64_t now_us, struct buf *out)
     struct json_writer w;
     json_writer_init(&w, out);
     json_object_begin(&w);
-    put_i64(&w, "at_ms", now_us / US_PER_MS);
-    put_text(&w, "resource", notice_resource(effect));
+    member_i64(&w, "at_ms", now_us / US_PER_MS);
+    member_text_if(&w, "resource", notice_resource(effect));
     switch ((int)effect->kind) {
     case EFFECT_GRANT: put_grant(&w, effect); break;
     case EFFECT_SETTLED: put_settled(&w, effect); break;
     case EFFECT_REFUSE: put_refused(&w, effect); break;
     case EFFECT_EXPIRED:
-        put_lease(&w, effect->expired.lease);
-        put_text(&w, "tenant", effect->expired.tenant);
+        answer_write_lease("lease", effect->expired.lease, &w);
+        member_text_if(&w, "tenant", effect->expired.tenant);
         break;
     case EFFECT_ALERT: put_alert(&w, effect); break;
     default: assert(!"this effect makes no notice");
