@@ -95,6 +95,9 @@ static void merge(struct reading *into, const struct reading *r)
 {
     into->limit = tighter(into->limit, r->limit);
     into->remaining = tighter(into->remaining, r->remaining);
+    if (into->limit > 0) {
+        into->remaining = min_i64(into->remaining, into->limit);
+    }
     into->grain = max_i64(into->grain, r->grain);
     into->reset_us = max_i64(into->reset_us, r->reset_us);
 }

@@ -32,7 +32,7 @@ static bool is_digit(char c)
 
 static struct text skip(struct text t, size_t n)
 {
-    return (struct text){t.at + n, t.len - n};
+    return n ? (struct text){t.at + n, t.len - n} : t; /* an empty text may be at NULL */
 }
 
 /* Takes up to `max` digits from the front, at least one. */

@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_value *document = NULL;
     struct buf why;
     buf_init(&why, 1024);
-    raw.status = size ? data[0] * 3 : 0;
+    raw.status = size ? data[0] * 3 : 0; /* also such as no server sends */
     take_headers(&rest, headers, &raw.headers_n);
     if (json_parse(rest, &document, &why) == 0) {
         try_usage(document);
