@@ -171,8 +171,8 @@ class Client(_Told):
         engine = self._engine()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         ask = self._defaults.ask(engine, resource, words, future)
-        engine.post(engine.submit, ask)
         try:
+            engine.post(engine.submit, ask)
             return Lease(engine, ask, future.result())
         except BaseException:
             engine.post(engine.abandon, ask)
