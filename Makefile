@@ -48,7 +48,7 @@ check: ## format, lint, tidy, include direction, headers alone, core alone, a se
 	@scripts/check $(BUILD)
 
 format: ## put every C file into the house's format
-	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@find src tests bench -name '*.[ch]' | xargs clang-format -i
 
 demo: ## ten minutes of recorded traffic against a strict provider, with and without coordination
 	@scripts/deps build test

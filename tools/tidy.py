@@ -20,6 +20,7 @@ shrink and never grow: `tools/tidy.py --ratchet` writes the smaller numbers.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -323,13 +324,30 @@ def rule_table(path, text, lists=None):
 # --- All files, and the ratchet. ---
 
 
-def project_files():
+def is_made(name):
+    """Whether a directory of that name is made by a command, and not the project's."""
+    return name.startswith((".git", ".venv", "venv", "build", "__pycache__")) or name.endswith((".egg-info", "_cache"))
+
+
+def walked_files(root):
+    """The files of a copy that came without git, or that git does not want to look at."""
+    for directory, below, names in os.walk(root):
+        below[:] = [name for name in below if not is_made(name)]
+        yield from (str((Path(directory) / name).relative_to(root)) for name in names)
+
+
+def listed_files(root):
     """What git tracks or would: works in a fresh clone, leaves build directories out."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\n")
-    for name in sorted(filter(None, listed)):
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split("\n")
+    except (OSError, subprocess.CalledProcessError):
+        return sorted(walked_files(root))
+    return sorted(filter(None, listed))
+
+
+def project_files():
+    for name in listed_files(ROOT):
         path = Path(name)
         plain = path.suffix in TEXT_SUFFIXES or path.name == "Makefile" or path.parts[0] in ("scripts", ".ci")
         if plain and (ROOT / path).is_file() and not {"corpus", "cases"} & set(path.parts):

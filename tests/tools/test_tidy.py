@@ -112,3 +112,11 @@ def test_the_ratchet_is_only_ever_written_smaller(tmp_path, monkeypatch):
 def test_every_function_of_a_file_is_measured():
     text = "static int a(void)\n{\n    return 0;\n}\n\nint b(int x,\n      int y)\n{\n    return x;\n}\n"
     assert list(tidy.functions_of(text)) == [("a", 1, 4), ("b", 6, 5)]
+
+
+def test_a_copy_without_git_is_judged_as_well(tmp_path):
+    for name in ("src/core/line.c", "README.md", "build/made.c", "build-asan/made.c", ".venv/lib/made.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("int x;\n")
+    assert tidy.listed_files(tmp_path) == ["README.md", "src/core/line.c"]
