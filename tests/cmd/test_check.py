@@ -69,6 +69,7 @@ WRONG = [
     ["key", "--name"],
     ["key", "--name", 'a"b'],
     ["key", "x"],
+    ["key", "--nam", "x"],
 ]
 
 
@@ -114,12 +115,13 @@ def test_an_unknown_command_names_the_nearest():
     done = sluice("chekc")
     assert (done.returncode, done.stdout) == (2, "")
     assert 'did you mean "check"?' in done.stderr
+    assert sluice("help", "chekc").stderr == done.stderr
 
 
 def test_version_and_help():
     assert re.fullmatch(r"sluice \d+\.\d+\.\d+\n", sluice("--version").stdout)
     assert sluice("version").stdout == sluice("-V").stdout
-    for arguments in (["--help"], ["help"], ["-h"]):
+    for arguments in (["--help"], ["help"], ["-h"], ["help", "help"], ["help", "version"]):
         done = sluice(*arguments)
         assert done.returncode == 0
         assert "Usage: sluice COMMAND" in done.stdout

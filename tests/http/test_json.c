@@ -158,6 +158,32 @@ static void check_syntax(const struct syntax_row *row)
     buf_release(&why);
 }
 
+/* An object of `n` members, of which the last has the first one's name if `again`. */
+static void write_members(int n, bool again, struct buf *out)
+{
+    buf_clear(out);
+    for (int i = 0; i < n; i++) {
+        buf_addf(out, "%s\"name %d\":%d", i ? "," : "{", again && i == n - 1 ? 0 : i, i);
+    }
+    buf_add_char(out, '}');
+}
+
+static void test_names_of_small_and_large_objects_must_differ(void **state)
+{
+    static const int sizes[] = {2, 16, 17, 18, 1000};
+    struct buf text;
+    (void)state;
+    buf_init(&text, 1u << 20);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        write_members(sizes[i], false, &text);
+        check_syntax(&(struct syntax_row){buf_text(&text), NULL});
+        write_members(sizes[i], true, &text);
+        check_syntax(
+            &(struct syntax_row){buf_text(&text), "an object has two members of one name"});
+    }
+    buf_release(&text);
+}
+
 static void test_json_is_taken_or_refused_with_a_reason(void **state)
 {
     (void)state;
@@ -516,6 +542,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_is_taken_or_refused_with_a_reason),
+        cmocka_unit_test(test_names_of_small_and_large_objects_must_differ),
         cmocka_unit_test(test_a_document_has_caps_on_what_it_costs),
         cmocka_unit_test(test_numbers_are_read_exactly),
         cmocka_unit_test(test_doubles_are_finite),

@@ -160,3 +160,19 @@ def test_a_script_is_read_from_a_file(provider, tmp_path):
     script.write_text("# two refusals\nrequests 1-2: status 429\n\nrequest 3 model x: status 500\n")
     one = provider("--script", str(script))
     assert [one.chat()[0] for _ in range(3)] == [429, 429, 200]
+
+
+def test_an_error_may_come_inside_a_streamed_response(provider):
+    with openai_of(provider("--trouble", "always: fail 20")) as client:
+        stream = client.responses.create(
+            model="m",
+            input="Hello",
+            max_output_tokens=50,
+            stream=True,
+            extra_headers={"x-mock-output-tokens": "40"},
+        )
+        events = list(stream)
+    # The package hands this one on as an event, and raises nothing.
+    assert events[-1].type == "error" and "server had an error" in events[-1].message
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert len(text) == 20 * 4

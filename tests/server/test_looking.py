@@ -234,3 +234,33 @@ def test_leases_are_listed_page_by_page_though_they_end_meanwhile(daemon):
     assert page(first) == ([second], second)
     assert d.release(second).status == 200
     assert page(second) == ([third], None)
+
+
+def test_a_settlement_over_what_was_asked_is_an_alert(daemon):
+    d = daemon("resources: {chat: {limits: [{unit: tokens, amount: 100, per: lifetime, name: total}]}}\n")
+    listener = Listener(d, "?kind=alert")
+    d.release(d.lease(load=90), usage={"tokens": 130})
+    kind, event = listener.next()
+    assert kind == "alert" and event["alert"] == "overrun" and event["limit"] == "total"
+    listener.close()
+
+
+def test_scopes_are_named_and_a_lease_names_its_parent(daemon):
+    d = daemon(
+        "resources: {chat: {limits: ["
+        "{unit: requests, amount: 9, per: 1h, scope: model},"
+        "{unit: tokens, amount: 9, per: 1h, scope: 'label:team'}]}}\n"
+    )
+    assert [limit["scope"] for limit in d.resource()["limits"]] == ["model", "label"]
+    parent = d.lease()
+    child = d.lease(parent=parent)
+    listed = {lease["lease"]: lease for lease in d.get("/v1/leases").json["leases"]}
+    assert listed[child]["parent"] == parent and "parent" not in listed[parent]
+
+
+def test_a_shutdown_ends_the_streams_of_events(daemon):
+    d = daemon()
+    listener = Listener(d)
+    assert d.stop() == 0
+    assert listener.answer.read() == b""
+    listener.close()

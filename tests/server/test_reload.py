@@ -1,0 +1,82 @@
+"""SIGHUP: everything that a changed file changes is said, and what it must not change stays."""
+
+import hashlib
+import signal
+import subprocess
+
+from conftest import PATIENCE_S, binary
+
+BEFORE = """
+server: {{idle_timeout: 75s}}
+resources:
+  chat:
+    limits:
+      - {{unit: usd, amount: 5, per: day, name: daily}}
+      - {{unit: tokens, amount: 1000, per: 1h, name: tpm}}
+      - {{unit: slots, amount: 9, name: concurrency}}
+  old: {{rpm: 5}}
+"""
+AFTER = """
+listen: [127.0.0.1:0, "unix:{directory}/s"]
+server: {{idle_timeout: 76s}}
+resources:
+  chat:
+    limits:
+      - {{unit: usd, amount: 0.25, per: day, name: daily}}
+      - {{unit: tokens, amount: 1000, per: 1h, name: tpm, settle: keep}}
+      - {{unit: requests, amount: 7, per: 1m, name: rpm}}
+  new: {{rpm: 5}}
+"""
+
+
+def reload(d, config):
+    d.write_config(config)
+    d.signal(signal.SIGHUP)
+
+
+def test_every_change_is_said(daemon, tmp_path):
+    d = daemon(BEFORE.format())
+    reload(d, AFTER.format(directory=tmp_path))
+    d.wait_log(r"reloaded ")
+    for said in [
+        r"changed: chat\.daily from 5\.000000 to 0\.250000 usd",
+        r"changed: chat\.tpm has other rules",
+        r"changed: chat\.rpm is new",
+        r"changed: chat\.concurrency is gone",
+        r"changed: resource new is new",
+        r"changed: resource old is gone",
+        r"`listen` has changed: that needs a restart",
+        r"caps or timeouts of connections have changed: that needs a restart",
+    ]:
+        d.wait_log(said)
+    assert d.acquire("new").status == 200
+
+
+def test_keys_cannot_be_taken_away_from_an_open_address(daemon):
+    keys = "keys:\n  - {name: k, hash: 'sha256:%s'}\n" % hashlib.sha256(b"secret").hexdigest()
+    opened = "listen: 0.0.0.0:0\n" + BEFORE.format()
+    d = daemon(keys + opened, key="secret", listening=False)
+    d.port = int(d.wait_log(r"listening on 0\.0\.0\.0:(\d+)").group(1))
+    reload(d, opened)
+    d.wait_log(r"the new configuration has no keys")
+    d.wait_log(r"reload refused")
+    assert d.acquire(key="").status == 401
+    assert d.acquire().status == 200
+
+
+def test_the_configuration_of_this_directory_is_the_default(daemon, tmp_path):
+    # The fixture writes it; this one is started anew without a name for it.
+    assert daemon(BEFORE.format()).stop() == 0
+    bare = subprocess.Popen([binary(), "serve"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        assert any("listening on" in line for line in bare.stderr)
+    finally:
+        bare.terminate()
+        bare.communicate(timeout=PATIENCE_S)
+    assert bare.returncode == 0
+
+
+def test_the_log_may_be_of_errors_alone(daemon):
+    quiet = daemon("store: /nowhere/at/all.db\n" + BEFORE.format(), "--log-level", "error", listening=False)
+    assert quiet.wait() == 1
+    assert quiet.log and all(" error " in line for line in quiet.log)
