@@ -162,7 +162,7 @@ static void read_row(const struct header_row *row, const struct headers *headers
 
 static bool contains(struct text t, const char *needle)
 {
-    return t.len && memmem(t.at, t.len, needle, strlen(needle)) != NULL;
+    return t.at && memmem(t.at, t.len, needle, strlen(needle)) != NULL;
 }
 
 static bool quota_span(struct text id, enum reading_span *span)
