@@ -204,7 +204,8 @@ static int64_t head_fits_us(struct core *core, const struct line *line)
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
         int64_t n = line->head->load.of[rule->unit];
-        if (rule->whole && n > 0 && (line->claims || rule->users_n == 1)) {
+        bool matters = rule->whole && n > 0 && (line->claims || rule->users_n == 1);
+        if (matters && !counter_fits(core, rule->whole, n, 0)) {
             at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
         }
     }
