@@ -1,12 +1,15 @@
 /*
  * How fast the journal writes: rows a second and microseconds a commit, for each durability and
  * batch size. Each batch is waited for before the next is gathered, as one caller would; the last
- * column gathers on while the worker writes, as the daemon does under load.
+ * column gathers on while the worker writes, as the daemon does under load. What the disk alone
+ * takes for a commit is printed beside it: as many bytes, written where bytes were before, and
+ * fdatasync.
  *
  * Usage: journal_commit [DIRECTORY]. The store is made in DIRECTORY (default: the current one), so
  * that a disk can be measured and not a file system in memory, and is removed afterwards. Rounds
  * are interleaved, and medians printed.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +18,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/num.h"
+#include "histogram.h"
 #include "journal/journal.h"
 
-#define ROUNDS 5
+#define ROUNDS       5
+#define DISK_COMMITS 400 /* in a round */
+#define DISK_BYTES   ((size_t)3 * 4120)
 
 struct bench {
     char path[4096];
@@ -35,15 +41,16 @@ struct variant {
     double commit_us[ROUNDS];
     double rows_per_s[ROUNDS];
     double flowing_rows_per_s[ROUNDS];
+    struct histogram *took;
 };
 
 static struct variant variants[] = {
-    {DURABILITY_FULL, "full", 1, 400, {0}, {0}, {0}},
-    {DURABILITY_FULL, "full", 50, 400, {0}, {0}, {0}},
-    {DURABILITY_FULL, "full", 1000, 100, {0}, {0}, {0}},
-    {DURABILITY_PROCESS, "process", 1, 4000, {0}, {0}, {0}},
-    {DURABILITY_PROCESS, "process", 50, 2000, {0}, {0}, {0}},
-    {DURABILITY_PROCESS, "process", 1000, 200, {0}, {0}, {0}},
+    {DURABILITY_FULL, "full", 1, 400, {0}, {0}, {0}, NULL},
+    {DURABILITY_FULL, "full", 50, 400, {0}, {0}, {0}, NULL},
+    {DURABILITY_FULL, "full", 1000, 100, {0}, {0}, {0}, NULL},
+    {DURABILITY_PROCESS, "process", 1, 4000, {0}, {0}, {0}, NULL},
+    {DURABILITY_PROCESS, "process", 50, 2000, {0}, {0}, {0}, NULL},
+    {DURABILITY_PROCESS, "process", 1000, 200, {0}, {0}, {0}, NULL},
 };
 #define VARIANTS (sizeof(variants) / sizeof(variants[0]))
 
@@ -92,6 +99,7 @@ static int64_t write_batches(struct bench *b, const struct variant *v, unsigned 
     static uint64_t lease = UINT64_C(0x5a5a000000000000);
     int64_t began_us = clock_now_us(&b->clock);
     for (unsigned i = 0; i < batches; i++) {
+        int64_t batch_began_ns = histogram_now_ns();
         for (unsigned k = 0; k < v->batch; k++) {
             struct record record = row(lease++, began_us);
             int rc;
@@ -105,6 +113,7 @@ static int64_t write_batches(struct bench *b, const struct variant *v, unsigned 
         uint64_t batch = journal_commit(b->journal);
         if (wait) {
             await(b, batch);
+            histogram_add(v->took, histogram_now_ns() - batch_began_ns);
         }
     }
     await(b, journal_commit(b->journal));
@@ -135,6 +144,31 @@ static void run_round(struct bench *b, struct variant *v, unsigned round)
     unlink(b->path);
 }
 
+/* What a commit of a row or a few cannot be faster than. */
+static void run_disk(const struct bench *b, struct histogram *took)
+{
+    static const char bytes[DISK_BYTES];
+    int fd = open(b->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        die(b->path, ERR_STORE_FAILED);
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < DISK_COMMITS; i++) {
+            int64_t began_ns = histogram_now_ns();
+            if (pwrite(fd, bytes, DISK_BYTES, (off_t)(DISK_BYTES * (size_t)i)) < 0 ||
+                (pass == 1 && fdatasync(fd))) {
+                die(b->path, ERR_STORE_FAILED);
+            }
+            if (pass == 1) {
+                histogram_add(took, histogram_now_ns() - began_ns);
+            }
+        }
+        fsync(fd);
+    }
+    close(fd);
+    unlink(b->path);
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -150,22 +184,32 @@ static double median(double *of)
 
 int main(int argc, char **argv)
 {
+    static struct histogram disk;
+    static struct histogram took[VARIANTS];
     struct bench b = {.journal = NULL};
     const char *dir = argc > 1 ? argv[1] : ".";
     snprintf(b.path, sizeof(b.path), "%s/journal_commit.%ld.db", dir, (long)getpid());
     pthread_mutex_init(&b.mutex, NULL);
     pthread_cond_init(&b.moved, NULL);
     clock_init(&b.clock, 0);
+    for (size_t i = 0; i < VARIANTS; i++) {
+        variants[i].took = &took[i];
+    }
     for (unsigned round = 0; round < ROUNDS; round++) {
+        run_disk(&b, &disk);
         for (size_t i = 0; i < VARIANTS; i++) {
             run_round(&b, &variants[i], round);
         }
     }
-    printf("durability  rows/commit  us/commit     rows/s  rows/s, not waiting\n");
+    printf("durability  rows/commit  us/commit  p50 us  p99 us     rows/s  rows/s, not waiting\n");
+    printf("disk alone                          %6lld  %6lld\n",
+           (long long)histogram_us(&disk, 0.5), (long long)histogram_us(&disk, 0.99));
     for (size_t i = 0; i < VARIANTS; i++) {
         struct variant *v = &variants[i];
-        printf("%-10s  %11u  %9.1f  %9.0f  %19.0f\n", v->name, v->batch, median(v->commit_us),
-               median(v->rows_per_s), median(v->flowing_rows_per_s));
+        printf("%-10s  %11u  %9.1f  %6lld  %6lld  %9.0f  %19.0f\n", v->name, v->batch,
+               median(v->commit_us), (long long)histogram_us(v->took, 0.5),
+               (long long)histogram_us(v->took, 0.99), median(v->rows_per_s),
+               median(v->flowing_rows_per_s));
     }
     char lock[4200];
     snprintf(lock, sizeof(lock), "%s.lock", b.path);
