@@ -289,13 +289,9 @@ static enum error_code refusal(const struct core *core, const struct acquire *a,
     return full ? ERR_OVER_CAP : ERR_NONE;
 }
 
-int request_acquire(struct core *core, const struct event *event)
+static int acquire_at(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
-    assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
-    assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
-    struct line *line = line_find(core, a->resource);
-    core->last_line = line;
     bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
     if (known) {
         return 0;
@@ -308,4 +304,19 @@ int request_acquire(struct core *core, const struct event *event)
         return 0;
     }
     return acquire_from(core, event, line);
+}
+
+int request_acquire(struct core *core, const struct event *event)
+{
+    const struct acquire *a = &event->acquire;
+    assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
+    assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
+    struct line *line = line_find(core, a->resource);
+    core->last_line = line;
+    if (!line || !line->resource->price.known || a->has_usd) {
+        return acquire_at(core, event, line);
+    }
+    struct event priced = *event;
+    priced.acquire.load.of[UNIT_USD] = price_worst(&line->resource->price, &a->load);
+    return acquire_at(core, &priced, line);
 }

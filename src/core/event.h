@@ -41,6 +41,7 @@ struct acquire {
     struct text labels;   /* "key=value" lines, at most LABELS_MAX */
     struct text id;       /* the caller's own id for this request, may be empty */
     uint64_t parent;      /* lease of the agent that asks, or 0 */
+    bool has_usd;         /* the load says its own worst cost; else the resource's price does */
     int32_t attempts_max; /* 0: as the resource says */
     int64_t wait_us;      /* 0..WAIT_US_MAX; 0: do not wait */
     int64_t hold_us;      /* > 0: answer with a ticket after this long */
@@ -67,7 +68,9 @@ struct event {
         struct {
             uint64_t lease;
             struct load usage;
-            bool has_usage;              /* false: the load that was held counts as used */
+            bool has_usage; /* false: the load that was held counts as used */
+            bool has_usd;   /* … with what it cost; else the resource's price says so, by … */
+            const struct parts *parts;   /* … these, where they are known; or NULL */
             const struct answer *answer; /* NULL: nothing but that it is over */
         } release;
         struct {

@@ -366,6 +366,10 @@ void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, s
     r->attempt = l->attempt;
     r->waited_us = l->waited_us;
     r->late = false;
+    r->outcome = ANSWER_OK;
+    r->has_parts = false;
+    r->parts = (struct parts){0};
+    r->model = l->line->model;
     r->resource = l->line->name;
     r->tenant = l->tenant;
     r->session = l->session;

@@ -12,6 +12,7 @@
 
 #include "core/feedback.h"
 #include "core/limit.h"
+#include "core/price.h"
 
 #define RESOURCE_LIMITS_MAX 16
 #define RESERVES_MAX        8
@@ -36,6 +37,7 @@ struct resource {
     struct reserve reserves[RESERVES_MAX]; /* shares add up to at most 1,000,000 ppm */
     size_t reserves_n;
     struct feedback feedback;
+    struct price price;
     int64_t ageing_us;           /* a waiting request gains one priority each time; 0: never */
     int64_t line_len_max;        /* requests that may wait, > 0 */
     int64_t tenant_line_len_max; /* of one tenant, > 0 */

@@ -16,7 +16,7 @@
  *                   newest for a (limit, scope) replaces those before. Once its expires_us has
  *                   passed it may be lost: it says no more than a counter never written
  *
- * Texts are lent by whoever made the record. May depend on src/base and policy.h only.
+ * Texts are lent by whoever made the record. May depend on src/base, answer.h and policy.h only.
  */
 #ifndef SLUICE_CORE_RECORD_H
 #define SLUICE_CORE_RECORD_H
@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "core/answer.h"
 #include "core/policy.h"
 
 enum record_kind {
@@ -56,6 +57,10 @@ struct record {
     int32_t attempt; /* 1 for a first attempt */
     int64_t waited_us;
     bool late;
+    enum answer_class outcome; /* SETTLE: what the provider answered … */
+    struct parts parts;        /* … and the tokens by what they cost apart, where has_parts */
+    bool has_parts;
+    struct text model; /* at the provider */
     struct text resource;
     struct text tenant;
     struct text session;

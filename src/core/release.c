@@ -13,6 +13,18 @@ static struct lease *named_lease(const struct core *core, const struct event *ev
     return visible ? l : NULL;
 }
 
+/* What a call cost whose usage is known. */
+static int64_t cost_of(const struct event *event, const struct lease *l)
+{
+    const struct price *price = &l->line->resource->price;
+    const struct load *usage = &event->release.usage;
+    if (event->release.has_usd || !price->known) {
+        return usage->of[UNIT_USD];
+    }
+    return event->release.parts ? price_cost(price, event->release.parts)
+                                : price_worst(price, usage);
+}
+
 /* What a call used of which nobody gave the usage: nothing but itself where the provider refused
  * it, and all that was held where it may have been served, if only in part: an error can come in
  * the midst of a stream, behind a status of success. */
@@ -20,7 +32,9 @@ static struct load usage_of(const struct event *event, const struct lease *l)
 {
     const struct answer *a = event->release.answer;
     if (event->release.has_usage) {
-        return event->release.usage;
+        struct load usage = event->release.usage;
+        usage.of[UNIT_USD] = cost_of(event, l);
+        return usage;
     }
     bool served = !a || a->class == ANSWER_OK || (a->status >= 200 && a->status < 300);
     bool refused = !served && a->reached;
@@ -40,24 +54,38 @@ static void count_usage(struct line *line, const struct load *usage)
     }
 }
 
-static void release_open(struct core *core, const struct load *usage, struct lease *l)
+/* The record of a settlement says what the ledger wants to know. */
+static void record_settle(struct core *core, const struct event *event, const struct lease *l,
+                          bool late)
+{
+    const struct answer *answer = event->release.answer;
+    const struct parts *parts = event->release.parts;
+    effect_record(core, l, RECORD_SETTLE, core->now_us);
+    struct record *r = &core->effects->at[core->effects->len - 1].record;
+    r->late = late;
+    r->outcome = answer ? answer->class : ANSWER_OK;
+    r->has_parts = parts != NULL;
+    r->parts = parts ? *parts : (struct parts){0};
+}
+
+static void release_open(struct core *core, const struct event *event, const struct load *usage,
+                         struct lease *l)
 {
     struct line *line = l->line;
     lease_settle(core, l, usage);
     line->stats.settled++;
     line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
     count_usage(line, usage);
-    effect_record(core, l, RECORD_SETTLE, core->now_us);
+    record_settle(core, event, l, false);
 }
 
-static void release_late(struct core *core, const struct load *usage, struct lease *l)
+static void release_late(struct core *core, const struct event *event, const struct load *usage,
+                         struct lease *l)
 {
     lease_settle_late(core, l, usage);
     l->line->stats.late++;
     count_usage(l->line, usage);
-    effect_record(core, l, RECORD_SETTLE, core->now_us);
-    struct effect *e = &core->effects->at[core->effects->len - 1];
-    e->record.late = true;
+    record_settle(core, event, l, true);
 }
 
 void lease_release(struct core *core, const struct event *event)
@@ -72,9 +100,9 @@ void lease_release(struct core *core, const struct event *event)
     bool late = l->state == LEASE_EXPIRED;
     struct load usage = usage_of(event, l);
     if (open) {
-        release_open(core, &usage, l);
+        release_open(core, event, &usage, l);
     } else if (late) {
-        release_late(core, &usage, l);
+        release_late(core, event, &usage, l);
     }
     const struct answer *answer = event->release.answer ? event->release.answer : &served;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);

@@ -121,21 +121,42 @@ static void write_wait(const struct effect *e, struct json_writer *w)
     answer_write_held_by(&e->wait.held_by, w);
 }
 
+/* What a caller reads of a call that needs nothing more. */
+static const char *settled_how(const struct effect *e)
+{
+    return e->settled.repeated ? "settled before"
+           : e->settled.late   ? "settled after the lease had expired"
+                               : "settled";
+}
+
+static void write_advice(const struct effect *e, struct json_writer *w)
+{
+    static const char *const actions[] = {[ADVICE_DONE] = "done",
+                                          [ADVICE_RETRY] = "retry",
+                                          [ADVICE_FALLBACK] = "fallback",
+                                          [ADVICE_GIVE_UP] = "give_up"};
+    const struct advice *a = &e->settled.advice;
+    json_key(w, "advice");
+    json_object_begin(w);
+    member_str(w, "action", actions[a->action]);
+    member_i64(w, "after_ms", ms_rounded_up(a->after_us));
+    if (a->ticket) {
+        write_ticket(a->ticket, w);
+    }
+    if (a->resource.len) {
+        member_text(w, "resource", a->resource);
+    }
+    member_str(w, "reason", a->action == ADVICE_DONE ? settled_how(e) : a->reason);
+    json_object_end(w);
+}
+
 static void write_settled(const struct effect *e, struct json_writer *w)
 {
     json_key(w, "settled");
     answer_write_load(&e->settled.settled, w);
     member_picousd(w, "cost_usd", e->settled.settled.of[UNIT_USD]);
     member_bool(w, "late", e->settled.late);
-    json_key(w, "advice");
-    json_object_begin(w);
-    member_str(w, "action", "done");
-    member_i64(w, "after_ms", 0);
-    member_str(w, "reason",
-               e->settled.repeated ? "settled before"
-               : e->settled.late   ? "settled after the lease had expired"
-                                   : "settled");
-    json_object_end(w);
+    write_advice(e, w);
 }
 
 static void write_renewed(const struct effect *e, struct json_writer *w)

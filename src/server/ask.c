@@ -131,11 +131,13 @@ static const struct dialect *dialect_at(const struct policy *policy, struct text
 
 /* A unit that the usage does not mention stays as it was held. */
 static void complete_usage(const struct release_request *request, const struct lease_view *view,
-                           const struct dialect *dialect, struct event *event)
+                           const struct dialect *dialect, struct parts *parts, struct event *event)
 {
     event->release.has_usage = true;
     event->release.usage = view->held;
     usage_apply(&request->usage, dialect_cache_reads_free(dialect), &event->release.usage);
+    event->release.has_usd = request->usage.given & 1u << USAGE_USD;
+    event->release.parts = usage_parts(&request->usage, parts) ? parts : NULL;
 }
 
 static void read_answer(const struct call *call, const struct release_request *request,
@@ -164,12 +166,13 @@ static void settle(const struct call *call, const struct caller *caller,
                           .any_tenant = !call->identity.bound};
     struct lease_view view;
     struct answer answer;
+    struct parts parts;
     char reason[ANSWER_REASON_MAX];
     event.release.lease = request->lease;
     if (core_lease_view(call->api->core, request->lease, &view)) {
         const struct dialect *dialect = dialect_at(&call->api->rules.config->policy, view.resource);
         if (request->has_usage) {
-            complete_usage(request, &view, dialect, &event);
+            complete_usage(request, &view, dialect, &parts, &event);
         }
         if (request->has_answer) {
             read_answer(call, request, dialect, reason, &answer);

@@ -195,6 +195,7 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
     }
     struct acquire *a = &out->acquire;
     load_complete(&a->load, out->load_given);
+    a->has_usd = out->load_given & 1u << UNIT_USD;
     a->priority = (int)out->priority;
     a->wait_us = out->wait_ms * US_PER_MS;
     /* To the core 0 means that there is no end to the holding; to a caller, a ticket at once. */

@@ -131,7 +131,7 @@ static void configure(struct run *run, size_t i, int64_t now_us)
 static void complete_usage(struct core *core, struct table_event *e)
 {
     struct lease_view view;
-    e->event.release.has_usage = e->given != 0;
+    e->event.release.has_usage = e->given != 0 || e->event.release.parts;
     if (!core_lease_view(core, e->event.release.lease, &view)) {
         return;
     }

@@ -70,6 +70,7 @@ struct table_event {
     struct event event;
     char labels[LABELS_LEN_MAX + 1];
     struct answer answer;
+    struct parts parts;
     unsigned given; /* bits of the units the line gave */
 };
 

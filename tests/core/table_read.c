@@ -166,8 +166,8 @@ static bool read_name(const struct table_line *line, const char *key, char *out)
 
 bool table_is_policy_word(const struct table_line *line)
 {
-    static const char *const WORDS[] = {"policy", "resource", "limit", "reserve",
-                                        "weight", "zone",     "caps",  "feedback"};
+    static const char *const WORDS[] = {"policy", "resource", "limit",    "reserve", "weight",
+                                        "zone",   "caps",     "feedback", "price"};
     int i;
     return line->words_n && READ_WORD(line->words[0], WORDS, &i);
 }
@@ -360,6 +360,28 @@ static const char *add_feedback(struct table_policy *p, const struct table_line 
     return ok && (!zone || f->day_zone) ? NULL : "a value of the feedback cannot be read";
 }
 
+/* price: picodollars a token, of the resource above; tier= and over_… for long prompts. */
+static const char *add_price(struct table_policy *p, const struct table_line *line)
+{
+    static const char *const PARTS_WORDS[PARTS] = {"input", "read", "write", "write_1h", "output"};
+    static const char *const OVER_WORDS[PARTS] = {"over_input", "over_read", "over_write",
+                                                  "over_write_1h", "over_output"};
+    if (!p->policy.resources_n) {
+        return "a price follows its resource";
+    }
+    struct price *price = &p->resources[p->policy.resources_n - 1].price;
+    int64_t discount = 0;
+    *price = (struct price){.known = true};
+    bool ok =
+        read_number(line, "tier", &price->tier_start) && read_number(line, "discount", &discount);
+    for (int i = 0; i < PARTS; i++) {
+        ok = ok && read_number(line, PARTS_WORDS[i], &price->of[i]) &&
+             read_number(line, OVER_WORDS[i], &price->over[i]);
+    }
+    price->discount_ppm = (int32_t)discount;
+    return ok ? NULL : "a price cannot be read";
+}
+
 const char *table_policy_add(struct table_policy *p, const struct table_line *line)
 {
     const char *word = line->words[0];
@@ -378,6 +400,7 @@ const char *table_policy_add(struct table_policy *p, const struct table_line *li
            : strcmp(word, "reserve") == 0  ? add_reserve(p, line)
            : strcmp(word, "weight") == 0   ? add_weight(p, line)
            : strcmp(word, "feedback") == 0 ? add_feedback(p, line)
+           : strcmp(word, "price") == 0    ? add_price(p, line)
                                            : add_zone(p, line);
 }
 
@@ -445,7 +468,25 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     a->priority = (int)priority;
     a->attempts_max = (int32_t)attempts;
     load_complete(&a->load, e->given);
+    a->has_usd = e->given & 1u << UNIT_USD;
     return ok ? NULL : "a value of the acquire cannot be read";
+}
+
+/* p_input=70 p_read=30 p_output=5: tokens by what they cost apart */
+static bool read_parts(struct table_event *e, const struct table_line *line)
+{
+    static const char *const WORDS[PARTS] = {"p_input", "p_read", "p_write", "p_write_1h",
+                                             "p_output"};
+    e->event.release.has_usd = e->given & 1u << UNIT_USD;
+    for (int i = 0; i < PARTS; i++) {
+        if (!read_number(line, WORDS[i], &e->parts.of[i])) {
+            return false;
+        }
+        if (table_value(line, WORDS[i])) {
+            e->event.release.parts = &e->parts;
+        }
+    }
+    return true;
 }
 
 /* class=wait retry=20s reason=rate_limit_exceeded unreached */
@@ -483,7 +524,7 @@ static const char *read_kind(struct table_event *e, const struct table_line *lin
         return NULL;
     case EVENT_RELEASE:
         ev->release.lease = table_id(&names->leases, target);
-        return read_load(e, line, &ev->release.usage) && read_answer(e, line)
+        return read_load(e, line, &ev->release.usage) && read_parts(e, line) && read_answer(e, line)
                    ? NULL
                    : "the usage or the answer cannot be read";
     case EVENT_RENEW:
