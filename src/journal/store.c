@@ -112,12 +112,9 @@ static int run(struct store *s, sqlite3 *db, const char *sql, struct buf *why)
     return rc == SQLITE_OK ? 0 : schema_trouble(db, rc, s->path, why);
 }
 
-/* Reads through the whole structure of the file. Replay reads every row of a large file anyway and
- * meets the same damage, so there only the counters are checked, which are looked up later. */
-static int check_integrity(struct store *s, struct buf *why)
+/* Runs a pragma that answers with a word, of which as much as fits is kept. */
+static int ask_word(struct store *s, const char *sql, char word[WORDS_LEN_MAX], struct buf *why)
 {
-    bool small = store_bytes(s) <= STORE_CHECK_BYTES_MAX;
-    const char *sql = small ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('counter')";
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
@@ -128,37 +125,36 @@ static int check_integrity(struct store *s, struct buf *why)
         code = schema_trouble(s->db, rc, s->path, why);
     } else {
         const char *found = (const char *)sqlite3_column_text(stmt, 0);
-        if (!found) {
+        if (found) {
+            sqlite3_snprintf(WORDS_LEN_MAX, word, "%s", found);
+        } else {
             code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
-        } else if (strcmp(found, "ok") != 0) {
-            code = schema_damaged(s->path, found, why);
         }
     }
     sqlite3_finalize(stmt);
     return code;
 }
 
+/* Reads through the whole structure of the file. Replay reads every row of a large file anyway and
+ * meets the same damage, so there only the counters are checked, which are looked up later. */
+static int check_integrity(struct store *s, struct buf *why)
+{
+    char found[WORDS_LEN_MAX];
+    bool small = store_bytes(s) <= STORE_CHECK_BYTES_MAX;
+    const char *sql = small ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('counter')";
+    int code = ask_word(s, sql, found, why);
+    return code == 0 && strcmp(found, "ok") != 0 ? schema_damaged(s->path, found, why) : code;
+}
+
 static int use_wal(struct store *s, struct buf *why)
 {
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(stmt);
+    char mode[WORDS_LEN_MAX];
+    int code = ask_word(s, "PRAGMA journal_mode=WAL", mode, why);
+    if (code == 0 && strcmp(mode, "wal") != 0) {
+        buf_addf(why, "%s is on a file system without shared memory, which the store needs",
+                 s->path);
+        code = ERR_STORE_FAILED;
     }
-    int code = 0;
-    if (rc != SQLITE_ROW) {
-        code = schema_trouble(s->db, rc, s->path, why);
-    } else {
-        const char *mode = (const char *)sqlite3_column_text(stmt, 0);
-        if (!mode) {
-            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
-        } else if (strcmp(mode, "wal") != 0) {
-            buf_addf(why, "%s is on a file system without shared memory, which the store needs",
-                     s->path);
-            code = ERR_STORE_FAILED;
-        }
-    }
-    sqlite3_finalize(stmt);
     return code;
 }
 
