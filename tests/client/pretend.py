@@ -136,7 +136,7 @@ class PretendCoordinator:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         value = json.loads(body) if body else None
         self.requests.append({"method": method, "path": path, "headers": headers, "body": value})
-        if self.status is not None and method == "POST":
+        if self.status is not None and (method == "POST" or path == "/readyz"):
             self._json(writer, self.status["status"], {"error": self.status["error"]})
         elif path == "/v1/acquire":
             await self._acquire(value, writer)
