@@ -34,7 +34,8 @@ static bool same_meter(const struct rule *a, const struct rule *b)
            reserve_of(a)->priority == reserve_of(b)->priority;
 }
 
-/* The rule of the new policy in the place of an old one, or NULL. */
+/* The rule of the new policy in the place of an old one, or NULL. A holder may have two reserves:
+ * each is taken over once. */
 static struct rule *rule_after(const struct core *next, const struct rule *old)
 {
     bool pooled = old->limit->shared[0] != '\0';
@@ -43,7 +44,7 @@ static struct rule *rule_after(const struct core *next, const struct rule *old)
                          text_of(pooled ? old->limit->shared : old->limit->name));
     }
     for (size_t i = 0; i < next->rules_n; i++) {
-        if (same_meter(next->rules[i], old)) {
+        if (!next->rules[i]->continues && same_meter(next->rules[i], old)) {
             return next->rules[i];
         }
     }
