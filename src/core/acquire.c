@@ -43,6 +43,7 @@ struct text scope_key(const struct rule *rule, const struct resource *resource,
     case SCOPE_TENANT: return a->tenant;
     case SCOPE_SESSION: return a->session;
     case SCOPE_MODEL: return text_of(resource->model);
+    case SCOPE_ROUTE: return a->route;
     case SCOPE_LABEL: return label_value(a->labels, rule->limit->label);
     case SCOPE_RESOURCE: break;
     }

@@ -33,7 +33,8 @@ enum event_kind {
 };
 
 struct acquire {
-    struct text resource; /* name */
+    struct text resource; /* name; "" where a route is named */
+    struct text route;    /* name, or "" */
     struct load load;     /* complete: load_complete fills in what was not given */
     int priority;         /* PRIORITY_MIN..PRIORITY_MAX */
     struct text tenant;   /* may be empty: the nameless tenant */

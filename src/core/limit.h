@@ -46,10 +46,14 @@ enum window_kind {
 enum calendar_step { STEP_SECOND, STEP_MINUTE, STEP_HOUR, STEP_DAY, STEP_MONTH };
 
 /* Whose usage shares one counter. */
-enum scope { SCOPE_RESOURCE, SCOPE_TENANT, SCOPE_SESSION, SCOPE_MODEL, SCOPE_LABEL };
+enum scope { SCOPE_RESOURCE, SCOPE_TENANT, SCOPE_SESSION, SCOPE_MODEL, SCOPE_LABEL, SCOPE_ROUTE };
 
 /* What a full limit does to a request. */
-enum exceed { EXCEED_WAIT, EXCEED_REFUSE };
+enum exceed {
+    EXCEED_WAIT,
+    EXCEED_REFUSE,
+    EXCEED_DOWNGRADE, /* on to the next resource of the route; without one: refuse */
+};
 
 /* When an amount enters the window; until then it is held beside it. */
 enum charge_rule {
@@ -96,7 +100,7 @@ struct limit {
     int64_t slice_us;             /* WINDOW_ROLLING: pace in slices this long; 0: not paced */
     int32_t headroom_ppm;         /* share of the amount left unused: 0..999,999 */
     int32_t warn_ppm;             /* alert when this share of the amount is used; 0: never */
-    char label[NAME_LEN_MAX + 1]; /* SCOPE_LABEL: the label's key */
+    char label[NAME_LEN_MAX + 1]; /* SCOPE_LABEL: the label's key; SCOPE_ROUTE: the route's name */
     const struct zone *zone;      /* WINDOW_CALENDAR; NULL means UTC */
 };
 

@@ -13,6 +13,7 @@
 #include "core/feedback.h"
 #include "core/limit.h"
 #include "core/price.h"
+#include "core/route.h"
 
 #define RESOURCE_LIMITS_MAX 16
 #define RESERVES_MAX        8
@@ -32,14 +33,16 @@ struct resource {
     char name[NAME_LEN_MAX + 1];
     char model[NAME_LEN_MAX + 1];    /* the model's name at the provider; what a grant names */
     char provider[NAME_LEN_MAX + 1]; /* for display */
+    char account[NAME_LEN_MAX + 1];  /* in a pool of accounts: which one; else "" */
     struct limit limits[RESOURCE_LIMITS_MAX];
     size_t limits_n;
     struct reserve reserves[RESERVES_MAX]; /* shares add up to at most 1,000,000 ppm */
     size_t reserves_n;
     struct feedback feedback;
     struct price price;
-    int64_t ageing_us;           /* a waiting request gains one priority each time; 0: never */
-    int64_t line_len_max;        /* requests that may wait, > 0 */
+    int64_t cooldown_us;  /* routes pass over a resource for this long after it was refused */
+    int64_t ageing_us;    /* a waiting request gains one priority each time; 0: never */
+    int64_t line_len_max; /* requests that may wait, > 0 */
     int64_t tenant_line_len_max; /* of one tenant, > 0 */
 };
 
@@ -53,6 +56,8 @@ struct policy {
     size_t resources_n;
     struct tenant_weight *weights;
     size_t weights_n;
+    const struct route *routes;
+    size_t routes_n;
     int64_t leases_max;   /* leases held and remembered, > 0 */
     int64_t counters_max; /* counters of scopes other than the resource, > 0 */
 };
