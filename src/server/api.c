@@ -11,7 +11,7 @@ typedef void look_fn(const struct call *call);
 typedef void ask_fn(const struct call *call, const json_value *body);
 
 /* A route has `look` for GET or `ask` for POST. One with `below` takes the paths below it. */
-struct route {
+struct endpoint {
     struct text path;
     unsigned need; /* enum right */
     bool open;     /* needs no key */
@@ -25,7 +25,7 @@ struct route {
         "" literal, sizeof(literal) - 1                                                            \
     }
 
-static const struct route routes[] = {
+static const struct endpoint routes[] = {
     {ROUTE("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
     {ROUTE("/v1/release"), RIGHT_ACQUIRE, false, false, NULL, api_release},
     {ROUTE("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
@@ -118,10 +118,10 @@ void api_error_body(void *ctx, int status, const char *reason, struct buf *body)
 
 /* --- Routes. --- */
 
-static const struct route *find_route(struct text path)
+static const struct endpoint *find_route(struct text path)
 {
     for (size_t i = 0; i < ROUTES_N; i++) {
-        const struct route *r = &routes[i];
+        const struct endpoint *r = &routes[i];
         bool below =
             r->below && path.len > r->path.len && memcmp(path.at, r->path.at, r->path.len) == 0;
         if (below || text_equal(path, r->path)) {
@@ -140,7 +140,7 @@ static bool content_type_allowed(struct text type)
                              (type.len == len || type.at[len] == ';' || type.at[len] == ' '));
 }
 
-static void ask(const struct route *route, const struct call *call)
+static void ask(const struct endpoint *route, const struct call *call)
 {
     if (!content_type_allowed(http_header(call->req, "content-type"))) {
         api_refuse(call->req, ERR_INVALID_REQUEST, "the Content-Type must be application/json");
@@ -159,7 +159,7 @@ static void ask(const struct route *route, const struct call *call)
     buf_release(&why);
 }
 
-static void refuse_method(const struct route *route, struct http_request *req)
+static void refuse_method(const struct endpoint *route, struct http_request *req)
 {
     http_reply_header(req, "Allow", route->ask ? "POST" : "GET, HEAD");
     api_refuse(req, ERR_METHOD_NOT_ALLOWED, NULL);
@@ -170,7 +170,7 @@ void api_handle(void *ctx, struct http_request *req)
     struct call call = {.api = ctx, .req = req};
     struct text path = http_path(req);
     struct text method = http_method(req);
-    const struct route *route = find_route(path);
+    const struct endpoint *route = find_route(path);
     const char *why = NULL;
     if (!route) {
         api_refuse(req, ERR_NOT_FOUND, NULL);

@@ -37,6 +37,7 @@ static const char *scope_name(enum scope scope)
     case SCOPE_SESSION: return "session";
     case SCOPE_MODEL: return "model";
     case SCOPE_LABEL: return "label";
+    case SCOPE_ROUTE: return "route";
     }
     return "unknown";
 }
