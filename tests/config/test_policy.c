@@ -30,7 +30,12 @@ static struct limit *fresh(void)
                                       .guard_us = US_PER_S};
     }
     weights[0].weight = 1;
-    policy = (struct policy){resources, 2, weights, 1, 1, 1};
+    policy = (struct policy){.resources = resources,
+                             .resources_n = 2,
+                             .weights = weights,
+                             .weights_n = 1,
+                             .leases_max = 1,
+                             .counters_max = 1};
     return &resources[0].limits[0];
 }
 
