@@ -21,6 +21,7 @@ static atomic_bool fail_on;
 static atomic_bool recovering;
 static _Atomic int64_t slept_us;
 static unsigned char volatile *wal_index; /* its first page, once it is mapped */
+static void (*hook)(void);
 
 void faults_set(int nth, bool lasting)
 {
@@ -40,8 +41,16 @@ int faults_syncs(void)
     return atomic_load(&syncs);
 }
 
+void faults_hook(void (*fn)(void))
+{
+    hook = fn;
+}
+
 static bool fails(void)
 {
+    if (hook) {
+        hook();
+    }
     int n = atomic_fetch_add(&count, 1) + 1;
     int at = atomic_load(&fail_at);
     return at != 0 && (n == at || (n > at && atomic_load(&fail_on)));

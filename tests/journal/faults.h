@@ -1,5 +1,5 @@
 /*
- * A disk that fails on purpose: a thin SQLite VFS in front of the real one.
+ * A disk that fails on purpose: a thin SQLite VFS in front of the real one, or of disk.h's.
  *
  * Operations that change files or make sure of them (open, write, truncate, sync, shared memory)
  * are counted; the one whose turn has come fails, once or from then on. For tests only.
@@ -18,6 +18,9 @@ void faults_set(int nth, bool lasting);
 
 /* Operations counted since faults_set. */
 int faults_count(void);
+
+/* `hook` is called before each of those operations, in the thread that does it. NULL: none. */
+void faults_hook(void (*hook)(void));
 
 /* How often somebody waited for the disk since faults_set. */
 int faults_syncs(void);
