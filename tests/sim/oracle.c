@@ -564,9 +564,12 @@ static struct waiter *refused_away(struct oracle *o, const struct effect *f)
     unsigned limits;
     for (size_t i = 0; i < o->waiters_n; i++) {
         struct waiter *w = &o->waiters[i];
-        if (w->away && text_equal(f->refuse.id, text_of(w->id)) &&
-            (f->refuse.code != ERR_NEVER_FITS ||
-             (can_never_fit(o, w, &limits) && names_one_of(o, w, f->refuse.limit, limits)))) {
+        bool fits_code =
+            f->refuse.code == ERR_UNKNOWN_RESOURCE ? w->resource_at == NONE
+            : f->refuse.code == ERR_NEVER_FITS
+                ? can_never_fit(o, w, &limits) && names_one_of(o, w, f->refuse.limit, limits)
+                : o->draining;
+        if (w->away && text_equal(f->refuse.id, text_of(w->id)) && fits_code) {
             return w;
         }
     }

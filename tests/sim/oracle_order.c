@@ -296,6 +296,23 @@ static enum verdict_of plainly_before(const struct oracle *o, const struct waite
     return answers[0] == answers[1] ? answers[0] : PERHAPS;
 }
 
+/* Whether a request has been judged for sure, so that it is asleep where it does not fit: nobody
+ * stands before it in its row, and nobody before it may be a head that stalls the line. */
+static bool was_reached(struct oracle *o, const struct waiter *w)
+{
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *x = &o->waiters[i];
+        if (x == w || x->away || x->resource_at != w->resource_at) {
+            continue;
+        }
+        bool in_row = x->seq < w->seq && in_one_row(x, w);
+        if (in_row || (scoped_misses(o, x) == 0 && before(o, x, w) != NO)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Holders of reserves may be reached before others who come first. */
 static bool has_reserves(const struct oracle *o, const char *resource)
 {
@@ -350,8 +367,8 @@ static enum verdict_of work_out_eligible(struct oracle *o, const struct waiter *
         }
         size_t misses = scoped_misses(o, x);
         /* Only one that was reached in its turn is asleep. */
-        bool reached = x->resource_at == w->resource_at && before(o, x, w) == YES &&
-                       !has_reserves(o, w->resource);
+        bool reached = x->resource_at == w->resource_at && was_reached(o, x) &&
+                       before(o, x, w) == YES && !has_reserves(o, w->resource);
         if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
             return NO;
         }
@@ -467,6 +484,20 @@ static struct heads anyone(struct oracle *o, const char *resource)
     return h;
 }
 
+/* Whether a request of a reserve's holder is held by a limit of its scope: until it is judged it
+ * may stand before the holder's others. */
+static bool holder_sleeps(struct oracle *o, const char *resource, const struct reserve *s)
+{
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (strcmp(w->resource, resource) == 0 && is_of_reserve(w, s) && !w->away &&
+            eligible(o, w) != YES) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct heads heads_of(struct oracle *o, const char *resource)
 {
     struct heads all = {.n = 0};
@@ -480,7 +511,7 @@ static struct heads heads_of(struct oracle *o, const char *resource)
             return anyone(o, resource); /* who is first among its holders changes with age */
         }
         struct heads of_holder = first_ones(o, resource, s);
-        bool surely = of_holder.some;
+        bool surely = of_holder.some && !holder_sleeps(o, resource, s);
         for (size_t k = 0; k < of_holder.n; k++) {
             enum verdict_of below = below_share(o, of_holder.at[k], s);
             surely = surely && below == YES;
