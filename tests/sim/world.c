@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "journal/disk.h"
+#include "journal/journal.h"
 
 /* Longer than anybody waits: no ticket is given. */
 #define NO_HOLD_US (2 * WAIT_US_MAX)
@@ -222,7 +224,21 @@ static struct world_policy *changed_policy(struct world *w)
 
 /* --- Clients --- */
 
-void world_init(struct world *w, uint64_t seed)
+/* What only the driver and the journal can tell apart. */
+static void init_api(struct world *w)
+{
+    struct random *r = &w->random;
+    int64_t dice = random_in(r, 0, 99);
+    w->crowded = random_chance(r, 40);
+    w->slow = random_chance(r, 30);
+    w->troubles = random_chance(r, 30);
+    w->durability = dice < 55 ? DURABILITY_FULL : dice < 95 ? DURABILITY_PROCESS : DURABILITY_NONE;
+    w->client_max = random_chance(r, 20) ? random_in(r, 1, 6) : 100000;
+    w->crashes = w->crashes || random_chance(r, 60);
+    w->skews = w->skews && !w->crashes;
+}
+
+void world_init(struct world *w, uint64_t seed, bool api)
 {
     memset(w, 0, sizeof(*w));
     w->random.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 12345;
@@ -241,6 +257,10 @@ void world_init(struct world *w, uint64_t seed)
     /* What was booked late under another wall clock than the restarted one is not promised. */
     w->skews = random_chance(r, 30) && !w->crashes;
     w->late_ticks = random_chance(r, 15);
+    w->api = api;
+    if (api) {
+        init_api(w);
+    }
     w->policy = random_policy(w);
 }
 
@@ -352,9 +372,44 @@ static void next_release(struct world *w, struct happening *h)
                                                        : (int)random_in(&w->random, 0, 100);
 }
 
+/* What happens to a daemon beside its requests. False: nothing. */
+static bool next_to_daemon(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    int64_t dice = random_in(r, 0, 99);
+    if (dice < 3 && w->crashes) {
+        h->kind = WORLD_STOP;
+    } else if (dice < 10 && w->troubles) {
+        h->kind = WORLD_TROUBLE;
+        h->course.fails_at = (int)random_in(r, 1, random_chance(r, 50) ? 3 : 40);
+        h->course.lasting = random_chance(r, 80);
+    } else if (dice < 30 && w->troubles) {
+        h->kind = WORLD_WELL;
+    } else if (dice < 36) {
+        h->kind = WORLD_PRUNE;
+    }
+    return h->kind != WORLD_EVENT;
+}
+
+static void next_course(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    struct course *c = &h->course;
+    c->joins = random_chance(r, 15);
+    c->ends_turn = random_chance(r, w->crowded ? 25 : 85);
+    c->hears = random_chance(r, 80);
+    c->disk_ops = random_chance(r, w->slow ? 15 : 60) ? -1 : random_in(r, 0, w->slow ? 3 : 8);
+    c->loss = w->durability == DURABILITY_FULL ? (int)random_in(r, 0, 2) : DISK_LOSES_NOTHING;
+    c->chance = random_u64(r);
+    c->down_us = random_chance(r, 60) ? 0 : random_in(r, 0, 3 * US_PER_MIN);
+}
+
 static void next_rare(struct world *w, struct happening *h)
 {
     struct random *r = &w->random;
+    if (w->api && next_to_daemon(w, h)) {
+        return;
+    }
     int64_t dice = random_in(r, 0, 99);
     if (dice < 4 && w->crashes) {
         h->kind = random_chance(r, 50) ? WORLD_CRASH : WORLD_SYNC;
@@ -415,6 +470,9 @@ void world_next(struct world *w, struct happening *h)
     memset(h, 0, sizeof(*h));
     w->now_us += random_pause(&w->random, w->hurried);
     h->event.now_us = w->now_us;
+    if (w->api) {
+        next_course(w, h);
+    }
     if (w->policies_n == 1 && w->callers == 0) {
         w->callers = 1;
         h->event.kind = EVENT_CONFIGURE;
@@ -429,21 +487,41 @@ void world_next(struct world *w, struct happening *h)
     }
 }
 
-static struct client *client_of(struct world *w, caller_id caller)
+static struct world_client *client_of(struct world *w, caller_id caller)
 {
     return caller > 0 && caller < CLIENTS_MAX ? &w->clients[caller] : NULL;
+}
+
+void world_begin_again(struct world *w)
+{
+    memset(w->clients, 0, CLIENTS_MAX * sizeof(*w->clients));
+}
+
+void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held)
+{
+    struct world_client *c = client_of(w, client);
+    if (c) {
+        c->lease = lease;
+        c->held = *held;
+    }
+}
+
+void world_ticket(struct world *w, caller_id client, uint64_t ticket)
+{
+    struct world_client *c = client_of(w, client);
+    if (c) {
+        c->ticket = ticket;
+    }
 }
 
 void world_see(struct world *w, const struct effects *effects)
 {
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *f = &effects->at[i];
-        struct client *c = client_of(w, f->caller);
-        if (f->kind == EFFECT_GRANT && c) {
-            c->lease = f->grant.lease;
-            c->held = f->grant.held;
-        } else if (f->kind == EFFECT_WAIT && c) {
-            c->ticket = f->wait.ticket;
+        if (f->kind == EFFECT_GRANT) {
+            world_grant(w, f->caller, f->grant.lease, &f->grant.held);
+        } else if (f->kind == EFFECT_WAIT) {
+            world_ticket(w, f->caller, f->wait.ticket);
         }
     }
 }
@@ -451,7 +529,7 @@ void world_see(struct world *w, const struct effects *effects)
 void world_crash(struct world *w, const struct record *records, size_t n)
 {
     for (size_t c = 0; c < CLIENTS_MAX; c++) {
-        struct client *client = &w->clients[c];
+        struct world_client *client = &w->clients[c];
         bool known = false;
         for (size_t i = 0; client->lease && i < n && !known; i++) {
             known = records[i].kind == RECORD_GRANT && records[i].lease == client->lease;
@@ -461,10 +539,18 @@ void world_crash(struct world *w, const struct record *records, size_t n)
     }
 }
 
+void world_forget(struct world *w, bool leases)
+{
+    for (size_t c = 0; c < CLIENTS_MAX; c++) {
+        w->clients[c].lease = leases ? 0 : w->clients[c].lease;
+        w->clients[c].ticket = 0;
+    }
+}
+
 bool world_resolve(const struct world *w, const struct happening *h, struct event *event)
 {
     *event = h->event;
-    const struct client *c = &w->clients[h->subject];
+    const struct world_client *c = &w->clients[h->subject];
     switch (event->kind) {
     case EVENT_ACQUIRE:
         event->acquire.parent = h->parent ? w->clients[h->parent].lease : 0;

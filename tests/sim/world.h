@@ -27,6 +27,24 @@ enum deed_of_world {
     WORLD_EVENT, /* `event`, with its subjects put in */
     WORLD_CRASH, /* the process dies; what was not yet durable is lost */
     WORLD_SYNC,  /* all records so far are durable */
+    /* Through the API only. */
+    WORLD_STOP,    /* the daemon leaves in order, and is started again */
+    WORLD_TROUBLE, /* the disk begins to fail */
+    WORLD_WELL,    /* … and is well again */
+    WORLD_PRUNE,   /* the journal is told what it may forget */
+};
+
+/* How a happening goes on through the driver and the journal. */
+struct course {
+    bool joins;       /* it is asked in one array with the next of its kind */
+    bool ends_turn;   /* the loop's turn is over behind it */
+    bool hears;       /* the driver learns what the journal has to say */
+    int64_t disk_ops; /* so much does the journal's worker do then; < 0: all that it can */
+    int loss;         /* CRASH: enum disk_loss */
+    uint64_t chance;  /* CRASH: which of the unsynced is lost */
+    int64_t down_us;  /* CRASH, STOP: until it is started again */
+    int fails_at;     /* TROUBLE: from which operation of the disk on … */
+    bool lasting;     /* … or only that one */
 };
 
 struct happening {
@@ -36,10 +54,11 @@ struct happening {
     caller_id parent;  /* ACQUIRE: who holds the parent lease, or 0 */
     bool by_lease;     /* CANCEL: the subject's lease, not its ticket */
     int usage_percent; /* RELEASE: of what was held; < 0: usage is not told */
+    struct course course;
 };
 
 /* What the clients know, from the effects they saw. */
-struct client {
+struct world_client {
     uint64_t lease;
     uint64_t ticket;
     struct load held;
@@ -55,8 +74,8 @@ struct world {
     struct world_policy *policy; /* in force */
     struct world_policy **policies;
     size_t policies_n;
-    struct client *clients; /* by caller */
-    caller_id callers;      /* so many so far */
+    struct world_client *clients; /* by caller */
+    caller_id callers;            /* so many so far */
     int64_t skew_us;
     int busy;     /* percent of events that are acquires */
     bool holds;   /* some ask for tickets */
@@ -67,19 +86,33 @@ struct world {
     bool late_ticks;
     bool hurried; /* little time passes, so lines are long */
     bool pools;   /* some limits are shared */
+    bool api;     /* what follows is for worlds behind the API */
+    bool crowded; /* several happenings share a turn, often */
+    bool slow;    /* the disk does little at a time */
+    bool troubles;
+    int durability;     /* enum durability */
+    int64_t client_max; /* so many of a client may wait */
 };
 
-void world_init(struct world *w, uint64_t seed);
+void world_init(struct world *w, uint64_t seed, bool api);
 void world_release(struct world *w);
 
 /* The next thing that happens. */
 void world_next(struct world *w, struct happening *h);
 
-/* Tells the clients what came out. */
+/* Clients know nothing, as at the start: the same story is told again. */
+void world_begin_again(struct world *w);
+
+/* Tells the clients what came out … */
 void world_see(struct world *w, const struct effects *effects);
+/* … or one of them what it was answered. */
+void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held);
+void world_ticket(struct world *w, caller_id client, uint64_t ticket);
 
 /* The process has died: clients forget what no durable record says they were given. */
 void world_crash(struct world *w, const struct record *records, size_t n);
+/* … or forget all of it, or their places in line alone. */
+void world_forget(struct world *w, bool leases);
 
 /* Puts leases and tickets in for subjects. False where the subject has none: nothing happens. */
 bool world_resolve(const struct world *w, const struct happening *h, struct event *event);
