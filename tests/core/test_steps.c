@@ -299,6 +299,32 @@ static void test_records_that_no_core_has_made_are_refused(void **state)
     assert_int_equal(restore(&c, &skipped), ERR_STORE_DAMAGED);
 }
 
+static void tick(struct core *core, struct effects *effects, int64_t now_us)
+{
+    struct event e = {.kind = EVENT_TICK, .now_us = now_us};
+    assert_int_equal(core_step(core, &e, effects), 0);
+}
+
+/* Or its late settle would be unknown after a restart, and its id be granted anew. */
+static void test_the_beginning_of_a_lease_is_needed_until_its_end_is_forgotten(void **state)
+{
+    (void)state;
+    struct effects effects;
+    struct core *core = new_core();
+    int64_t began_us = 10 * US_PER_H, ended_us = began_us + US_PER_H;
+    effects_init(&effects);
+    acquire(core, &effects, began_us, 1, 1);
+    tick(core, &effects, ended_us);
+    for (int64_t later_us = 0; later_us < LEASE_REMEMBERED_US; later_us += US_PER_MIN) {
+        tick(core, &effects, ended_us + later_us);
+        assert_true(core_horizon_us(core) <= began_us);
+    }
+    tick(core, &effects, ended_us + 2 * LEASE_REMEMBERED_US);
+    assert_true(core_horizon_us(core) > began_us);
+    effects_release(&effects);
+    core_free(core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +336,8 @@ int main(void)
         cmocka_unit_test_setup(
             test_a_sound_record_is_taken_and_one_without_its_resource_passed_over, set_up),
         cmocka_unit_test_setup(test_records_that_no_core_has_made_are_refused, set_up),
+        cmocka_unit_test_setup(test_the_beginning_of_a_lease_is_needed_until_its_end_is_forgotten,
+                               set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
