@@ -49,6 +49,7 @@ struct journal {
     uint64_t handed_records;
     uint64_t handed_batch;
     int64_t horizon_us;
+    uint64_t horizon_records; /* those that were appended before the horizon was told */
     bool prune_due;
     bool stop;
     char words[WORDS_LEN_MAX];
@@ -92,7 +93,7 @@ static bool find_duty(struct journal *j, int64_t idle_until_us, enum duty *duty,
     } else if (failing) {
         *until_us = j->retry_us;
         return false;
-    } else if (j->prune_due) {
+    } else if (j->prune_due && j->written >= j->horizon_records) {
         *duty = DUTY_PRUNE;
     } else if (j->tidy) {
         return false;
@@ -404,6 +405,7 @@ void journal_prune(struct journal *j, int64_t horizon_us)
     pthread_mutex_lock(&j->mutex);
     if (horizon_us > j->horizon_us) {
         j->horizon_us = horizon_us;
+        j->horizon_records = j->backlog.appended;
         j->prune_due = true;
         pthread_cond_signal(&j->wake);
     }

@@ -75,8 +75,9 @@ uint64_t journal_durable(const struct journal *journal);
 int journal_trouble(struct journal *journal, struct buf *why);
 
 /* Lets records older than this go, and counters that expired before it; done piecemeal, with later
- * batches or when idle. A counter is judged by the value that is stored, so one that was written
- * again with a later expires_us stays. */
+ * batches or when idle, and not before all that was appended until now is durable: what made the
+ * beginning of a lease old may be its end. A counter is judged by the value that is stored, so one
+ * that was written again with a later expires_us stays. */
 void journal_prune(struct journal *journal, int64_t horizon_us);
 
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
