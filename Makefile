@@ -93,7 +93,8 @@ fuzz: ## libFuzzer on one parser or on all: make fuzz FUZZER=http SECONDS=60
 
 sim: ## the simulator against its oracle: make sim SEED=1 STEPS=1000000
 	@$(MAKE) --no-print-directory build tests-built
-	@$(BUILD)/tests/sim/sim --seed $(SEED) --steps $(STEPS)
+	@$(BUILD)/tests/sim/sim --seed $(SEED) --steps $$(($(STEPS) * 2 / 3))
+	@$(BUILD)/tests/sim/sim --driver --seed $(SEED) --steps $$(($(STEPS) / 3))
 
 torture: ## kill -9 under load, many times: make torture ROUNDS=200
 	@scripts/deps build test

@@ -9,7 +9,7 @@
 
 #define WHY_MAX 512
 
-struct answer {
+struct delivery {
     struct http_request *peer;
     size_t index;
     const struct promise *promise;
@@ -17,7 +17,7 @@ struct answer {
     int status;
 };
 
-static void object_to(const struct answer *a, const char *what)
+static void object_to(const struct delivery *a, const char *what)
 {
     struct peers *p = a->peer->peers;
     stage_object(p->stage, p->now_us, "P8: the answer to client %llu (status %d): %s",
@@ -63,7 +63,7 @@ static uint64_t lease_in(const json_value *object)
     return lease_name_read(text_in(object, "lease"), &lease) ? lease : 0;
 }
 
-static void judge_grant(const struct answer *a)
+static void judge_grant(const struct delivery *a)
 {
     struct load held;
     const struct promise *p = a->promise;
@@ -76,7 +76,7 @@ static void judge_grant(const struct answer *a)
     world_grant(a->peer->peers->stage->world, a->peer->clients[a->index], p->number, &held);
 }
 
-static void judge_wait(const struct answer *a)
+static void judge_wait(const struct delivery *a)
 {
     uint64_t ticket = 0;
     if (!ticket_name_read(text_in(a->object, "ticket"), &ticket) || ticket != a->promise->number) {
@@ -86,7 +86,7 @@ static void judge_wait(const struct answer *a)
     world_ticket(a->peer->peers->stage->world, a->peer->clients[a->index], ticket);
 }
 
-static void judge_settled(const struct answer *a)
+static void judge_settled(const struct delivery *a)
 {
     struct load settled;
     bool late = !a->promise->late;
@@ -98,7 +98,7 @@ static void judge_settled(const struct answer *a)
     }
 }
 
-static void judge_renewed(const struct answer *a)
+static void judge_renewed(const struct delivery *a)
 {
     if (lease_in(a->object) != a->promise->number ||
         number_of(a->object, "expires_ms") != a->promise->expires_us / US_PER_MS) {
@@ -120,7 +120,7 @@ static enum error_code code_in(const json_value *object)
     return ERR_NONE;
 }
 
-static void judge_refusal(const struct answer *a, enum error_code code)
+static void judge_refusal(const struct delivery *a, enum error_code code)
 {
     const struct promise *p = a->promise;
     bool as_decided =
@@ -132,7 +132,7 @@ static void judge_refusal(const struct answer *a, enum error_code code)
 }
 
 /* What the daemon says of its own. */
-static void judge_own_error(const struct answer *a, enum error_code code)
+static void judge_own_error(const struct delivery *a, enum error_code code)
 {
     const struct peers *p = a->peer->peers;
     bool troubled = a->peer->troubled || *p->store_failed || *p->disk_fails;
@@ -143,7 +143,7 @@ static void judge_own_error(const struct answer *a, enum error_code code)
     a->peer->peers->failures++;
 }
 
-static void judge_decided(const struct answer *a)
+static void judge_decided(const struct delivery *a)
 {
     switch (a->promise->kind) {
     case EFFECT_GRANT: judge_grant(a); break;
@@ -160,7 +160,7 @@ static void judge_decided(const struct answer *a)
 }
 
 /* One answer; `object` is it, or the element of a bundle or the line of a stream about it. */
-static void judge_one(const struct answer *a)
+static void judge_one(const struct delivery *a)
 {
     bool *answered = &a->peer->answered[a->index];
     enum error_code code = code_in(a->object);
@@ -184,7 +184,7 @@ static void judge_one(const struct answer *a)
 }
 
 /* A bundle is answered as a whole where the store has failed. */
-static void judge_bundle(struct answer *a)
+static void judge_bundle(struct delivery *a)
 {
     const json_value *leases = json_get(a->object, "leases");
     if (!leases) {
@@ -204,7 +204,7 @@ static void judge_bundle(struct answer *a)
     }
 }
 
-static void judge_line(struct answer *a)
+static void judge_line(struct delivery *a)
 {
     int64_t index = number_of(a->object, "index");
     if (index < 0 || index >= (int64_t)a->peer->clients_n) {
@@ -231,7 +231,7 @@ void answer_judge(struct http_request *peer, int status, struct text body)
     struct peers *p = peer->peers;
     struct buf why;
     json_value *document = NULL;
-    struct answer a = {peer, 0, &peer->promises[0], NULL, status};
+    struct delivery a = {peer, 0, &peer->promises[0], NULL, status};
     buf_init(&why, WHY_MAX);
     p->replies++;
     digest(p->stage, p->now_us, body);

@@ -78,7 +78,7 @@ static bool same_record(const struct record *a, const struct record *b)
     return a->kind == b->kind && a->at_us == b->at_us && a->lease == b->lease &&
            a->expires_us == b->expires_us && a->parent == b->parent &&
            memcmp(&a->load, &b->load, sizeof(a->load)) == 0 && a->priority == b->priority &&
-           a->waited_us == b->waited_us && a->late == b->late &&
+           a->waited_us == b->waited_us && a->skew_us == b->skew_us && a->late == b->late &&
            text_equal(a->resource, b->resource) && text_equal(a->tenant, b->tenant) &&
            text_equal(a->session, b->session) && text_equal(a->labels, b->labels) &&
            text_equal(a->id, b->id);
