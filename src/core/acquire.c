@@ -179,6 +179,7 @@ static int grant_at_once(struct core *core, const struct event *event, const str
         health_granted(core, line, lease);
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
         effect_grant(core, event->caller, lease, false);
+        tell_stalled(core, line, facts.counters);
     }
     return rc;
 }

@@ -23,7 +23,8 @@
  * nothing: its resource must not idle the others.
  *
  * A stalled line is run again when one of its counters gains, when its head leaves, when somebody
- * joins, and at the time at which its head may fit if nothing is given back. So nobody polls, and
+ * joins, when another line takes from a scope's counter, at which its head may now have to sleep,
+ * and at the time at which its head may fit if nothing is given back. So nobody polls, and
  * no wake-up is lost.
  */
 #include "core/turn.h"
@@ -144,6 +145,30 @@ static void refuse_over_budget(struct core *core, struct request *r, struct coun
     request_end(core, r);
 }
 
+/* Whether a stalled head of that line is charged to the counter. */
+static bool head_is_at(const struct line *line, const struct counter *c)
+{
+    for (size_t i = 0; line->head && i < line->limits_n; i++) {
+        if (line->head->flow->counters[i] == c) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tell_stalled(struct core *core, const struct line *line, struct counter *const *counters)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        bool scoped = counters[i] && !rule->whole && rule->users_n > 1;
+        for (size_t u = 0; scoped && u < rule->users_n; u++) {
+            if (rule->users[u] != line && head_is_at(rule->users[u], counters[i])) {
+                line_is_pending(core, rule->users[u]);
+            }
+        }
+    }
+}
+
 static bool grant(struct core *core, struct request *r)
 {
     struct line *line = flow_line(r->flow);
@@ -177,6 +202,7 @@ static bool grant(struct core *core, struct request *r)
         retry_earned(line);
     }
     party_served(r->flow->party, &r->load);
+    tell_stalled(core, line, r->flow->counters);
     request_end(core, r);
     return true;
 }

@@ -41,6 +41,10 @@ struct judgement judge(struct core *core, const struct asker *asker);
  */
 bool line_is_open(const struct core *core, const struct line *line);
 
+/* A grant of the line has taken from these counters: stalled heads of other lines that are charged
+ * to one of a scope may have to sleep there now, and then stand in nobody's way. */
+void tell_stalled(struct core *core, const struct line *line, struct counter *const *counters);
+
 /* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
 void run_lines_due(struct core *core);
 
