@@ -363,6 +363,8 @@ void flow_drop(struct core *core, struct request *r)
         flow_free(core, flow);
     } else if (was_first) {
         flow_move_up(core, flow);
+    } else {
+        party_resort(flow->party); /* it passed others of its own, and was counted */
     }
 }
 
