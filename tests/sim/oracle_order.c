@@ -7,6 +7,7 @@
  * by yes, no or perhaps, and a set of possible heads stands for the head. Only what is wrong for
  * each of them is wrong.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,10 +110,9 @@ static struct tag *find_tag(struct oracle *o, const char *resource, const char *
     }
     ROOM(o, tags);
     struct tag *t = &o->tags[o->tags_n++];
-    memset(t, 0, sizeof(*t));
-    t->priority = priority;
-    memcpy(t->tenant, tenant, strlen(tenant) + 1);
-    memcpy(t->resource, resource, strlen(resource) + 1);
+    *t = (struct tag){.priority = priority};
+    snprintf(t->tenant, sizeof(t->tenant), "%s", tenant);
+    snprintf(t->resource, sizeof(t->resource), "%s", resource);
     return t;
 }
 
