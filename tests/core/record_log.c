@@ -43,6 +43,16 @@ void record_log_release(struct record_log *log)
     record_log_init(log);
 }
 
+/* A text has no zero behind it, which strndup would look for where strings are checked strictly. */
+static const char *copy_of(struct text t)
+{
+    char *copy = t.len ? malloc(t.len) : NULL;
+    if (!copy && t.len) {
+        abort();
+    }
+    return t.len ? memcpy(copy, t.at, t.len) : NULL;
+}
+
 void record_log_add(struct record_log *log, const struct record *record)
 {
     if (log->len == log->size) {
@@ -55,7 +65,7 @@ void record_log_add(struct record_log *log, const struct record *record)
     struct record *copy = &log->at[log->len++];
     *copy = *record;
     for (struct text *const *t = texts_of(copy); *t; t++) {
-        (*t)->at = (*t)->len ? strndup((*t)->at, (*t)->len) : NULL;
+        (*t)->at = copy_of(**t);
     }
 }
 

@@ -84,6 +84,9 @@ static void make_room(struct bytes *b, int64_t size)
 
 static void put(struct bytes *b, int64_t at, const void *from, int64_t n)
 {
+    if (n == 0) {
+        return;
+    }
     make_room(b, at + n);
     if (at > b->len) {
         memset(b->at + b->len, 0, (size_t)(at - b->len));
