@@ -321,17 +321,22 @@ static void build_pace(struct build *b)
 }
 
 /* A file names few zones, so they are looked up one by one; each is made once. */
-static const struct zone *zone_named(struct build *b, struct text name, int line)
+const struct zone *zone_named(struct limit_context *c, const struct place *at, struct text name,
+                              int line)
 {
-    struct limit_context *c = b->c;
+    char where[PLACE_LEN_MAX];
     assert(c->zones);
+    if (name.len == 0 || text_equal(name, TEXT("UTC"))) {
+        return NULL;
+    }
     for (size_t i = 0; i < *c->zones_n; i++) {
         if (text_equal(name, text_of(c->zones[i].name))) {
             return c->zones[i].zone;
         }
     }
     if (*c->zones_n == ZONES_MAX) {
-        complain(b, line, "zone", "more than %d different zones are named", ZONES_MAX);
+        problem_add(c->problems, line, "%s: more than %d different zones are named",
+                    place_text(at, where), ZONES_MAX);
         return NULL;
     }
     struct named_zone *z = &c->zones[*c->zones_n];
@@ -339,10 +344,10 @@ static const struct zone *zone_named(struct build *b, struct text name, int line
     if (error == ERR_NO_MEMORY) {
         c->problems->no_memory = true;
     } else if (error) {
-        complain(b, line, "zone",
-                 "\"%.*s\" is not a time zone that this system knows; wanted is a name like "
-                 "Europe/Berlin, America/Los_Angeles or UTC",
-                 shown_len(name), name.at);
+        problem_add(c->problems, line,
+                    "%s: \"%.*s\" is not a time zone that this system knows; wanted is a name like "
+                    "Europe/Berlin, America/Los_Angeles or UTC",
+                    place_text(at, where), shown_len(name), name.at);
     }
     if (error) {
         return NULL;
@@ -362,9 +367,11 @@ static void build_zone(struct build *b)
         return;
     }
     struct text name = w->line > 0 ? w->text : text_of(b->rule->zone);
-    if (name.len && !text_equal(name, TEXT("UTC"))) {
-        b->limit->zone = zone_named(b, name, w->line > 0 ? w->line : b->draft->line);
-    }
+    struct place here = {.up = b->at, .name = TEXT("zone")};
+    size_t found = b->c->problems->found;
+    b->limit->zone = zone_named(b->c, b->draft->shorthand ? b->at : &here, name,
+                                w->line > 0 ? w->line : b->draft->line);
+    b->good = b->good && found == b->c->problems->found;
 }
 
 static void refuse_unused(struct build *b, const struct setting *s, const char *key)

@@ -49,6 +49,11 @@ struct limit_context {
 
 extern const struct section limit_section;
 
+/* The zone of that name; NULL for UTC, for none, and where there is no such zone, which is reported
+ * at `at`. Owned by the configuration. */
+const struct zone *zone_named(struct limit_context *c, const struct place *at, struct text name,
+                              int line);
+
 /* Builds a limit. False where that is not possible; the problems are reported. */
 bool limit_build(struct limit_context *c, const struct place *at, const struct limit_draft *draft,
                  const struct profile *profile, struct limit *limit);

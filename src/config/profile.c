@@ -129,11 +129,15 @@ static const struct profile_rule openrouter[] = {
 };
 
 static const struct profile profiles[] = {
-    {"generic", UNIT_TOKENS, RULES(generic)},       {"openai", UNIT_TOKENS, RULES(openai)},
-    {"anthropic", UNIT_TOKENS, RULES(anthropic)},   {"azure", UNIT_TOKENS, RULES(azure)},
-    {"gemini", UNIT_INPUT_TOKENS, RULES(gemini)},   {"bedrock", UNIT_TOKENS, RULES(bedrock)},
-    {"mistral", UNIT_TOKENS, RULES(mistral)},       {"groq", UNIT_TOKENS, RULES(groq)},
-    {"openrouter", UNIT_TOKENS, RULES(openrouter)},
+    {"generic", UNIT_TOKENS, NULL, RULES(generic)},
+    {"openai", UNIT_TOKENS, NULL, RULES(openai)},
+    {"anthropic", UNIT_TOKENS, NULL, RULES(anthropic)},
+    {"azure", UNIT_TOKENS, NULL, RULES(azure)},
+    {"gemini", UNIT_INPUT_TOKENS, PACIFIC, RULES(gemini)},
+    {"bedrock", UNIT_TOKENS, NULL, RULES(bedrock)},
+    {"mistral", UNIT_TOKENS, NULL, RULES(mistral)},
+    {"groq", UNIT_TOKENS, NULL, RULES(groq)},
+    {"openrouter", UNIT_TOKENS, NULL, RULES(openrouter)},
 };
 
 const struct profile *profile_find(struct text name)

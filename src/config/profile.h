@@ -30,7 +30,8 @@ struct profile_rule {
 
 struct profile {
     const char *name;
-    enum unit tpm_unit; /* what the provider's "TPM" and "TPD" count */
+    enum unit tpm_unit;   /* what the provider's "TPM" and "TPD" count */
+    const char *day_zone; /* where the provider's day turns; NULL: UTC, or it is not published */
     const struct profile_rule *rules;
     size_t rules_n;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "config/feedback.h"
 
 #define LINE_DEFAULT 100000
 #define LINE_LEN_MAX INT64_C(10000000)
@@ -13,6 +14,7 @@ struct resource_draft {
     struct word rpm, tpm, itpm, otpm, rpd, tpd, concurrency;
     struct setting ageing, line, tenant_line;
     const struct node *limits, *reserve;
+    struct feedback_draft feedback;
 };
 
 #define AT(member)   offsetof(struct resource_draft, member)
@@ -48,6 +50,20 @@ static const struct key_row resource_rows[] = {
     {"reserve", read_node, AT(reserve), NULL, 0, 0, "a list of shares, at most 8", "none",
      "Shares of every limit of the whole resource that their holders get back first; lent to "
      "others while they are idle."},
+    {"feedback", read_node, AT(feedback.feedback), NULL, 0, 0, "off, or a map of keys",
+     "all defaults", "What refusals do to everyone on the resource, see \"Feedback\"."},
+    {"retry", read_node, AT(feedback.retry), NULL, 0, 0, "off, or a map of keys", "all defaults",
+     "When a call that was refused is tried again, see \"Retries\"."},
+    {"breaker", read_node, AT(feedback.breaker), NULL, 0, 0, "off, or a map of keys",
+     "all defaults", "When refusals in a row close the resource, see \"Breaker\"."},
+    {"cooldown", read_duration, AT(feedback.cooldown), NULL, 0, US_PER_DAY,
+     "a duration of at most a day, as in 1m", "1m",
+     "How long routes pass over the resource after it was refused."},
+    {"day_zone", read_word, AT(feedback.day_zone), NULL, 0, 0,
+     "a time zone's name, as in Europe/Berlin or UTC",
+     "the provider's: gemini "
+     "America/Los_Angeles, all others UTC",
+     "Where the day turns that a provider says is used up."},
 };
 
 const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
@@ -282,6 +298,7 @@ static void read_resource(struct build *b, const struct node *n)
     r->ageing_us = d.ageing.value;
     r->line_len_max = d.line.line > 0 ? d.line.value : LINE_DEFAULT;
     r->tenant_line_len_max = d.tenant_line.line > 0 ? d.tenant_line.value : r->line_len_max;
+    feedback_build(b->c, b->at, &d.feedback, b->profile, r);
     read_shorthands(b, &d);
     if (d.limits) {
         read_limits(b, d.limits);

@@ -108,6 +108,14 @@ const char *exceed_name(enum exceed exceed)
     return exceed == EXCEED_WAIT ? "wait" : "refuse";
 }
 
+static void show_zone(struct buf *b, const struct zone *zone)
+{
+    int64_t minutes = zone->changes[0].offset_us / US_PER_MIN;
+    int64_t ahead = minutes < 0 ? -minutes : minutes;
+    buf_addf(b, ", zone UTC%c%02" PRId64 ":%02" PRId64, minutes < 0 ? '-' : '+', ahead / 60,
+             ahead % 60);
+}
+
 static void show_window(struct buf *b, const struct limit *l)
 {
     buf_addf(b, ", window %s", window_name(l->window));
@@ -124,10 +132,7 @@ static void show_window(struct buf *b, const struct limit *l)
         show_duration(b, l->slice_us);
     }
     if (l->zone) {
-        int64_t minutes = l->zone->changes[0].offset_us / US_PER_MIN;
-        int64_t ahead = minutes < 0 ? -minutes : minutes;
-        buf_addf(b, ", zone UTC%c%02" PRId64 ":%02" PRId64, minutes < 0 ? '-' : '+', ahead / 60,
-                 ahead % 60);
+        show_zone(b, l->zone);
     }
 }
 
@@ -166,4 +171,59 @@ void show_limit(struct buf *b, const struct limit *l)
     }
     show_window(b, l);
     show_rules(b, l);
+}
+
+static void show_time(struct buf *b, const char *what, int64_t us)
+{
+    buf_add_str(b, what);
+    show_duration(b, us);
+}
+
+static void show_part(struct buf *b, const char *what, int32_t ppm)
+{
+    buf_add_str(b, what);
+    show_share(b, ppm);
+}
+
+static void show_breaker(struct buf *b, const struct feedback *f)
+{
+    if (f->breaker_refusals == 0) {
+        buf_add_str(b, ", breaker off");
+        return;
+    }
+    buf_addf(b, ", breaker after %d", (int)f->breaker_refusals);
+    show_time(b, " for ", f->breaker_us);
+    show_time(b, " to ", f->breaker_us_max);
+}
+
+static void show_retries(struct buf *b, const struct feedback *f)
+{
+    if (f->attempts_max == 0) {
+        buf_add_str(b, ", retry off");
+        return;
+    }
+    buf_addf(b, ", retry %d attempts", (int)f->attempts_max);
+    show_part(b, ", share ", f->retry_share_ppm);
+}
+
+void show_feedback(struct buf *b, const struct resource *r)
+{
+    const struct feedback *f = &r->feedback;
+    show_time(b, "cooldown ", r->cooldown_us);
+    if (f->pause_us == 0 && f->backoff_us == 0 && f->attempts_max == 0) {
+        buf_add_str(b, ", feedback off");
+        return;
+    }
+    show_time(b, ", pause ", f->pause_us);
+    show_time(b, ", ramp ", f->ramp_us);
+    show_part(b, ", slow_down ", f->slow_ppm);
+    show_part(b, ", growth ", f->growth_ppm);
+    show_time(b, ", money_probe ", f->money_probe_us);
+    show_time(b, ", backoff ", f->backoff_us);
+    show_time(b, " to ", f->backoff_us_max);
+    show_retries(b, f);
+    show_breaker(b, f);
+    if (f->day_zone) {
+        show_zone(b, f->day_zone);
+    }
 }

@@ -36,4 +36,7 @@ const char *exceed_name(enum exceed exceed);
 /* A limit in full, on one line: "rpm: 1k requests per 1m, window rolling, …". */
 void show_limit(struct buf *b, const struct limit *l);
 
+/* What a resource does about answers, on one line: "pause 1s, ramp 10s, …", or "off". */
+void show_feedback(struct buf *b, const struct resource *r);
+
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/num.h"
 #include "check.h"
 #include "config/config.h"
 #include "config/show.h"
@@ -24,6 +25,22 @@ struct table_case {
     struct text yaml;
     struct text expected;
 };
+
+/* What feedback does, where it is not what it does by default. */
+static void show_answers(struct buf *b, const struct resource *r)
+{
+    struct resource untouched = {.feedback = feedback_default, .cooldown_us = US_PER_MIN};
+    struct buf here, fallback;
+    buf_init(&here, OUTPUT_MAX);
+    buf_init(&fallback, OUTPUT_MAX);
+    show_feedback(&here, r);
+    show_feedback(&fallback, &untouched);
+    if (!text_equal(buf_text(&here), buf_text(&fallback))) {
+        buf_addf(b, "  %s\n", here.at);
+    }
+    buf_release(&here);
+    buf_release(&fallback);
+}
 
 static void show_resource(struct buf *b, const struct resource *r)
 {
@@ -44,6 +61,7 @@ static void show_resource(struct buf *b, const struct resource *r)
         show_share(b, r->reserves[i].share_ppm);
         buf_add_char(b, '\n');
     }
+    show_answers(b, r);
 }
 
 static void show_policy(struct buf *b, const struct policy *p)

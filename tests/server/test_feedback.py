@@ -1,0 +1,43 @@
+"""Feedback as the configuration sets it: what a refusal does to the next caller, and what its own caller is told."""
+
+import pytest
+
+REFUSED = {"status": 429, "headers": {"retry-after": "60"}, "error": {"error": {"code": "rate_limit_exceeded"}}}
+RESOURCE = "resources: {chat: {provider: openai, limits: [{unit: slots, amount: 10}]%s}}\n"
+
+
+def test_a_refusal_pauses_the_resource_for_everyone_without_a_word_in_the_configuration(daemon):
+    d = daemon(RESOURCE % "")
+    assert d.release(d.lease(tenant="a"), **REFUSED).json["advice"]["action"] == "retry"
+    assert d.acquire(tenant="b", wait_ms=0).status == 503
+
+
+def test_with_feedback_off_a_refusal_changes_nothing(daemon):
+    d = daemon(RESOURCE % ", feedback: off")
+    assert d.release(d.lease(tenant="a"), **REFUSED).json["advice"]["action"] == "give_up"
+    assert d.acquire(tenant="b", wait_ms=0).status == 200
+
+
+def test_with_retries_off_the_caller_gives_up_and_the_others_pause_all_the_same(daemon):
+    d = daemon(RESOURCE % ", retry: off")
+    advice = d.release(d.lease(), **REFUSED).json["advice"]
+    assert (advice["action"], advice["reason"]) == ("give_up", "attempts")
+    assert d.acquire(wait_ms=0).status == 503
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_the_breaker_opens_after_as_many_refusals_as_are_configured(daemon, refusals):
+    d = daemon(RESOURCE % f", breaker: {{refusals: {refusals}, pause: 1h}}")
+    for _ in range(refusals):
+        d.release(d.lease(), status=529)
+    refused = d.acquire(wait_ms=0)
+    assert refused.code == "breaker_open"
+    assert refused.json["error"]["retry_after_ms"] > 1_800_000
+
+
+def test_a_reload_switches_feedback_on(daemon):
+    d = daemon(RESOURCE % ", feedback: off")
+    d.write_config(RESOURCE % "")
+    d.signal(1)
+    d.wait_log(r"reloaded ")
+    assert d.release(d.lease(), **REFUSED).json["advice"]["action"] == "retry"
