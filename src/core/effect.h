@@ -42,7 +42,12 @@ struct advice {
     struct text resource; /* the one to ask for next, where it is another */
 };
 
-enum alert_kind { ALERT_BUDGET_WARN, ALERT_WAIT_TIMEOUT, ALERT_OVERRUN };
+enum alert_kind {
+    ALERT_BUDGET_WARN,
+    ALERT_WAIT_TIMEOUT,
+    ALERT_OVERRUN,
+    ALERT_NUMBERS_DIFFER, /* the provider tells another amount than is configured */
+};
 
 /* Why a request waits, or could not be served: P9. Names live as long as the policy. */
 struct held_by {

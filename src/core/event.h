@@ -43,6 +43,9 @@ struct acquire {
     struct text id;       /* the caller's own id for this request, may be empty */
     uint64_t parent;      /* lease of the agent that asks, or 0 */
     bool has_usd;         /* the load says its own worst cost; else the resource's price does */
+    bool has_input;       /* the load says its input tokens … */
+    bool has_output;      /* … and the most output it may have; else estimates do, … */
+    int64_t input_bytes;  /* … by the length of its input, where that is given: > 0 */
     int32_t attempts_max; /* 0: as the resource says */
     int64_t wait_us;      /* 0..WAIT_US_MAX; 0: do not wait */
     int64_t hold_us;      /* > 0: answer with a ticket after this long */

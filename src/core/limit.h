@@ -93,6 +93,7 @@ struct limit {
     enum charge_rule charge;
     enum settle_rule settle;
     enum expire_rule on_expire;
+    bool learned;                 /* the amount is what the provider's answers say: 0 here */
     int64_t amount;               /* > 0; what the provider or the operator allows in a window */
     int64_t per_us;               /* WINDOW_ROLLING, WINDOW_BUCKET: 1..PER_US_MAX */
     int64_t burst;                /* WINDOW_BUCKET: its size, > 0 */

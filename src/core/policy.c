@@ -96,7 +96,7 @@ static const char *rule_problem(const struct limit *l)
 static const char *amount_problem(const struct limit *l)
 {
     int64_t max = l->unit == UNIT_USD ? USD_AMOUNT_MAX : AMOUNT_MAX;
-    if (l->amount < 1 || l->amount > max) {
+    if (l->learned ? l->amount != 0 : l->amount < 1 || l->amount > max) {
         return "the amount is out of range";
     }
     if (l->burst < 0 || l->burst > max) {
@@ -105,7 +105,7 @@ static const char *amount_problem(const struct limit *l)
     if (l->headroom_ppm < 0 || l->headroom_ppm > 999999) {
         return "the headroom is out of range";
     }
-    if ((int128)l->amount * (1000000 - l->headroom_ppm) < 1000000) {
+    if (!l->learned && (int128)l->amount * (1000000 - l->headroom_ppm) < 1000000) {
         return "the headroom leaves nothing";
     }
     if (l->warn_ppm < 0 || l->warn_ppm > 1000000) {
@@ -122,6 +122,9 @@ static const char *limit_problem(const struct limit *l)
 {
     if (!is_name(l->name) || !ends(l->shared)) {
         return "a limit has no name";
+    }
+    if (l->learned && (l->scope != SCOPE_RESOURCE || l->shared[0] || l->unit == UNIT_USD)) {
+        return "only what a provider tells of one whole resource is learned";
     }
     const char *problem = rule_problem(l);
     problem = problem ? problem : amount_problem(l);
@@ -160,8 +163,62 @@ static const char *resource_problem(const struct resource *r)
     if (r->ageing_us < 0 || r->line_len_max < 1 || r->tenant_line_len_max < 1) {
         return "a line's length or its ageing is out of range";
     }
+    if (r->slots_min < 0 || r->slots_min > r->slots_max || r->slots_max > SLOTS_MAX ||
+        (r->slots_max > 0 && r->slots_min == 0)) {
+        return "the range of the concurrency is out of range";
+    }
+    if (r->output_percentile < 0 || r->output_percentile > 99) {
+        return "the percentile is out of range";
+    }
     return reserve_problem(r);
 }
+
+/* --- Limits to be learned. --- */
+
+static bool has_limit(const struct resource *r, const struct limit *like)
+{
+    for (size_t i = 0; i < r->limits_n; i++) {
+        const struct limit *l = &r->limits[i];
+        bool same_window = l->window == WINDOW_CALENDAR
+                               ? like->window == WINDOW_CALENDAR && l->step == like->step
+                               : l->per_us == like->per_us;
+        if (strcmp(l->name, like->name) == 0 ||
+            (l->scope == SCOPE_RESOURCE && l->unit == like->unit && same_window)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void resource_learn_limits(struct resource *r, int64_t guard_us)
+{
+    static const struct limit told[] = {
+        {.name = "concurrency", .unit = UNIT_SLOTS},
+        {.name = "rps", .unit = UNIT_REQUESTS, .window = WINDOW_ROLLING, .per_us = US_PER_S},
+        {.name = "rpm", .unit = UNIT_REQUESTS, .window = WINDOW_ROLLING, .per_us = US_PER_MIN},
+        {.name = "rpd", .unit = UNIT_REQUESTS, .window = WINDOW_ROLLING, .per_us = US_PER_DAY},
+        {.name = "tpm", .unit = UNIT_TOKENS, .window = WINDOW_ROLLING, .per_us = US_PER_MIN},
+        {.name = "tpd", .unit = UNIT_TOKENS, .window = WINDOW_ROLLING, .per_us = US_PER_DAY},
+        {.name = "tpmonth", .unit = UNIT_TOKENS, .window = WINDOW_CALENDAR, .step = STEP_MONTH},
+        {.name = "itpm", .unit = UNIT_INPUT_TOKENS, .window = WINDOW_ROLLING, .per_us = US_PER_MIN},
+        {.name = "otpm",
+         .unit = UNIT_OUTPUT_TOKENS,
+         .window = WINDOW_ROLLING,
+         .per_us = US_PER_MIN},
+    };
+    r->limits_learned = true;
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        if (r->limits_n == RESOURCE_LIMITS_MAX || has_limit(r, &told[i])) {
+            continue;
+        }
+        struct limit *l = &r->limits[r->limits_n++];
+        *l = told[i];
+        l->learned = true;
+        l->guard_us = l->window == WINDOW_ROLLING ? min_i64(guard_us, l->per_us / 4) : 0;
+    }
+}
+
+/* --- Clashes. --- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -176,7 +233,8 @@ static bool limits_agree(const struct limit *a, const struct limit *b)
            a->settle == b->settle && a->on_expire == b->on_expire && a->amount == b->amount &&
            a->per_us == b->per_us && a->burst == b->burst && a->guard_us == b->guard_us &&
            a->slice_us == b->slice_us && a->headroom_ppm == b->headroom_ppm &&
-           a->warn_ppm == b->warn_ppm && same_text(a->label, b->label) && a->zone == b->zone;
+           a->warn_ppm == b->warn_ppm && a->learned == b->learned &&
+           same_text(a->label, b->label) && a->zone == b->zone;
 }
 
 /* The first limit of the pool in the policy. */

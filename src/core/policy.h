@@ -21,6 +21,7 @@
 #define PRIORITY_MIN        1 /* most urgent */
 #define PRIORITY_MAX        10
 #define PRIORITY_DEFAULT    5
+#define SLOTS_MAX           100000 /* that adaptive concurrency may come to */
 
 /* A share of every resource-wide limit that its holder gets back first. */
 struct reserve {
@@ -40,9 +41,14 @@ struct resource {
     size_t reserves_n;
     struct feedback feedback;
     struct price price;
-    int64_t cooldown_us;  /* routes pass over a resource for this long after it was refused */
-    int64_t ageing_us;    /* a waiting request gains one priority each time; 0: never */
-    int64_t line_len_max; /* requests that may wait, > 0 */
+    bool limits_learned; /* some of its limits are: see limit.learned */
+    int64_t slots_min;   /* adaptive concurrency keeps the amount of the resource's own limit … */
+    int64_t slots_max;   /* … of slots between these; 0: that stays as it is */
+    int32_t output_percentile; /* where nobody gives a load's tokens, what so many of 100 calls
+                                  have kept to: 1..99; 0: they count as none */
+    int64_t cooldown_us;       /* routes pass over a resource for this long after it was refused */
+    int64_t ageing_us;         /* a waiting request gains one priority each time; 0: never */
+    int64_t line_len_max;      /* requests that may wait, > 0 */
     int64_t tenant_line_len_max; /* of one tenant, > 0 */
 };
 
@@ -61,6 +67,13 @@ struct policy {
     int64_t leases_max;   /* leases held and remembered, > 0 */
     int64_t counters_max; /* counters of scopes other than the resource, > 0 */
 };
+
+#define OUTPUT_PERCENTILE_DEFAULT 75 /* decision 0017 has the measurements */
+
+/* Adds the limits that providers tell of, with `guard_us`, where the resource has none of that unit
+ * and window yet, and a limit on calls in flight: `limits: from_provider`. Their amounts are to be
+ * learned. */
+void resource_learn_limits(struct resource *resource, int64_t guard_us);
 
 /* What is wrong with a policy. */
 struct policy_error {

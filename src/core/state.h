@@ -30,6 +30,7 @@
 #include "core/health.h"
 #include "core/horizon.h"
 #include "core/rank.h"
+#include "core/rule.h"
 #include "core/timer.h"
 #include "core/view.h"
 #include "core/window.h"
@@ -39,61 +40,6 @@
 #define PRIORITIES    (PRIORITY_MAX + 1) /* indexed by priority; 0 is unused */
 
 struct lease; /* in lease.h */
-struct line;
-
-/* A limit in force. */
-struct rule {
-    /* What every decision asks comes first: the limit itself is far larger. */
-    enum unit unit;
-    bool refuses;            /* a full limit refuses rather than lets wait */
-    bool holds;              /* charges are held beside the window until the lease ends */
-    bool paced;              /* by slices */
-    bool recorded;           /* in COUNTER records: those of leases cannot rebuild its windows */
-    bool watched;            /* somebody is to be warned */
-    enum settle_rule settle; /* what is only held is kept */
-    struct counter *whole;   /* SCOPE_RESOURCE; NULL where scoped */
-    size_t users_n;          /* > 1: shared */
-    struct terms terms;
-    struct divisor amount; /* of the terms: what costs are parts of */
-
-    const struct limit *limit;
-    const char *resource; /* of the first resource that has it */
-    struct terms slice;   /* where paced */
-    int reserve;          /* index of the reserve it meters, or -1 for a limit that judges */
-    size_t index;
-    struct list counters; /* all that are in memory */
-    size_t counters_n;
-    struct line **users;
-    bool continues;   /* counts on what a rule of the policy before counted */
-    int64_t since_us; /* when it came in force; -1 while records are taken back: not known */
-};
-
-/* The usage of one limit by one scope. */
-struct counter {
-    struct map_node node; /* in core->counters, where scoped */
-    struct list of_rule;
-    struct rule *rule;
-    struct window window;
-    struct window slice;
-    struct counter *successor; /* while a policy changes: the counter that takes over */
-    int64_t due_us;            /* the windows stand still until then; INT64_MIN: look again */
-    int64_t held;              /* by open leases, beside the window */
-    size_t owed;               /* open leases that will enter the window when they end */
-    int64_t stuck;             /* of `held`: by leases with a descendant that waits */
-    size_t refs;               /* charges and flows that point here */
-    size_t flows_n;
-    struct heap sleepers; /* flows that wait for this counter, and block nobody meanwhile */
-    struct timer timer;   /* when the first sleeper may fit */
-    struct list idle;     /* in core->idle, while refs is 0 and it is scoped */
-    struct list dirty;    /* in core->dirty: its record is to be emitted */
-    struct list gained;   /* in core->gained: sleepers are to be looked at */
-    int64_t check_us;     /* idle: when to look whether it still matters */
-    bool warned;
-    bool stored; /* at a start: the journal knew it */
-    bool unread; /* made by a restored lease; what the journal knows of it is yet to come */
-    size_t key_len;
-    char key[];
-};
 
 struct flow {
     struct map_node node; /* in core->flows, unless solo */
@@ -191,12 +137,6 @@ struct request {
     int32_t attempt;                         /* 1 for the first */
     int32_t attempts_max;                    /* 0: as the resource says */
     char bytes[];
-};
-
-struct charge {
-    struct counter *counter;
-    int64_t amount; /* charged at the grant; after an expiry: what that booked */
-    window_mark mark;
 };
 
 struct core {

@@ -11,15 +11,21 @@
 
 #include "core/core.h"
 
+#define ESTIMATE_ERRORS 11
+
 struct limit_view {
     const struct limit *limit;
-    int64_t amount;    /* after headroom */
+    int64_t amount;    /* in force, after headroom */
+    bool unknown;      /* to be learned from the provider, who has not told it yet: `amount` is only
+                          what may be tried */
+    int64_t told;      /* what the provider says it is; 0: nothing yet */
     int64_t used;      /* in the window; settled or charged at the grant */
     int64_t held;      /* by open leases, beside the window or as part of `used` */
     int64_t remaining; /* what a request could take now; may be negative after an overrun */
     int64_t reset_us;  /* when the next of it comes back; 0: nothing is used; INT64_MAX: unknown */
-    int64_t guard_us;
-    size_t counters; /* counters of this limit in memory; used … reset_us are 0 if scoped */
+    int64_t guard_us;  /* in force: the configured one, or one that refusals have raised */
+    int64_t foreign;   /* units that others were seen to use of it, since the start */
+    size_t counters;   /* counters of this limit in memory; used … reset_us are 0 if scoped */
 };
 
 struct resource_view {
@@ -40,7 +46,17 @@ struct resource_view {
     struct load held;    /* sum of the loads of open leases */
     struct load used;    /* sum of the usage of settled leases, late ones too, since the start */
     struct held_by head_held_by;
+    int64_t latency_us;      /* of late, how long a call takes; 0: none was seen */
+    int64_t slots_suggested; /* calls in flight that use its limits in full at that latency, by
+                                Little's law; 0: no limit says how many */
+    uint64_t estimates[ESTIMATE_ERRORS]; /* settled loads that were estimated, by how far off */
+    int64_t estimated;                   /* tokens that were held for them … */
+    int64_t real;                        /* … and that they really used */
 };
+
+/* Estimates are counted by (held - real) / real: estimates[i] of at most this many percent, the
+ * last all above. */
+extern const int32_t estimate_error_percent[ESTIMATE_ERRORS - 1];
 
 size_t core_resources(const struct core *core);
 void core_resource_view(const struct core *core, size_t i, struct resource_view *view);

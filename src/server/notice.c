@@ -12,6 +12,7 @@ const char *alert_name(enum alert_kind kind)
     case ALERT_BUDGET_WARN: return "budget_warn";
     case ALERT_WAIT_TIMEOUT: return "wait_timeout";
     case ALERT_OVERRUN: return "overrun";
+    case ALERT_NUMBERS_DIFFER: return "numbers_differ";
     }
     return "unknown";
 }

@@ -431,7 +431,7 @@ static void write_settled(struct buf *out, const struct effect *e, struct table_
 
 static void write_alert(struct buf *out, const struct effect *e)
 {
-    static const char *const KINDS[] = {"budget_warn", "wait_timeout", "overrun"};
+    static const char *const KINDS[] = {"budget_warn", "wait_timeout", "overrun", "numbers_differ"};
     buf_addf(out, "alert %s", KINDS[e->alert.kind]);
     add_text(out, "res", e->alert.resource);
     add_name(out, "limit", e->alert.limit);
