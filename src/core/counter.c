@@ -189,6 +189,19 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
     return window_charge(&c->window, &c->rule->terms, at_us, amount);
 }
 
+/* More was used than was held, which may change whose turn it is: a reserve's holder is no longer
+ * below its share, or a stalled head has to sleep at a counter of its scope. */
+static void counter_overran(struct core *core, const struct counter *c)
+{
+    const struct rule *rule = c->rule;
+    bool matters = rule->reserve >= 0 || !rule->whole;
+    for (size_t i = 0; matters && i < rule->users_n; i++) {
+        if (rule->users[i]->head) {
+            line_is_pending(core, rule->users[i]);
+        }
+    }
+}
+
 window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
                            int64_t booked)
 {
@@ -207,6 +220,9 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
         mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
         counter_changed(core, c);
     }
+    if (booked > charge->amount) {
+        counter_overran(core, c);
+    }
     counter_gained(core, c);
     return mark;
 }
@@ -223,6 +239,8 @@ bool counter_correct(struct core *core, struct counter *c, window_mark mark, int
     counter_changed(core, c);
     if (delta < 0) {
         counter_gained(core, c);
+    } else {
+        counter_overran(core, c);
     }
     return true;
 }
