@@ -124,6 +124,7 @@ struct effect {
         } alert;
         struct {
             struct text resource;
+            enum health_state was;
             struct health_view view;
         } health;
     };

@@ -108,10 +108,11 @@ static int64_t time_share_us(const struct line *line, const struct load *load)
 
 /* --- Changes of state. --- */
 
-static void tell(struct core *core, struct line *line)
+static void tell(struct core *core, struct line *line, enum health_state was)
 {
     struct effect *e = effect_add(core, EFFECT_HEALTH, 0);
     e->health.resource = line->name;
+    e->health.was = was;
     health_view(core, line, &e->health.view);
 }
 
@@ -139,13 +140,13 @@ static void set_state(struct core *core, struct line *line, enum health_state st
                       int64_t until_us)
 {
     struct health *h = &line->health;
-    bool changed = h->state != state;
+    enum health_state was = h->state;
     h->state = state;
-    h->since_us = changed ? core->now_us : h->since_us;
+    h->since_us = was != state ? core->now_us : h->since_us;
     h->until_us = until_us;
     h->probe = 0;
     line_is_pending(core, line);
-    tell(core, line);
+    tell(core, line, was);
 }
 
 static void recover(struct core *core, struct line *line, int64_t from_ppm, int64_t growth_ppm)

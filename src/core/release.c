@@ -107,6 +107,7 @@ void lease_release(struct core *core, const struct event *event)
     const struct answer *answer = event->release.answer ? event->release.answer : &served;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
     if (open || late) {
+        l->line->stats.answers[answer->class]++;
         health_answer(core, l->line, l, answer);
         advise(core, l, answer, &e->settled.advice);
     } else {

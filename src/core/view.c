@@ -32,6 +32,7 @@ void core_resource_view(const struct core *core, size_t i, struct resource_view 
     view->away = line->away;
     view->leases = line->leases;
     view->oldest_wait_us = oldest ? core->now_us - oldest->enqueued_us : 0;
+    health_view(core, line, &view->health);
     view->head_held_by.limits_n = 0;
     if (line->head) {
         struct asker a = asker_of(line->head);

@@ -39,7 +39,8 @@ struct resource_view {
     uint64_t late;
     uint64_t expired;
     uint64_t cancelled;
-    uint64_t retries; /* advised */
+    uint64_t retries;                 /* advised */
+    uint64_t answers[ANSWER_CLASSES]; /* that releases told of; one that told nothing is ok */
     uint64_t refused[ERR_COUNT];
     int64_t waited_us;   /* sum over grants */
     int64_t held_for_us; /* sum over settled leases */
@@ -52,6 +53,7 @@ struct resource_view {
     uint64_t estimates[ESTIMATE_ERRORS]; /* settled loads that were estimated, by how far off */
     int64_t estimated;                   /* tokens that were held for them … */
     int64_t real;                        /* … and that they really used */
+    struct health_view health;
 };
 
 /* Estimates are counted by (held - real) / real: estimates[i] of at most this many percent, the

@@ -165,6 +165,38 @@ static void write_renewed(const struct effect *e, struct json_writer *w)
     member_i64(w, "expires_ms", e->renewed.expires_us / US_PER_MS);
 }
 
+static void write_time(struct json_writer *w, const char *key, int64_t us)
+{
+    json_key(w, key);
+    if (us > 0 && us < INT64_MAX) {
+        json_i64(w, ms_rounded_up(us));
+    } else {
+        json_null(w);
+    }
+}
+
+void answer_write_state(const struct health_view *v, struct json_writer *w)
+{
+    bool well = v->state == HEALTH_OK;
+    json_object_begin(w);
+    member_str(w, "name", health_state_name(v->state));
+    write_time(w, "since_ms", v->since_us);
+    write_time(w, "until_ms", v->until_us);
+    member_str(w, "why", well || v->why == ANSWER_OK ? NULL : answer_class_name(v->why));
+    member_str(w, "reason", well || !v->reason[0] ? NULL : v->reason);
+    json_key(w, "rate");
+    json_double(w, (double)v->rate_ppm / 1e6);
+    member_i64(w, "refusals_in_a_row", v->refusals);
+    json_object_end(w);
+}
+
+static void write_health(const struct effect *e, struct json_writer *w)
+{
+    member_text(w, "resource", e->health.resource);
+    json_key(w, "state");
+    answer_write_state(&e->health.view, w);
+}
+
 static void write_cancelled(const struct effect *e, struct json_writer *w)
 {
     member_bool(w, "cancelled", true);
@@ -240,7 +272,9 @@ static void write_message(const struct effect *e, const struct policy *policy,
     struct buf words;
     buf_init(&words, MESSAGE_LEN_MAX);
     buf_add_str(&words, error_sentence(e->refuse.code));
-    if (e->refuse.limit && e->refuse.limit_amount > 0) {
+    if (e->refuse.code == ERR_BREAKER_OPEN && e->refuse.held_by.limits_n > 0) {
+        buf_addf(&words, ": the resource is in state `%s`", e->refuse.held_by.limits[0]);
+    } else if (e->refuse.limit && e->refuse.limit_amount > 0) {
         add_limit_words(e, policy, &words);
     } else {
         add_held_by_words(&e->refuse.held_by, &words);
@@ -269,7 +303,9 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
     if (retry_after_ms > 0) {
         member_i64(w, "retry_after_ms", retry_after_ms);
     }
-    if (e->refuse.held_by.limits_n > 0) {
+    if (e->refuse.code == ERR_BREAKER_OPEN && e->refuse.held_by.limits_n > 0) {
+        member_str(w, "state", e->refuse.held_by.limits[0]);
+    } else if (e->refuse.held_by.limits_n > 0) {
         json_key(w, "held_by");
         answer_write_held_by(&e->refuse.held_by, w);
     }
@@ -288,6 +324,7 @@ void answer_write(const struct effect *effect, const struct policy *policy, stru
     case EFFECT_SETTLED: write_settled(effect, w); return;
     case EFFECT_RENEWED: write_renewed(effect, w); return;
     case EFFECT_CANCELLED: write_cancelled(effect, w); return;
+    case EFFECT_HEALTH: write_health(effect, w); return;
     default: assert(!"this effect answers nobody");
     }
 }

@@ -42,6 +42,9 @@ void answer_write_load(const struct load *load, struct json_writer *w);
 /* "lease":"ls_…" under any key */
 void answer_write_lease(const char *key, uint64_t lease, struct json_writer *w);
 
+/* What answers have made of a resource, as an object. */
+void answer_write_state(const struct health_view *view, struct json_writer *w);
+
 /* ["tpm",…] */
 void answer_write_held_by(const struct held_by *held_by, struct json_writer *w);
 

@@ -10,7 +10,8 @@
 typedef void look_fn(const struct call *call);
 typedef void ask_fn(const struct call *call, const json_value *body);
 
-/* A route has `look` for GET or `ask` for POST. One with `below` takes the paths below it. */
+/* A route has `look` for GET or `ask` for POST. One with `below` takes the paths below it, if they
+ * end with its tail; one with a tail needs no body. */
 struct endpoint {
     struct text path;
     unsigned need; /* enum right */
@@ -18,12 +19,14 @@ struct endpoint {
     bool below;
     look_fn *look;
     ask_fn *ask;
+    struct text tail;
 };
 
-#define ROUTE(literal)                                                                             \
+#define LITERAL(literal)                                                                           \
     {                                                                                              \
         "" literal, sizeof(literal) - 1                                                            \
     }
+#define ROUTE(literal) .path = LITERAL(literal)
 
 static const struct endpoint routes[] = {
     {ROUTE("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
@@ -31,6 +34,8 @@ static const struct endpoint routes[] = {
     {ROUTE("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
     {ROUTE("/v1/cancel"), RIGHT_ACQUIRE, false, false, NULL, api_cancel},
     {ROUTE("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL},
+    {ROUTE("/v1/resources/"), RIGHT_ADMIN, false, true, NULL, api_reopen,
+     .tail = LITERAL("/reopen")},
     {ROUTE("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL},
     {ROUTE("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL},
     {ROUTE("/v1/events"), RIGHT_READ, false, false, api_events, NULL},
@@ -118,14 +123,24 @@ void api_error_body(void *ctx, int status, const char *reason, struct buf *body)
 
 /* --- Routes. --- */
 
+static bool leads_to(const struct endpoint *r, struct text path)
+{
+    size_t fixed = r->path.len + r->tail.len;
+    if (!r->below) {
+        return text_equal(path, r->path);
+    }
+    if (path.len < fixed || memcmp(path.at, r->path.at, r->path.len) != 0) {
+        return false;
+    }
+    return r->tail.len == 0 ||
+           memcmp(path.at + path.len - r->tail.len, r->tail.at, r->tail.len) == 0;
+}
+
 static const struct endpoint *find_route(struct text path)
 {
     for (size_t i = 0; i < ROUTES_N; i++) {
-        const struct endpoint *r = &routes[i];
-        bool below =
-            r->below && path.len > r->path.len && memcmp(path.at, r->path.at, r->path.len) == 0;
-        if (below || text_equal(path, r->path)) {
-            return r;
+        if (leads_to(&routes[i], path)) {
+            return &routes[i];
         }
     }
     return NULL;
@@ -144,6 +159,10 @@ static void ask(const struct endpoint *route, const struct call *call)
 {
     if (!content_type_allowed(http_header(call->req, "content-type"))) {
         api_refuse(call->req, ERR_INVALID_REQUEST, "the Content-Type must be application/json");
+        return;
+    }
+    if (route->tail.len && http_body(call->req).len == 0) {
+        route->ask(call, NULL);
         return;
     }
     struct buf why;
@@ -189,7 +208,8 @@ void api_handle(void *ctx, struct http_request *req)
             return;
         }
     }
-    call.rest = (struct text){path.at + route->path.len, path.len - route->path.len};
+    call.rest =
+        (struct text){path.at + route->path.len, path.len - route->path.len - route->tail.len};
     if (route->look) {
         route->look(&call);
     } else {

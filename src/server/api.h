@@ -63,6 +63,11 @@ void api_acquire(const struct call *call, const json_value *body);
 void api_release(const struct call *call, const json_value *body);
 void api_renew(const struct call *call, const json_value *body);
 void api_cancel(const struct call *call, const json_value *body);
+void api_reopen(const struct call *call, const json_value *body); /* body NULL: empty */
+
+/* The name that a path's last part stands for, without its percent signs; false where one is
+ * malformed, or where it is longer than any name. */
+bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len);
 
 /* look.c */
 void api_resources(const struct call *call);

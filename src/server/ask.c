@@ -280,6 +280,31 @@ static enum error_code ask_cancel(const struct call *call, const json_value *ele
     return ERR_NONE;
 }
 
+/* --- reopen --- */
+
+static enum error_code ask_reopen(const struct call *call, const json_value *body,
+                                  struct caller **caller, struct buf *why)
+{
+    static const struct fields none = {NULL, 0};
+    char name[NAME_LEN_MAX];
+    size_t len;
+    uint32_t given;
+    if (body && fields_read(&none, body, NULL, &given, why) != 0) {
+        return ERR_INVALID_REQUEST;
+    }
+    if (!api_path_name(call, name, &len)) {
+        return ERR_UNKNOWN_RESOURCE;
+    }
+    *caller = own_caller(call, *caller, CALLER_REOPEN);
+    if (!*caller) {
+        return ERR_OVER_CAP;
+    }
+    struct event event = {.kind = EVENT_REOPEN, .caller = caller_id_of(*caller)};
+    event.reopen.resource = (struct text){name, len};
+    driver_step(call->api->driver, &event);
+    return ERR_NONE;
+}
+
 /* --- One, or an array. --- */
 
 static void ask_one(const struct call *call, const json_value *body, asker *fn)
@@ -374,4 +399,9 @@ void api_renew(const struct call *call, const json_value *body)
 void api_cancel(const struct call *call, const json_value *body)
 {
     ask_one(call, body, ask_cancel);
+}
+
+void api_reopen(const struct call *call, const json_value *body)
+{
+    ask_one(call, body, ask_reopen);
 }

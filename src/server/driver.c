@@ -268,6 +268,36 @@ static void log_alert(const struct effect *e)
              (long long)e->alert.amount);
 }
 
+/* "resource gpt-4o: backoff for 12000 ms (overload, overloaded_error); it was ok" */
+static void log_state(const struct driver *d, const struct effect *e)
+{
+    const struct health_view *v = &e->health.view;
+    char how[64] = "";
+    bool well = v->state == HEALTH_OK;
+    bool why = !well && v->why != ANSWER_OK;
+    const struct caller *operator= callers_find(&d->callers, e->caller);
+    if (operator) {
+        log_info("resource %.*s is reopened by %s%s", (int)e->health.resource.len,
+                 e->health.resource.at, operator->client->name[0] ? "key " : "an operator",
+                                        operator->client->name);
+    }
+    if (e->health.was == v->state) {
+        return;
+    }
+    if (v->state == HEALTH_RECOVERING) {
+        snprintf(how, sizeof(how), " at %.0f %% of its rate", (double)v->rate_ppm / 1e4);
+    } else if (v->until_us > 0 && v->until_us < INT64_MAX) {
+        snprintf(how, sizeof(how), " for %lld ms",
+                 (long long)(sub_sat(v->until_us, d->now_us) / US_PER_MS));
+    }
+    void (*say)(const char *format, ...) =
+        well || v->state == HEALTH_RECOVERING ? log_info : log_warn;
+    say("resource %.*s: %s%s%s%s%s%s%s; it was %s", (int)e->health.resource.len,
+        e->health.resource.at, health_state_name(v->state), how, why ? " (" : "",
+        why ? answer_class_name(v->why) : "", why && v->reason[0] ? ", " : "", why ? v->reason : "",
+        why ? ")" : "", health_state_name(e->health.was));
+}
+
 /* --- Events are judged. --- */
 
 static void keep_record(struct driver *d, const struct record *record)
@@ -306,6 +336,8 @@ static void take_effects(struct driver *d)
         }
         if (e->kind == EFFECT_ALERT && e->alert.kind != ALERT_WAIT_TIMEOUT) {
             log_alert(e);
+        } else if (e->kind == EFFECT_HEALTH) {
+            log_state(d, e);
         }
         note_ticket(d, e);
         answer(d, e);

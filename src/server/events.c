@@ -8,8 +8,8 @@
 
 static const char *const kind_names[NOTICE_KINDS] = {
     [NOTICE_GRANTED] = "granted", [NOTICE_SETTLED] = "settled", [NOTICE_REFUSED] = "refused",
-    [NOTICE_EXPIRED] = "expired", [NOTICE_ALERT] = "alert",     [NOTICE_CONFIG] = "config",
-    [NOTICE_STORE] = "store",
+    [NOTICE_EXPIRED] = "expired", [NOTICE_STATE] = "state",     [NOTICE_ALERT] = "alert",
+    [NOTICE_CONFIG] = "config",   [NOTICE_STORE] = "store",
 };
 
 struct listener {

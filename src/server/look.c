@@ -42,6 +42,16 @@ static const char *scope_name(enum scope scope)
     return "unknown";
 }
 
+static const char *exceed_name(enum exceed exceed)
+{
+    switch (exceed) {
+    case EXCEED_WAIT: return "wait";
+    case EXCEED_REFUSE: return "refuse";
+    case EXCEED_DOWNGRADE: return "downgrade";
+    }
+    return "unknown";
+}
+
 static const char *step_name(enum calendar_step step)
 {
     static const char *const names[] = {"second", "minute", "hour", "day", "month"};
@@ -93,7 +103,7 @@ static void put_limit_facts(struct json_writer *w, const struct limit_view *v)
     }
     member_str(w, "scope", scope_name(l->scope));
     member_text_if(w, "shared", text_of(l->shared));
-    member_str(w, "exceed", l->exceed == EXCEED_REFUSE ? "refuse" : "wait");
+    member_str(w, "exceed", exceed_name(l->exceed));
     put_amount(w, "amount", l->unit, v->amount);
 }
 
@@ -139,6 +149,8 @@ static void put_line(struct json_writer *w, const struct resource_view *v)
 
 static void put_counts(struct json_writer *w, const struct resource_view *v)
 {
+    member_i64(w, "retries", (int64_t)v->retries);
+    member_i64(w, "held_for_ms", v->held_for_us / US_PER_MS);
     member_i64(w, "granted", (int64_t)v->granted);
     member_i64(w, "settled", (int64_t)v->settled);
     member_i64(w, "late", (int64_t)v->late);
@@ -155,6 +167,18 @@ static void put_counts(struct json_writer *w, const struct resource_view *v)
     json_object_end(w);
 }
 
+static void put_answers(struct json_writer *w, const struct resource_view *v)
+{
+    json_key(w, "answers");
+    json_object_begin(w);
+    for (int class = 0; class < ANSWER_CLASSES; class ++) {
+        if (v->answers[class]) {
+            member_i64(w, answer_class_name((enum answer_class) class), (int64_t)v->answers[class]);
+        }
+    }
+    json_object_end(w);
+}
+
 static void put_resource(struct json_writer *w, const struct call *call, size_t i,
                          struct text scope_key)
 {
@@ -165,6 +189,8 @@ static void put_resource(struct json_writer *w, const struct call *call, size_t 
     member_str(w, "resource", v.resource->name);
     member_str(w, "model", v.resource->model);
     member_text_if(w, "provider", text_of(v.resource->provider));
+    json_key(w, "state");
+    answer_write_state(&v.health, w);
     put_line(w, &v);
     member_i64(w, "leases", (int64_t)v.leases);
     json_key(w, "held");
@@ -172,6 +198,7 @@ static void put_resource(struct json_writer *w, const struct call *call, size_t 
     json_key(w, "used");
     answer_write_load(&v.used, w);
     put_counts(w, &v);
+    put_answers(w, &v);
     json_key(w, "limits");
     json_array_begin(w);
     for (size_t j = 0; j < core_limits(core, i); j++) {
@@ -222,10 +249,9 @@ void api_resources(const struct call *call)
     buf_release(&key);
 }
 
-/* A path's last part without its percent signs; false where one is malformed, or where it is longer
- * than any name. */
-static bool path_decode(struct text part, char name[NAME_LEN_MAX], size_t *len)
+bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len)
 {
+    struct text part = call->rest;
     *len = 0;
     for (size_t i = 0; i < part.len; i++) {
         if (*len == NAME_LEN_MAX) {
@@ -279,7 +305,7 @@ void api_resource(const struct call *call)
     size_t len, i;
     if (!query(call, "scope_key", &key, &scope_key)) {
         api_refuse(call->req, ERR_NO_MEMORY, NULL);
-    } else if (!path_decode(call->rest, name, &len) ||
+    } else if (!api_path_name(call, name, &len) ||
                !find_resource(call->api->core, (struct text){name, len}, &i)) {
         api_refuse(call->req, ERR_UNKNOWN_RESOURCE, NULL);
     } else {
@@ -434,7 +460,8 @@ void api_events(const struct call *call)
     } else if ((names.len > 0 && !events_read_kinds(names, &kinds)) ||
                resource.len > NAME_LEN_MAX) {
         api_refuse(call->req, ERR_INVALID_REQUEST,
-                   "`kind` must be of granted, settled, refused, expired, alert, config and store, "
+                   "`kind` must be of granted, settled, refused, expired, state, alert, config "
+                   "and store, "
                    "with commas between them");
     } else {
         listen_to_events(call, resource, kinds);
@@ -470,7 +497,7 @@ void api_root(const struct call *call)
                     "POST /v1/release     settle it with what was used\n"
                     "POST /v1/renew       let it live on\n"
                     "POST /v1/cancel      leave the line\n"
-                    "GET  /v1/resources   limits, lines and what is left\n"
+                    "GET  /v1/resources   limits, lines, states and what is left\n"
                     "GET  /v1/leases      what is held\n"
                     "GET  /v1/events      what happens, as it happens\n"
                     "GET  /metrics        for Prometheus\n"

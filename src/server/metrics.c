@@ -119,6 +119,21 @@ static double value_oldest(const struct resource_view *v)
     return seconds(v->oldest_wait_us);
 }
 
+static double value_retries(const struct resource_view *v)
+{
+    return (double)v->retries;
+}
+
+static double value_rate(const struct resource_view *v)
+{
+    return (double)v->health.rate_ppm / 1e6;
+}
+
+static double value_refusals(const struct resource_view *v)
+{
+    return (double)v->health.refusals;
+}
+
 struct resource_metric {
     const char *name;
     const char *type;
@@ -140,6 +155,11 @@ static const struct resource_metric resource_metrics[] = {
     {"sluice_held_seconds_total", "counter", "Time that settled leases were held.", value_held_for},
     {"sluice_oldest_wait_seconds", "gauge", "How long the head of the line has waited.",
      value_oldest},
+    {"sluice_retries_total", "counter", "Retries advised.", value_retries},
+    {"sluice_effective_rate", "gauge",
+     "The share of its limits' rate at which a resource is granted now.", value_rate},
+    {"sluice_refusals_in_a_row", "gauge", "Refusals of the provider since it last served a call.",
+     value_refusals},
 };
 
 static void put_resource_metric(struct buf *out, const struct resource_metric *m,
@@ -170,6 +190,41 @@ static void put_refused(struct buf *out, const struct resource_view *views, size
             put_label(&labels, "resource", views[i].resource->name);
             put_label(&labels, "code", error_name((enum error_code)code));
             put_labelled(out, "sluice_refused_total", &labels, (double)views[i].refused[code]);
+        }
+    }
+    buf_release(&labels);
+}
+
+static void put_answers(struct buf *out, const struct resource_view *views, size_t n)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_answers_total", "counter", "The provider's answers, by class.");
+    for (size_t i = 0; i < n; i++) {
+        for (int class = 0; class < ANSWER_CLASSES; class ++) {
+            buf_clear(&labels);
+            put_label(&labels, "resource", views[i].resource->name);
+            put_label(&labels, "class", answer_class_name((enum answer_class) class));
+            put_labelled(out, "sluice_answers_total", &labels, (double)views[i].answers[class]);
+        }
+    }
+    buf_release(&labels);
+}
+
+/* One line a state, so that an alert can ask for one by its name whether or not it has ever been.
+ * The provider's own reason is no label: what it may be has no bound. */
+static void put_states(struct buf *out, const struct resource_view *views, size_t n)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_resource_state", "gauge", "1 for the state a resource is in.");
+    for (size_t i = 0; i < n; i++) {
+        for (int state = 0; state < HEALTH_STATES; state++) {
+            buf_clear(&labels);
+            put_label(&labels, "resource", views[i].resource->name);
+            put_label(&labels, "state", health_state_name((enum health_state)state));
+            put_labelled(out, "sluice_resource_state", &labels,
+                         (int)views[i].health.state == state);
         }
     }
     buf_release(&labels);
@@ -246,6 +301,8 @@ static void put_resources(struct buf *out, const struct core *core)
         put_resource_metric(out, &resource_metrics[i], views, n);
     }
     put_refused(out, views, n);
+    put_answers(out, views, n);
+    put_states(out, views, n);
     for (int which = 0; which < LIMIT_VALUES; which++) {
         put_limits(out, core, (enum limit_value)which, views, n);
     }

@@ -24,6 +24,7 @@ bool notice_kind_of(const struct effect *effect, enum notice_kind *kind)
     case EFFECT_SETTLED: *kind = NOTICE_SETTLED; return !effect->settled.repeated;
     case EFFECT_REFUSE: *kind = NOTICE_REFUSED; return effect->refuse.resource.len > 0;
     case EFFECT_EXPIRED: *kind = NOTICE_EXPIRED; return true;
+    case EFFECT_HEALTH: *kind = NOTICE_STATE; return true;
     case EFFECT_ALERT: *kind = NOTICE_ALERT; return true;
     default: return false;
     }
@@ -36,6 +37,7 @@ struct text notice_resource(const struct effect *effect)
     case EFFECT_SETTLED: return effect->settled.resource;
     case EFFECT_REFUSE: return effect->refuse.resource;
     case EFFECT_EXPIRED: return effect->expired.resource;
+    case EFFECT_HEALTH: return effect->health.resource;
     case EFFECT_ALERT: return effect->alert.resource;
     default: return TEXT_NONE;
     }
@@ -67,6 +69,13 @@ static void put_refused(struct json_writer *w, const struct effect *e)
     member_text_if(w, "limit", text_of(e->refuse.limit));
 }
 
+static void put_health(struct json_writer *w, const struct effect *e)
+{
+    member_str(w, "was", health_state_name(e->health.was));
+    json_key(w, "state");
+    answer_write_state(&e->health.view, w);
+}
+
 static void put_alert(struct json_writer *w, const struct effect *e)
 {
     member_text_if(w, "alert", text_of(alert_name(e->alert.kind)));
@@ -91,6 +100,7 @@ void notice_write(const struct effect *effect, int64_t now_us, struct buf *out)
         answer_write_lease("lease", effect->expired.lease, &w);
         member_text_if(&w, "tenant", effect->expired.tenant);
         break;
+    case EFFECT_HEALTH: put_health(&w, effect); break;
     case EFFECT_ALERT: put_alert(&w, effect); break;
     default: assert(!"this effect makes no notice");
     }

@@ -166,6 +166,7 @@ static const struct field acquire_table[] = {
     NUMBER("wait_ms", wait_ms, 0, MS_MAX),
     NUMBER("hold_ms", hold_ms, 0, MS_MAX),
     NUMBER("lease_ms", lease_ms, 1, MS_MAX),
+    NUMBER("max_attempts", max_attempts, 1, ATTEMPTS_MAX),
     FIELD("parent", field_lease, struct acquire_request, acquire.parent, 0, 0),
     FIELD("labels", read_labels, struct acquire_request, labels, 0, 0),
     FIELD("ticket", field_ticket, struct acquire_request, ticket, 0, 0),
@@ -183,6 +184,7 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
     out->wait_ms = WAIT_MS_DEFAULT;
     out->hold_ms = HOLD_MS_DEFAULT;
     out->lease_ms = LEASE_MS_DEFAULT;
+    out->max_attempts = 0;
     out->load_given = 0;
     out->labels_len = 0;
     uint32_t given;
@@ -197,6 +199,7 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
     load_complete(&a->load, out->load_given);
     a->has_usd = out->load_given & 1u << UNIT_USD;
     a->priority = (int)out->priority;
+    a->attempts_max = (int32_t)out->max_attempts;
     a->wait_us = out->wait_ms * US_PER_MS;
     /* To the core 0 means that there is no end to the holding; to a caller, a ticket at once. */
     a->hold_us = max_i64(1, out->hold_ms * US_PER_MS);

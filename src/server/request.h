@@ -24,6 +24,7 @@
 #define WAIT_MS_DEFAULT  60000
 #define HOLD_MS_DEFAULT  25000
 #define LEASE_MS_DEFAULT 60000
+#define ATTEMPTS_MAX     100
 
 struct acquire_request {
     struct acquire acquire; /* complete, but for the rights of a key */
@@ -33,6 +34,7 @@ struct acquire_request {
     int64_t wait_ms;
     int64_t hold_ms;
     int64_t lease_ms;
+    int64_t max_attempts; /* 0: as the resource says */
     unsigned load_given;
     size_t labels_len;
     char labels[LABELS_LEN_MAX];

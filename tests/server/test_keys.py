@@ -11,6 +11,7 @@ keys:
   - {name: asker, hash: "%s", rights: [acquire]}
   - {name: ours, hash: "%s", tenant: ours}
   - {name: theirs, hash: "%s", tenant: theirs}
+  - {name: operator, hash: "%s", rights: [admin]}
 resources:
   chat:
     limits:
@@ -24,7 +25,7 @@ resources:
 
 @pytest.fixture
 def keyed(daemon):
-    names = ["all", "reader", "asker", "ours", "theirs"]
+    names = ["all", "reader", "asker", "ours", "theirs", "operator"]
     hashes = tuple("sha256:" + hashlib.sha256(name.encode()).hexdigest() for name in names)
     return daemon(KEYS % hashes, key="all")
 
@@ -56,6 +57,15 @@ def test_a_key_may_do_what_its_rights_say(keyed):
         assert answer.status == 403 and answer.code == "forbidden"
     assert keyed.acquire(key="asker").status == 200
     assert keyed.get("/v1/leases", key="asker").code == "forbidden"
+
+
+def test_only_an_admin_reopens_a_resource(keyed):
+    for key in ("all", "reader", "asker", "ours"):
+        answer = keyed.post("/v1/resources/chat/reopen", None, key=key)
+        assert answer.status == 403 and answer.code == "forbidden"
+    answer = keyed.post("/v1/resources/chat/reopen", None, key="operator")
+    assert answer.status == 200 and answer.json["state"]["name"] == "ok"
+    keyed.wait_log(r"resource chat is reopened by key operator")
 
 
 def test_a_bound_key_asks_for_its_tenant_and_no_other(keyed):

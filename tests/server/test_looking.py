@@ -102,6 +102,18 @@ def test_metrics_count_what_happened(daemon):
     assert re.search(r'^sluice_build_info\{version="[\d.]+"\} 1$', text, re.M)
 
 
+def test_metrics_name_the_state_of_each_resource(daemon):
+    d = daemon()
+    d.release(d.lease())
+    text = d.get("/metrics").text
+    states = re.findall(r'^sluice_resource_state\{resource="chat",state="(\w+)"\} (\d)$', text, re.M)
+    assert len(states) == 8 and [name for name, is_in in states if is_in == "1"] == ["ok"]
+    assert metric(text, 'sluice_effective_rate{resource="chat"}') == 1
+    assert metric(text, 'sluice_refusals_in_a_row{resource="chat"}') == 0
+    assert metric(text, 'sluice_retries_total{resource="chat"}') == 0
+    assert metric(text, 'sluice_answers_total{resource="chat",class="ok"}') == 1
+
+
 def test_metrics_are_well_formed(daemon):
     d = daemon(SCOPED)
     d.lease("team/chat")
