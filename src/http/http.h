@@ -107,6 +107,9 @@ struct text http_header(const struct http_request *req, const char *name);
  * malformed. */
 bool http_query_get(const struct http_request *req, const char *name, struct buf *out);
 
+/* Whether all of the query can be decoded. */
+bool http_query_well_formed(const struct http_request *req);
+
 /* Keeps the request for later and frees its texts. `gone` (not NULL) is called at most once, if the
  * connection ends before the reply: the peer hung up, a stream passed its cap, or the server
  * closes. The request must not be touched in it nor after it. Never called from within the

@@ -200,6 +200,10 @@ void api_handle(void *ctx, struct http_request *req)
         refuse_method(route, req);
         return;
     }
+    if (!http_query_well_formed(req)) {
+        api_refuse(req, ERR_INVALID_REQUEST, "the query has a malformed percent escape");
+        return;
+    }
     if (!route->open) {
         enum error_code err = identity_find(&call.api->rules, &call.api->driver->callers, req,
                                             route->need, &call.identity, &why);

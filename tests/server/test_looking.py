@@ -65,6 +65,12 @@ def test_a_malformed_name_is_an_unknown_resource(daemon, path):
     assert daemon(SCOPED).get("/v1/resources/" + path).code == "unknown_resource"
 
 
+@pytest.mark.parametrize("query", ["scope_key=%", "scope_key=a%2", "other=%zz", "scope_key=%00"])
+def test_a_malformed_query_is_refused(daemon, query):
+    answer = daemon(SCOPED).get("/v1/resources?" + query)
+    assert answer.status == 400 and answer.code == "invalid_request"
+
+
 def test_the_line_is_seen_with_what_holds_it(daemon):
     d = daemon()
     held = d.lease()
