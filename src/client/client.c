@@ -16,7 +16,8 @@
 struct client {
     CURL *easy;
     struct curl_slist *headers;
-    struct buf base; /* "http://127.0.0.1:7411" */
+    struct buf base;    /* "http://127.0.0.1:7411" */
+    const char *called; /* what to say instead of that, or NULL */
 };
 
 /* Whether the URL's host is this machine; false also where it cannot be told. */
@@ -126,6 +127,11 @@ void client_free(struct client *client)
     free(client);
 }
 
+void client_call_it(struct client *client, const char *words)
+{
+    client->called = words;
+}
+
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct buf *answer = ctx;
@@ -133,8 +139,9 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
     return answer->failed ? 0 : size * n;
 }
 
-int client_post(struct client *client, const char *path, struct text body, int64_t timeout_us,
-                int *status, struct buf *answer, struct buf *why)
+/* Asks what the handle is set up to ask. */
+static int perform(struct client *client, const char *path, int64_t timeout_us, int *status,
+                   struct buf *answer, struct buf *why)
 {
     struct buf url;
     long code = 0;
@@ -147,8 +154,6 @@ int client_post(struct client *client, const char *path, struct text body, int64
         return ERR_NO_MEMORY;
     }
     curl_easy_setopt(client->easy, CURLOPT_URL, url.at);
-    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, body.at);
     curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, (long)(timeout_us / US_PER_MS));
     curl_easy_setopt(client->easy, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(client->easy, CURLOPT_WRITEDATA, answer);
@@ -156,9 +161,26 @@ int client_post(struct client *client, const char *path, struct text body, int64
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &code);
     buf_release(&url);
     if (rc != CURLE_OK) {
-        buf_addf(why, "the coordinator at %s: %s", client->base.at, curl_easy_strerror(rc));
+        buf_addf(why, "%s%s: %s", client->called ? client->called : "the coordinator at ",
+                 client->called ? "" : client->base.at, curl_easy_strerror(rc));
         return ERR_INTERNAL;
     }
     *status = (int)code;
     return 0;
+}
+
+int client_get(struct client *client, const char *path, int64_t timeout_us, int *status,
+               struct buf *answer, struct buf *why)
+{
+    curl_easy_setopt(client->easy, CURLOPT_HTTPGET, 1L);
+    return perform(client, path, timeout_us, status, answer, why);
+}
+
+int client_post(struct client *client, const char *path, struct text body, int64_t timeout_us,
+                int *status, struct buf *answer, struct buf *why)
+{
+    curl_easy_setopt(client->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, body.len ? body.at : "");
+    return perform(client, path, timeout_us, status, answer, why);
 }

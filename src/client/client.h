@@ -25,8 +25,16 @@ int client_new(const char *url, const char *key, struct client **client, struct 
 
 void client_free(struct client *client); /* NULL is allowed */
 
-/* Posts a JSON body. 0 with the HTTP status and the answer's body, whatever the status; or
+/* How `why` calls the other side, instead of by its URL: where that holds a secret. `words` must
+ * outlive the client. */
+void client_call_it(struct client *client, const char *words);
+
+/* Gets a path. 0 with the HTTP status and the answer's body, whatever the status; or
  * ERR_INTERNAL with a clause in `why` where no answer came. `answer` is emptied first. */
+int client_get(struct client *client, const char *path, int64_t timeout_us, int *status,
+               struct buf *answer, struct buf *why);
+
+/* Posts a JSON body, with the same outcomes. */
 int client_post(struct client *client, const char *path, struct text body, int64_t timeout_us,
                 int *status, struct buf *answer, struct buf *why);
 
