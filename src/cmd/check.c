@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "cmd/cmd.h"
+#include "cmd/table.h"
 #include "config/config.h"
 #include "config/show.h"
 
@@ -21,43 +22,18 @@ static const char help[] =
     "  sluice check sluice.yaml\n"
     "  sluice check sluice.yaml && systemctl reload sluice\n";
 
-#define COLUMNS  9
-#define CELL_MAX 48 /* bytes; longer names are cut */
-
-/* The table as cells, row by row; columns are as wide as their widest cell. */
-struct table {
-    struct buf cells; /* each cell ended by a zero */
-    size_t width[COLUMNS];
-    size_t next; /* column */
-};
-
 static void cell_add(struct table *t, struct buf *text)
 {
-    size_t len = text->len < CELL_MAX ? text->len : CELL_MAX;
-    buf_add(&t->cells, text->at, len);
-    buf_add_char(&t->cells, '\0');
-    if (len > t->width[t->next]) {
-        t->width[t->next] = len;
-    }
-    t->next = (t->next + 1) % COLUMNS;
+    table_add(t, buf_text(text));
     buf_clear(text);
-}
-
-static void cell_add_str(struct table *t, const char *s)
-{
-    struct buf text;
-    buf_init(&text, 4096);
-    buf_add_str(&text, s);
-    cell_add(t, &text);
-    buf_release(&text);
 }
 
 static void row_add(struct table *t, const struct resource *r, const struct limit *l)
 {
     struct buf cell;
     buf_init(&cell, 4096);
-    cell_add_str(t, r->name);
-    cell_add_str(t, l->name);
+    table_add_str(t, r->name);
+    table_add_str(t, l->name);
     show_amount(&cell, l->unit, l->amount);
     buf_addf(&cell, " %s", unit_name(l->unit));
     cell_add(t, &cell);
@@ -66,46 +42,35 @@ static void row_add(struct table *t, const struct resource *r, const struct limi
     }
     show_per(&cell, l);
     cell_add(t, &cell);
-    cell_add_str(t, l->window == WINDOW_NONE ? "in flight" : window_name(l->window));
+    table_add_str(t, l->window == WINDOW_NONE ? "in flight" : window_name(l->window));
     show_scope(&cell, l);
     cell_add(t, &cell);
-    cell_add_str(t, exceed_name(l->exceed));
-    cell_add_str(t, l->window == WINDOW_NONE ? "-" : charge_name(l->charge));
-    cell_add_str(t, l->window == WINDOW_NONE ? "-" : settle_name(l->settle));
+    table_add_str(t, exceed_name(l->exceed));
+    table_add_str(t, l->window == WINDOW_NONE ? "-" : charge_name(l->charge));
+    table_add_str(t, l->window == WINDOW_NONE ? "-" : settle_name(l->settle));
     buf_release(&cell);
-}
-
-static void table_print(const struct table *t)
-{
-    size_t column = 0;
-    for (size_t at = 0; at < t->cells.len;) {
-        const char *cell = t->cells.at + at;
-        bool last = column == COLUMNS - 1;
-        printf("%-*s%s", last ? 0 : (int)t->width[column], cell, last ? "\n" : "  ");
-        at += strlen(cell) + 1;
-        column = (column + 1) % COLUMNS;
-    }
 }
 
 static int print_limits(const struct policy *p)
 {
-    static const char *const heads[COLUMNS] = {
-        "RESOURCE", "LIMIT", "AMOUNT", "PER", "WINDOW", "SCOPE", "WHEN FULL", "CHARGED", "SETTLED"};
-    struct table t = {.next = 0};
-    buf_init(&t.cells, OUTPUT_MAX);
-    for (size_t i = 0; i < COLUMNS; i++) {
-        cell_add_str(&t, heads[i]);
-    }
+    static const char *const heads[] = {"RESOURCE", "LIMIT",     "AMOUNT",  "PER",    "WINDOW",
+                                        "SCOPE",    "WHEN FULL", "CHARGED", "SETTLED"};
+    struct table t;
+    struct buf out;
+    table_init(&t, heads, sizeof(heads) / sizeof(heads[0]), 0);
+    buf_init(&out, OUTPUT_MAX);
     for (size_t i = 0; i < p->resources_n; i++) {
         for (size_t j = 0; j < p->resources[i].limits_n; j++) {
             row_add(&t, &p->resources[i], &p->resources[i].limits[j]);
         }
     }
-    int code = t.cells.failed;
+    table_write(&t, &out);
+    int code = out.failed;
     if (!code) {
-        table_print(&t);
+        fputs(out.at, stdout);
     }
-    buf_release(&t.cells);
+    buf_release(&out);
+    table_release(&t);
     return code;
 }
 

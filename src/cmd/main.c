@@ -20,6 +20,8 @@ static const struct command commands[] = {
     {"check", cmd_check, "say what a configuration means, or what is wrong with it"},
     {"key", cmd_key, "make an API key, or hash one"},
     {"run", cmd_run, "run a command under a lease"},
+    {"status", cmd_status, "show what stands where"},
+    {"reopen", cmd_reopen, "say that a resource is well again"},
     {"mock", cmd_mock, "pretend to be a provider, with its limits"},
     {"help", cmd_help, "explain a command, or the keys of the configuration"},
     {"version", cmd_version, "print the version"},

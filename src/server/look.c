@@ -147,10 +147,23 @@ static void put_line(struct json_writer *w, const struct resource_view *v)
     json_object_end(w);
 }
 
+/* A figure that is not known before something was seen. */
+static void put_seen(struct json_writer *w, const char *key, int64_t n)
+{
+    json_key(w, key);
+    if (n > 0) {
+        json_i64(w, n);
+    } else {
+        json_null(w);
+    }
+}
+
 static void put_counts(struct json_writer *w, const struct resource_view *v)
 {
     member_i64(w, "retries", (int64_t)v->retries);
     member_i64(w, "held_for_ms", v->held_for_us / US_PER_MS);
+    put_seen(w, "latency_ms", v->latency_us / US_PER_MS);
+    put_seen(w, "slots_suggested", v->slots_suggested);
     member_i64(w, "granted", (int64_t)v->granted);
     member_i64(w, "settled", (int64_t)v->settled);
     member_i64(w, "late", (int64_t)v->late);

@@ -134,6 +134,16 @@ static double value_refusals(const struct resource_view *v)
     return (double)v->health.refusals;
 }
 
+static double value_latency(const struct resource_view *v)
+{
+    return seconds(v->latency_us);
+}
+
+static double value_suggested(const struct resource_view *v)
+{
+    return (double)v->slots_suggested;
+}
+
 struct resource_metric {
     const char *name;
     const char *type;
@@ -160,6 +170,10 @@ static const struct resource_metric resource_metrics[] = {
      "The share of its limits' rate at which a resource is granted now.", value_rate},
     {"sluice_refusals_in_a_row", "gauge", "Refusals of the provider since it last served a call.",
      value_refusals},
+    {"sluice_latency_seconds", "gauge", "How long calls take of late; 0: none was seen.",
+     value_latency},
+    {"sluice_slots_suggested", "gauge",
+     "Calls in flight that use the limits in full at that latency; 0: not known.", value_suggested},
 };
 
 static void put_resource_metric(struct buf *out, const struct resource_metric *m,

@@ -1,0 +1,303 @@
+/*
+ * sluice status: what stands where, as a table.
+ *
+ * Everything shown is the coordinator's: GET /v1/resources, in words. What is missing in an answer
+ * (a coordinator of another version) is shown as "-".
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/num.h"
+#include "cmd/cmd.h"
+#include "cmd/coordinator.h"
+#include "cmd/table.h"
+
+#define OUTPUT_BYTES_MAX (64u << 20)
+#define WORDS_MAX        64
+#define WATCH_S          2
+#define CLEAR_SCREEN     "\033[H\033[2J"
+
+static const char help[] =
+    "Usage: sluice status [--url U] [--watch | --json] [RESOURCE]\n"
+    "\n"
+    "Shows the resources of a coordinator: their states and lines, what is in flight, and what is\n"
+    "used and left of each limit. IN FLIGHT is calls; SUGGESTED is how many at once would use the\n"
+    "limits in full at the time calls take (Little's law: rate times latency).\n"
+    "\n"
+    "  -w, --watch           again every two seconds\n"
+    "  -j, --json            the answer of GET /v1/resources as it came\n"
+    "  -u, --url U           the coordinator ($SLUICE_URL, or " CLIENT_URL_DEFAULT ")\n"
+    "\n"
+    "Where the coordinator has keys, $SLUICE_API_KEY must have the right `read`.\n"
+    "\n"
+    "Exit code: 0 done, 1 it could not be done, 2 wrong arguments.\n"
+    "\n"
+    "Examples:\n"
+    "  sluice status\n"
+    "  sluice status --watch gpt-4o\n";
+
+struct status {
+    struct coordinator coordinator;
+    const char *resource; /* NULL: all */
+    bool json;
+    struct table resources;
+    struct table limits;
+    int64_t now_ms; /* by the coordinator's clock */
+};
+
+/* --- Members, as words. --- */
+
+static const json_value *member(const json_value *object, const char *key)
+{
+    return object && json_is_object(object) ? json_get(object, key) : NULL;
+}
+
+static int64_t whole(const json_value *object, const char *key, int64_t otherwise)
+{
+    int64_t n;
+    const json_value *v = member(object, key);
+    return v && json_read_i64(v, &n) ? n : otherwise;
+}
+
+static struct text words(const json_value *object, const char *key)
+{
+    struct text t;
+    const json_value *v = member(object, key);
+    return v && json_read_text(v, &t) ? t : TEXT_NONE;
+}
+
+static void add_words(struct table *t, const json_value *object, const char *key)
+{
+    struct text found = words(object, key);
+    table_add(t, found.len ? found : TEXT("-"));
+}
+
+static void add_number(struct table *t, const json_value *object, const char *key)
+{
+    const json_value *v = member(object, key);
+    int64_t n;
+    double d;
+    if (v && json_read_i64(v, &n)) {
+        table_addf(t, "%lld", (long long)n);
+    } else if (v && json_read_double(v, &d)) {
+        table_addf(t, "%.15g", d);
+    } else {
+        table_add_str(t, "-");
+    }
+}
+
+/* "310ms", "6.9s", "2m10s", "1h05m", "3d04h" */
+static void duration_words(int64_t ms, char to[WORDS_MAX])
+{
+    long long s = (long long)ms / 1000;
+    if (ms < 1000) {
+        snprintf(to, WORDS_MAX, "%lldms", (long long)ms);
+    } else if (s < 60) {
+        snprintf(to, WORDS_MAX, "%lld.%llds", s, (long long)ms % 1000 / 100);
+    } else if (s < 3600) {
+        snprintf(to, WORDS_MAX, "%lldm%02llds", s / 60, s % 60);
+    } else if (s < 86400) {
+        snprintf(to, WORDS_MAX, "%lldh%02lldm", s / 3600, s % 3600 / 60);
+    } else {
+        snprintf(to, WORDS_MAX, "%lldd%02lldh", s / 86400, s % 86400 / 3600);
+    }
+}
+
+static void add_until(struct table *t, int64_t at_ms, int64_t now_ms)
+{
+    char left[WORDS_MAX] = "-";
+    if (at_ms > 0) {
+        duration_words(max_i64(0, at_ms - now_ms), left);
+    }
+    table_add_str(t, left);
+}
+
+/* --- Rows. --- */
+
+/* "paused 6.9s (wait)", "recovering 63%" */
+static void add_state(struct status *s, const json_value *resource)
+{
+    const json_value *state = member(resource, "state");
+    struct text name = words(state, "name");
+    struct text why = words(state, "why");
+    int64_t until_ms = whole(state, "until_ms", 0);
+    const json_value *v = member(state, "rate");
+    double rate = 1;
+    char more[2 * WORDS_MAX] = "";
+    if (until_ms > 0) {
+        char left[WORDS_MAX];
+        duration_words(max_i64(0, until_ms - s->now_ms), left);
+        snprintf(more, sizeof(more), " %s", left);
+    } else if (v && json_read_double(v, &rate) && rate < 1 && rate > 0) {
+        snprintf(more, sizeof(more), " %.0f%%", rate * 100);
+    }
+    table_addf(&s->resources, "%.*s%s%s%.*s%s", (int)name.len, name.len ? name.at : "", more,
+               why.len ? " (" : "", (int)why.len, why.len ? why.at : "", why.len ? ")" : "");
+}
+
+static void add_resource(struct status *s, const json_value *resource)
+{
+    const json_value *line = member(resource, "line");
+    char oldest[WORDS_MAX] = "-";
+    if (whole(line, "waiting", 0) > 0) {
+        duration_words(whole(line, "oldest_wait_ms", 0), oldest);
+    }
+    add_words(&s->resources, resource, "resource");
+    add_state(s, resource);
+    add_number(&s->resources, line, "waiting");
+    table_add_str(&s->resources, oldest);
+    add_number(&s->resources, resource, "leases");
+    add_number(&s->resources, resource, "slots_suggested");
+}
+
+static void add_limit(struct status *s, struct text resource, const json_value *limit)
+{
+    struct table *t = &s->limits;
+    struct text scope = words(limit, "scope");
+    table_add(t, resource);
+    add_words(t, limit, "limit");
+    if (scope.len && !text_equal(scope, TEXT("resource"))) {
+        table_addf(t, "each %.*s", (int)scope.len, scope.at);
+    } else {
+        table_add_str(t, "all");
+    }
+    add_words(t, limit, "unit");
+    add_number(t, limit, "amount");
+    add_number(t, limit, "used");
+    add_number(t, limit, "held");
+    add_number(t, limit, "remaining");
+    add_until(t, whole(limit, "reset_ms", 0), s->now_ms);
+}
+
+static bool add_all(struct status *s, const json_value *document)
+{
+    const json_value *resources = member(document, "resources");
+    bool found = false;
+    s->now_ms = whole(document, "now_ms", 0);
+    if (!resources || !json_is_array(resources)) {
+        return false;
+    }
+    const json_value *at = json_array_next(resources, NULL);
+    for (; at; at = json_array_next(resources, at)) {
+        struct text name = words(at, "resource");
+        if (s->resource && !text_equal(name, text_of(s->resource))) {
+            continue;
+        }
+        found = true;
+        add_resource(s, at);
+        const json_value *limits = member(at, "limits");
+        const json_value *limit = limits ? json_array_next(limits, NULL) : NULL;
+        for (; limit; limit = json_array_next(limits, limit)) {
+            add_limit(s, name, limit);
+        }
+    }
+    return found || !s->resource;
+}
+
+/* --- The whole. --- */
+
+static int print(const struct buf *out)
+{
+    if (out->failed || fwrite(out->at, 1, out->len, stdout) != out->len) {
+        fputs("sluice status: the table cannot be printed\n", stderr);
+        return 1;
+    }
+    return 0;
+}
+
+static int print_tables(struct status *s, const json_value *document)
+{
+    static const char *const resources[] = {"RESOURCE", "STATE",     "WAITING",
+                                            "OLDEST",   "IN FLIGHT", "SUGGESTED"};
+    static const char *const limits[] = {"RESOURCE", "LIMIT", "FOR",  "UNIT",   "AMOUNT",
+                                         "USED",     "HELD",  "LEFT", "MORE IN"};
+    struct buf out;
+    table_init(&s->resources, resources, 6, 0x3c);
+    table_init(&s->limits, limits, 9, 0x1f0);
+    buf_init(&out, OUTPUT_BYTES_MAX);
+    bool found = add_all(s, document);
+    table_write(&s->resources, &out);
+    buf_add_char(&out, '\n');
+    table_write(&s->limits, &out);
+    if (!found) {
+        fprintf(stderr, "sluice status: the coordinator has no resource \"%s\"\n",
+                s->resource ? s->resource : "");
+    }
+    int code = found ? print(&out) : 1;
+    buf_release(&out);
+    table_release(&s->limits);
+    table_release(&s->resources);
+    return code;
+}
+
+static int show(struct status *s)
+{
+    int code = coordinator_get(&s->coordinator, "/v1/resources");
+    if (code || s->json) {
+        return code ? code : print(&s->coordinator.answer);
+    }
+    json_value *document = coordinator_json(&s->coordinator);
+    code = document ? print_tables(s, document) : 1;
+    json_free(document);
+    return code;
+}
+
+/* Again and again, until somebody ends it; a coordinator that is away for a while comes back. */
+static int watch(struct status *s)
+{
+    const struct timespec pause = {.tv_sec = WATCH_S};
+    for (;;) {
+        if (isatty(STDOUT_FILENO)) {
+            fputs(CLEAR_SCREEN, stdout);
+        }
+        (void)show(s);
+        putchar('\n');
+        if (fflush(stdout) != 0) {
+            return 1;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
+static int usage(void)
+{
+    fputs(help, stderr);
+    return EXIT_USAGE;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"url", required_argument, NULL, 'u'},
+        {"watch", no_argument, NULL, 'w'},
+        {"json", no_argument, NULL, 'j'},
+        {0},
+    };
+    struct status s = {0};
+    const char *url = NULL;
+    bool again = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "hu:wj", options, NULL)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return 0;
+        case 'u': url = optarg; break;
+        case 'w': again = true; break;
+        case 'j': s.json = true; break;
+        default: return usage();
+        }
+    }
+    if (argc - optind > 1 || (s.json && (again || optind < argc))) {
+        return usage();
+    }
+    s.resource = argv[optind];
+    int code = coordinator_open(&s.coordinator, "sluice status", url);
+    if (!code) {
+        code = again ? watch(&s) : show(&s);
+    }
+    coordinator_close(&s.coordinator);
+    return code;
+}
