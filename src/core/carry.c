@@ -6,6 +6,7 @@
 
 #include "core/configure.h"
 #include "core/counter.h"
+#include "core/learn.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
@@ -68,6 +69,10 @@ static int carry_counter(struct core *next, struct core *core, struct rule *rule
         return ERR_NO_MEMORY;
     }
     c->warned = old->warned;
+    c->taken = old->taken;
+    c->given = old->given;
+    c->foreign = old->foreign;
+    c->foreign_at_us = old->foreign_at_us;
     c->unread = old->unread;
     old->successor = c;
     return 0;
@@ -85,6 +90,7 @@ static int carry_counters(struct core *next, struct core *core)
             continue;
         }
         rule->continues = true;
+        rule_carry(rule, old);
         rule->since_us = old->since_us;
         for (struct list *at = old->counters.next; at != &old->counters; at = at->next) {
             int rc = carry_counter(next, core, rule, CONTAINER_OF(at, struct counter, of_rule));
@@ -142,6 +148,9 @@ static void carry_stats(struct line *line, const struct line *old)
     line->stats.held = (struct load){0};
     line->health = old->health;
     line->retry_ppm = old->retry_ppm;
+    line->guarded = old->guarded;
+    line->lowered = old->lowered;
+    pace_carry(line, &old->pace);
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         line->urgencies[p].vtime = old->urgencies[p].vtime;
         line->urgencies[p].finish_max = old->urgencies[p].finish_max;
@@ -218,7 +227,7 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
     }
     struct charge *ch = &l->charges[l->charges_n];
     if (before) {
-        *ch = (struct charge){.counter = c, .amount = before->amount, .mark = before->mark};
+        *ch = (struct charge){c, before->amount, before->mark, before->seen};
         bool held = old->state == LEASE_OPEN && c->rule->holds;
         c->held += held ? ch->amount : 0;
         c->owed += held;
@@ -227,7 +236,7 @@ static int carry_charge(struct core *next, struct lease *l, const struct lease *
             return ERR_NO_MEMORY;
         }
         window_mark mark = counter_charge(next, c, n, old->granted_us, old->skew_us);
-        *ch = (struct charge){.counter = c, .amount = n, .mark = mark};
+        *ch = (struct charge){c, n, mark, SEEN_UNKNOWN};
     }
     counter_ref(c);
     l->charges_n++;

@@ -4,6 +4,7 @@
 
 #include "core/carry.h"
 #include "core/counter.h"
+#include "core/learn.h"
 #include "core/line.h"
 #include "core/request.h"
 
@@ -43,15 +44,10 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     rule->recorded = !meters && counts && limit->window != WINDOW_ROLLING;
     rule->settle = counts ? limit->settle : SETTLE_KEEP;
     rule->watched = !meters && counts && limit->warn_ppm > 0;
-    if (meters) {
-        terms_of_share(&rule->terms, limit, share_ppm);
-    } else {
-        terms_of_limit(&rule->terms, limit);
-    }
-    rule->amount = divisor_of((uint64_t)rule->terms.amount);
-    if (rule->paced) {
-        terms_of_slice(&rule->slice, limit);
-    }
+    rule->share_ppm = share_ppm;
+    rule->span = meters ? READING_SPANS : span_of(limit);
+    rule->guard_us = limit->guard_us;
+    rule_make_terms(rule);
 }
 
 static int rule_new(struct core *core, const char *resource, const struct limit *limit, int reserve,
@@ -152,6 +148,7 @@ static int build_lines(struct core *core)
         if (rc != 0) {
             return rc;
         }
+        pace_init(line);
     }
     return 0;
 }

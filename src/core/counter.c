@@ -186,6 +186,7 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
         return window_mark_at(&c->rule->terms, wall_us);
     }
     counter_changed(core, c);
+    c->taken = add_sat(c->taken, amount);
     return window_charge(&c->window, &c->rule->terms, at_us, amount);
 }
 
@@ -200,6 +201,18 @@ static void counter_overran(struct core *core, const struct counter *c)
             line_is_pending(core, rule->users[i]);
         }
     }
+}
+
+int counter_charge_foreign(struct core *core, struct counter *c, int64_t amount)
+{
+    assert(amount > 0);
+    if (counter_reserve(core, c) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    counter_changed(core, c);
+    c->taken = add_sat(c->taken, amount);
+    window_charge(&c->window, &c->rule->terms, core->now_us, amount);
+    return 0;
 }
 
 window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
@@ -218,6 +231,7 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
         mark = window_mark_at(&c->rule->terms, add_sat(core->now_us, core->skew_us));
     } else if (c->rule->terms.kind != WINDOW_NONE) {
         mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
+        c->taken = add_sat(c->taken, booked);
         counter_changed(core, c);
     }
     if (booked > charge->amount) {
@@ -237,10 +251,12 @@ bool counter_correct(struct core *core, struct counter *c, window_mark mark, int
         return false;
     }
     counter_changed(core, c);
-    if (delta < 0) {
-        counter_gained(core, c);
-    } else {
+    if (delta > 0) {
+        c->taken = add_sat(c->taken, delta);
         counter_overran(core, c);
+    } else {
+        c->given = sub_sat(c->given, delta);
+        counter_gained(core, c);
     }
     return true;
 }

@@ -99,6 +99,9 @@ bool rule_is_certain(const struct rule *rule);
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
                            int64_t skew_us);
 
+/* Charges now what others were seen to use. 0 or ERR_NO_MEMORY. */
+int counter_charge_foreign(struct core *core, struct counter *c, int64_t amount);
+
 /* Ends a charge whose real amount is known: gives back what was held, enters `booked` into the
  * window or corrects what was entered at the grant. Returns the mark of what was booked. */
 window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,

@@ -6,6 +6,7 @@
 
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/learn.h"
 #include "core/line.h"
 #include "core/timer.h"
 
@@ -84,6 +85,7 @@ static void lease_charge(struct core *core, struct lease *l, const struct grant_
             l->charges[l->charges_n++] = (struct charge){
                 .counter = c,
                 .amount = n,
+                .seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c),
                 .mark = counter_charge(core, c, n, f->granted_us, f->skew_us),
             };
         }

@@ -2,6 +2,7 @@
 
 #include "core/emit.h"
 #include "core/health.h"
+#include "core/learn.h"
 #include "core/lease.h"
 #include "core/retry.h"
 
@@ -96,18 +97,24 @@ void lease_release(struct core *core, const struct event *event)
         effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_LEASE);
         return;
     }
+    const struct answer *answer = event->release.answer ? event->release.answer : &served;
     bool open = l->state == LEASE_OPEN;
     bool late = l->state == LEASE_EXPIRED;
     struct load usage = usage_of(event, l);
+    struct basis basis = {.n = 0};
+    if (answer->readings_n > 0) {
+        learn_note(l, &basis);
+    }
     if (open) {
         release_open(core, event, &usage, l);
     } else if (late) {
         release_late(core, event, &usage, l);
     }
-    const struct answer *answer = event->release.answer ? event->release.answer : &served;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
     if (open || late) {
         l->line->stats.answers[answer->class]++;
+        learn_answer(core, l, answer, &basis);
+        pace_answer(core, l, answer);
         health_answer(core, l->line, l, answer);
         advise(core, l, answer, &e->settled.advice);
     } else {

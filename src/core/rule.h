@@ -40,8 +40,16 @@ struct rule {
     struct list counters; /* all that are in memory */
     size_t counters_n;
     struct line **users;
-    bool continues;   /* counts on what a rule of the policy before counted */
-    int64_t since_us; /* when it came in force; -1 while records are taken back: not known */
+    int32_t share_ppm;      /* of a meter */
+    enum reading_span span; /* what headers may tell of it; READING_SPANS: nothing */
+    int64_t told;           /* the amount by the provider's word; 0: it has not said … */
+    uint64_t told_by;       /* … to the call of this lease */
+    bool differs;           /* the operator has heard that it is not the configured one */
+    int64_t slots;          /* what the pace of its line allows; 0: it does not set this one */
+    int64_t guard_us;       /* in force, … */
+    int64_t guard_at_us;    /* … since then; calls granted before say nothing new of it */
+    bool continues;         /* counts on what a rule of the policy before counted */
+    int64_t since_us;       /* when it came in force; -1 while records are taken back: not known */
 };
 
 /* The usage of one limit by one scope. */
@@ -55,6 +63,10 @@ struct counter {
     int64_t due_us;            /* the windows stand still until then; INT64_MIN: look again */
     int64_t held;              /* by open leases, beside the window */
     size_t owed;               /* open leases that will enter the window when they end */
+    int64_t taken;             /* all that ever entered the window … */
+    int64_t given;             /* … and what settlements took out again */
+    int64_t foreign;           /* of `taken`: what others were seen to use … */
+    int64_t foreign_at_us;     /* … and when last */
     int64_t stuck;             /* of `held`: by leases with a descendant that waits */
     size_t refs;               /* charges and flows that point here */
     size_t flows_n;
@@ -75,6 +87,7 @@ struct charge {
     struct counter *counter;
     int64_t amount; /* charged at the grant; after an expiry: what that booked */
     window_mark mark;
+    int64_t seen; /* what its window had at the grant: see learn.h */
 };
 
 #endif

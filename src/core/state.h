@@ -29,6 +29,7 @@
 #include "core/core.h"
 #include "core/health.h"
 #include "core/horizon.h"
+#include "core/pace.h"
 #include "core/rank.h"
 #include "core/rule.h"
 #include "core/timer.h"
@@ -93,6 +94,9 @@ struct line {
     struct resource *retired; /* owned; NULL but for a resource that is no longer configured */
     struct timer timer;       /* when the stalled head may fit */
     struct health health;
+    struct pace pace;
+    bool guarded;         /* refusals have raised the guard of a limit */
+    bool lowered;         /* an amount is less than it was: some who wait may never fit now */
     int64_t retry_ppm;    /* retries that first attempts have earned, in millionths */
     struct request *head; /* stalled, or NULL; a member of the line */
     bool claims;          /* the head is held by a shared limit */

@@ -419,6 +419,12 @@ static bool line_turn(struct core *core, struct line *line)
         return true;
     case VERDICT_STALLED: break;
     }
+    if (line->lowered) {
+        request_judge_anew(core, line, r);
+        if (r->state == REQUEST_OVER) {
+            return true;
+        }
+    }
     line_stall(core, line, r, j.claims);
     return anyone_may_pass(core, line) && pass_one(core, line);
 }

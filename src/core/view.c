@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "core/counter.h"
+#include "core/learn.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/turn.h"
@@ -33,6 +34,8 @@ void core_resource_view(const struct core *core, size_t i, struct resource_view 
     view->leases = line->leases;
     view->oldest_wait_us = oldest ? core->now_us - oldest->enqueued_us : 0;
     health_view(core, line, &view->health);
+    view->latency_us = line->pace.short_us;
+    view->slots_suggested = pace_suggests(line);
     view->head_held_by.limits_n = 0;
     if (line->head) {
         struct asker a = asker_of(line->head);
@@ -51,7 +54,9 @@ static void view_rule(const struct rule *rule, struct limit_view *view)
     *view = (struct limit_view){
         .limit = rule->limit,
         .amount = rule->terms.burst,
-        .guard_us = rule->limit->guard_us,
+        .guard_us = rule->guard_us,
+        .told = rule->told,
+        .unknown = rule_is_untold(rule),
         .counters = rule->counters_n,
     };
 }
@@ -62,6 +67,7 @@ static void view_counter(const struct core *core, struct counter *c, struct limi
     view->remaining = counter_free_units(looking(core), c);
     view->used = window_used(&c->window, &c->rule->terms);
     view->held = c->held;
+    view->foreign = c->foreign;
     if (view->used > 0 || view->held > 0) {
         int64_t again_us =
             counter_fits_us(looking(core), c, max_i64(sub_sat(view->remaining, -1), 1));

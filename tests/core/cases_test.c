@@ -232,6 +232,9 @@ static void write_limit_view(struct buf *out, const struct limit_view *v)
              (long long)v->amount, (long long)v->used, (long long)v->held, (long long)v->remaining,
              v->counters);
     add_time(out, "reset", v->reset_us);
+    add_time(out, "guard", v->guard_us);
+    buf_addf(out, " told=%lld foreign=%lld unknown=%d", (long long)v->told, (long long)v->foreign,
+             v->unknown);
 }
 
 /* view RESOURCE LIMIT [key=KEY] … */
@@ -279,6 +282,8 @@ static void write_line(struct run *run, const struct table_line *line, struct bu
              (unsigned long long)v.expired, (unsigned long long)v.cancelled);
     buf_addf(out, " used_tokens=%lld used_usd=%lld", (long long)v.used.of[UNIT_TOKENS],
              (long long)v.used.of[UNIT_USD]);
+    add_time(out, "latency", v.latency_us);
+    buf_addf(out, " suggested=%lld", (long long)v.slots_suggested);
     for (size_t i = 0; i < v.head_held_by.limits_n; i++) {
         buf_addf(out, "%s%s", i ? "," : " head_held_by=", v.head_held_by.limits[i]);
     }

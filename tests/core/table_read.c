@@ -181,6 +181,21 @@ void table_policy_init(struct table_policy *p)
     p->policy.counters_max = 1000000;
 }
 
+/* slots_min=1 slots_max=64 percentile=75 from_provider: what is learned, and how careful estimates
+ * are. */
+static bool read_learning(const struct table_line *line, struct resource *r)
+{
+    int64_t percentile = 0;
+    bool ok = read_number(line, "percentile", &percentile) &&
+              read_number(line, "slots_min", &r->slots_min) &&
+              read_number(line, "slots_max", &r->slots_max);
+    r->output_percentile = (int32_t)percentile;
+    if (line->words_n > 2 && strcmp(line->words[2], "from_provider") == 0) {
+        resource_learn_limits(r, 250 * US_PER_MS);
+    }
+    return ok;
+}
+
 static const char *add_resource(struct table_policy *p, const struct table_line *line)
 {
     if (p->policy.resources_n == TABLE_RESOURCES_MAX || line->words_n < 2 ||
@@ -195,7 +210,8 @@ static const char *add_resource(struct table_policy *p, const struct table_line 
     return read_name(line, "model", r->model) && read_name(line, "provider", r->provider) &&
                    read_time(line, "ageing", &r->ageing_us) &&
                    read_number(line, "line", &r->line_len_max) &&
-                   read_number(line, "tenant_line", &r->tenant_line_len_max)
+                   read_number(line, "tenant_line", &r->tenant_line_len_max) &&
+                   read_learning(line, r)
                ? NULL
                : "a value of the resource cannot be read";
 }
@@ -247,6 +263,7 @@ static bool read_amounts(const struct table_line *line, struct limit *l)
               read_time(line, "per", &l->per_us) && read_time(line, "guard", &l->guard_us) &&
               read_time(line, "slice", &l->slice_us) && read_number(line, "headroom", &headroom) &&
               read_number(line, "warn", &warn) && read_name(line, "shared", l->shared);
+    l->learned = l->amount == 0;
     l->headroom_ppm = (int32_t)headroom;
     l->warn_ppm = (int32_t)warn;
     return ok;
@@ -469,6 +486,10 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     a->attempts_max = (int32_t)attempts;
     load_complete(&a->load, e->given);
     a->has_usd = e->given & 1u << UNIT_USD;
+    unsigned total = e->given & 1u << UNIT_TOKENS;
+    a->has_input = total || e->given & 1u << UNIT_INPUT_TOKENS;
+    a->has_output = total || e->given & 1u << UNIT_OUTPUT_TOKENS;
+    ok = ok && read_number(line, "bytes", &a->input_bytes);
     return ok ? NULL : "a value of the acquire cannot be read";
 }
 
@@ -489,6 +510,39 @@ static bool read_parts(struct table_event *e, const struct table_line *line)
     return true;
 }
 
+/* reading=tokens:minute:limit:remaining[:grain], for each header; -1: it does not say. */
+static bool read_reading(struct answer *a, const char *value)
+{
+    static const char *const SPANS[] = {"second", "minute", "day", "month"};
+    char unit[16], span[16];
+    long long limit, remaining, grain = 1;
+    int u, s;
+    int n = sscanf(value, "%15[^:]:%15[^:]:%lld:%lld:%lld", unit, span, &limit, &remaining, &grain);
+    if (n < 4 || a->readings_n == READINGS_MAX || !READ_WORD(unit, UNIT_WORDS, &u) ||
+        !READ_WORD(span, SPANS, &s)) {
+        return false;
+    }
+    a->readings[a->readings_n++] = (struct reading){
+        .unit = (enum unit)u,
+        .span = (enum reading_span)s,
+        .limit = limit,
+        .remaining = remaining,
+        .grain = grain,
+        .reset_us = -1,
+    };
+    return true;
+}
+
+static bool read_readings(struct answer *a, const struct table_line *line)
+{
+    for (size_t i = 0; i < line->words_n; i++) {
+        if (strncmp(line->words[i], "reading=", 8) == 0 && !read_reading(a, line->words[i] + 8)) {
+            return false;
+        }
+    }
+    return read_time(line, "elapsed", &a->elapsed_us);
+}
+
 /* class=wait retry=20s reason=rate_limit_exceeded unreached */
 static bool read_answer(struct table_event *e, const struct table_line *line)
 {
@@ -502,8 +556,9 @@ static bool read_answer(struct table_event *e, const struct table_line *line)
     while (class && a->class < ANSWER_CLASSES && strcmp(class, answer_class_name(a->class)) != 0) {
         a->class ++;
     }
-    e->event.release.answer = class ? a : NULL;
-    return a->class < ANSWER_CLASSES && read_time(line, "retry", &a->retry_after_us);
+    e->event.release.answer = class || table_value(line, "reading") ? a : NULL;
+    return read_readings(a, line) && a->class < ANSWER_CLASSES &&
+           read_time(line, "retry", &a->retry_after_us);
 }
 
 static const char *read_kind(struct table_event *e, const struct table_line *line,
