@@ -10,7 +10,7 @@
 #define SLOTS_UNTOLD   4096 /* as far as trying goes where nobody gives a bound */
 #define SHORT_SHARE    8    /* a new latency moves that of late by an eighth … */
 #define LONG_SHARE     256  /* … and that of the long run by so much, once it has seen as many */
-#define TOLERANCE      1500 /* thousandths: latency may grow by half before it tells of a queue */
+#define TOLERANCE      1500 /* thousandths: latency may grow by half before that tells something */
 #define GRADIENT_MIN   500  /* thousandths, of one answer */
 #define SMOOTHING      5    /* a fifth of the way with each answer */
 #define OVERLOAD_KEEPS 900  /* thousandths */
@@ -147,7 +147,7 @@ static void halve(struct core *core, struct line *line)
 }
 
 /* That are tried beyond what the gradient leaves: the root of those there are. */
-static int64_t queue_slots(int64_t slots)
+static int64_t extra_slots(int64_t slots)
 {
     int64_t root = 1;
     while ((root + 1) * (root + 1) <= slots) {
@@ -161,8 +161,8 @@ static void follow_gradient(struct core *core, struct line *line)
     struct pace *p = &line->pace;
     int64_t gradient = mul_div_sat(p->long_us, TOLERANCE, max_i64(1, p->short_us));
     gradient = max_i64(GRADIENT_MIN, min_i64(gradient, 1000));
-    int64_t queue = queue_slots(p->slots_milli / MILLI);
-    int64_t aim = p->slots_milli * gradient / MILLI + queue * MILLI;
+    int64_t extra = extra_slots(p->slots_milli / MILLI);
+    int64_t aim = p->slots_milli * gradient / MILLI + extra * MILLI;
     set_milli(core, line, p->slots_milli + (aim - p->slots_milli) / SMOOTHING);
 }
 

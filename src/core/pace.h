@@ -10,7 +10,7 @@
  *     does;
  *   - the concurrency adapts (slots_max > 0): the amount follows the gradient of the latency, as
  *     Gradient2 of Netflix's concurrency-limits does. Latency of late above half as much again as
- *     in the long run means that calls queue at the provider, and shrinks it; the root of
+ *     in the long run means that calls wait at the provider, and shrinks it; the root of
  *     them are tried beyond that all the time; an overload takes a tenth.
  *
  * It grows only while it is in use. Internal to src/core.
