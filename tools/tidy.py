@@ -34,7 +34,8 @@ ARROWS = {
     "base": [],
     "core": ["base"],
     "journal": ["base", "core/record.h", "core/policy.h", "core/limit.h"],
-    "config": ["base", "core/policy.h", "core/limit.h"],
+    "price": ["base", "core/price.h", "http/json.h"],
+    "config": ["base", "core/policy.h", "core/limit.h", "price"],
     "http": ["base"],
     "client": ["base", "http"],
     "provider": ["base", "core/answer.h", "core/policy.h", "core/limit.h", "http/fields.h",
@@ -42,7 +43,7 @@ ARROWS = {
     "server": ["base", "core", "journal", "config", "http", "provider"],
     "gateway": ["base", "core", "journal", "config", "http", "provider", "server"],
     "mock": ["base", "config", "http"],
-    "cmd": ["base", "core", "journal", "config", "http", "client", "server", "gateway", "mock"],
+    "cmd": ["base", "core", "journal", "config", "http", "client", "price", "server", "gateway", "mock"],
 }
 # Libraries that live in certain parts alone.
 LIBRARY_HOMES = {

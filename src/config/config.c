@@ -136,6 +136,10 @@ void config_free(struct config *config)
     for (size_t i = 0; owned && i < owned->zones_n; i++) {
         zone_free(owned->zones[i].zone);
     }
+    if (owned) {
+        price_table_free(owned->prices);
+        free(owned->prices_path);
+    }
     for (size_t i = 0; i < config->listens_n; i++) {
         free(config->listens[i]);
     }

@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "config/access.h"
+#include "config/price.h"
 #include "config/resource.h"
 
 #define LISTENS_MAX     16
@@ -64,7 +65,7 @@ static void read_server(struct problems *p, const struct place *at, const struct
 
 struct file_draft {
     const struct node *listen, *keys, *tenants, *resources;
-    struct word store;
+    struct word store, prices;
     struct setting durability;
     struct server_draft server;
 };
@@ -91,6 +92,9 @@ static const struct key_row file_rows[] = {
      "Caps and timeouts of what clients can send; see \"Server\"."},
     {"resources", read_node, AT(resources), NULL, 0, 0, "a map NAME: {…}", "required",
      "What quotas belong to; see \"Resources\"."},
+    {"prices", read_word, AT(prices), NULL, 0, 0, "a path, from the working directory",
+     "the built-in table alone",
+     "A table of prices that goes before the built-in one; `sluice prices import` makes it."},
     {"routes", read_absent, 0, NULL, 0, 0, "nothing yet", "none",
      "routes are not supported by this version"},
 };
@@ -234,6 +238,21 @@ static void apply_server(struct server_draft *d, struct config *config)
     config->policy.counters_max = d->counters.value;
 }
 
+static void read_prices(struct problems *p, const struct word *w, struct owned *owned)
+{
+    if (w->line <= 0) {
+        return;
+    }
+    if (w->text.len == 0 || w->text.len > STORE_LEN_MAX) {
+        problem_add(p, w->line, "prices: a path has 1 to %d bytes", STORE_LEN_MAX);
+        return;
+    }
+    owned->prices_path = copy_text(p, w->text);
+    if (owned->prices_path) {
+        owned->prices = prices_load(p, owned->prices_path, w->line);
+    }
+}
+
 static void read_resources(struct problems *p, const struct node *map, struct config *config)
 {
     struct owned *owned = config->owned;
@@ -245,6 +264,10 @@ static void read_resources(struct problems *p, const struct node *map, struct co
     c->problems = p;
     c->zones = owned->zones;
     c->zones_n = &owned->zones_n;
+    if (owned->prices) {
+        c->tables[c->tables_n++] = owned->prices;
+    }
+    c->tables[c->tables_n++] = &price_table_builtin;
     resources_read(c, map, &config->policy);
     free(c);
 }
@@ -264,6 +287,7 @@ void file_read(struct problems *p, const struct node *root, struct config *confi
     if (d.tenants) {
         tenants_read(p, d.tenants, &config->policy);
     }
+    read_prices(p, &d.prices, config->owned);
     if (d.resources) {
         read_resources(p, d.resources, config);
     } else if (root->kind == NODE_MAP) {

@@ -14,6 +14,8 @@
 struct owned {
     struct named_zone zones[ZONES_MAX];
     size_t zones_n;
+    char *prices_path; /* what `prices` names, or NULL */
+    struct price_table *prices;
 };
 
 extern const struct section file_section;

@@ -14,6 +14,7 @@
 #include "config/profile.h"
 #include "config/schema.h"
 #include "core/policy.h"
+#include "price/table.h"
 
 #define POOLS_MAX 256 /* pool names in a file */
 #define ZONES_MAX 64  /* zone names in a file */
@@ -45,6 +46,8 @@ struct limit_context {
     size_t pools_n;
     struct named_zone *zones; /* room for ZONES_MAX; owned by the configuration */
     size_t *zones_n;
+    const struct price_table *tables[2]; /* the file's, if it names one, then the built-in one */
+    size_t tables_n;
 };
 
 extern const struct section limit_section;

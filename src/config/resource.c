@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "config/feedback.h"
+#include "config/price.h"
 
 #define LINE_DEFAULT 100000
 #define LINE_LEN_MAX INT64_C(10000000)
@@ -15,11 +16,14 @@ struct resource_draft {
     struct setting ageing, line, tenant_line;
     const struct node *limits, *reserve;
     struct feedback_draft feedback;
+    struct price_draft price;
 };
 
 #define AT(member)   offsetof(struct resource_draft, member)
 #define AMOUNT_TAKES "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M"
 #define COUNT_TAKES  "a number from 1 to 10M"
+
+static const char *const batch_choices[] = {"false", "true", NULL};
 
 static const struct key_row resource_rows[] = {
     {"provider", read_name, AT(provider), NULL, 0, 0, "a provider's name, see \"Providers\"",
@@ -64,6 +68,12 @@ static const struct key_row resource_rows[] = {
      "the provider's: gemini "
      "America/Los_Angeles, all others UTC",
      "Where the day turns that a provider says is used up."},
+    {"price", read_node, AT(price.price), NULL, 0, 0,
+     "given, the name of a model in the table of prices, or a map of keys",
+     "the model's in the table of prices",
+     "What tokens cost, see \"Prices\". `given`: every caller says what a call costs."},
+    {"batch", read_choice, AT(price.batch), batch_choices, 0, 0, "true or false", "false",
+     "Whether calls go through the provider's batch API, at half the price."},
 };
 
 const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
@@ -306,6 +316,7 @@ static void read_resource(struct build *b, const struct node *n)
     if (d.reserve) {
         read_reserves(b, d.reserve);
     }
+    price_build(b->c, b->at, n->key->line, &d.price, r);
 }
 
 void resources_read(struct limit_context *c, const struct node *map, struct policy *policy)

@@ -227,3 +227,37 @@ void show_feedback(struct buf *b, const struct resource *r)
         show_zone(b, f->day_zone);
     }
 }
+
+static const char *const part_names[PARTS] = {
+    [PART_INPUT] = "input",
+    [PART_CACHE_READ] = "cached_input",
+    [PART_CACHE_WRITE_5M] = "cache_write",
+    [PART_CACHE_WRITE_1H] = "cache_write_1h",
+    [PART_OUTPUT] = "output",
+};
+
+static void show_parts(struct buf *b, const int64_t of[PARTS])
+{
+    for (int i = 0; i < PARTS; i++) {
+        buf_addf(b, "%s%s ", i ? ", " : "", part_names[i]);
+        show_decimal(b, of[i], PICOUSD_PER_USD / 1000000);
+    }
+}
+
+void show_price(struct buf *b, const struct price *p)
+{
+    if (!p->known) {
+        buf_add_str(b, "unknown");
+        return;
+    }
+    show_parts(b, p->of);
+    if (p->tier_start) {
+        buf_add_str(b, "; above ");
+        show_amount(b, UNIT_TOKENS, p->tier_start);
+        buf_add_str(b, " tokens: ");
+        show_parts(b, p->over);
+    }
+    if (p->discount_ppm) {
+        show_part(b, "; less ", p->discount_ppm);
+    }
+}

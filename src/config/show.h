@@ -39,4 +39,7 @@ void show_limit(struct buf *b, const struct limit *l);
 /* What a resource does about answers, on one line: "pause 1s, ramp 10s, …", or "off". */
 void show_feedback(struct buf *b, const struct resource *r);
 
+/* What tokens cost, on one line: "input 2.5, output 10 USD per million tokens", or "unknown". */
+void show_price(struct buf *b, const struct price *p);
+
 #endif

@@ -35,6 +35,7 @@ resources:
   small: {tpm: 100}
   one: {concurrency: 1, line: 1}
   poor:
+    price: given
     limits:
       - {name: purse, unit: usd, amount: 1, per: lifetime}
 """

@@ -62,6 +62,11 @@ static void show_resource(struct buf *b, const struct resource *r)
         buf_add_char(b, '\n');
     }
     show_answers(b, r);
+    if (r->price.known) {
+        buf_add_str(b, "  price ");
+        show_price(b, &r->price);
+        buf_add_char(b, '\n');
+    }
 }
 
 static void show_policy(struct buf *b, const struct policy *p)

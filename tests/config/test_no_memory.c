@@ -83,7 +83,8 @@ static const char good[] =
     "\"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}\n"
     "tenants: {t: {weight: 2}}\n"
     "resources:\n"
-    "  a: {provider: gemini, rpm: 5, rpd: 10, limits: [{unit: usd, amount: 1, per: day}]}\n"
+    "  a: {provider: gemini, rpm: 5, rpd: 10, price: {input: 1, output: 2}, "
+    "limits: [{unit: usd, amount: 1, per: day}]}\n"
     "  b: {limits: [{unit: requests, amount: 1, per: day, zone: Europe/Berlin}]}\n";
 
 static const char bad[] = "listen: x\nresources:\n  a: {rpm: x, rpm: 5}\n  b: 5\nfoo: {}\n";

@@ -51,6 +51,7 @@ listen: 127.0.0.1:0
 store: STORE
 resources:
   chat:
+    price: given
     limits:
       - {{unit: slots, amount: {SLOTS}, name: slots}}
       - {{unit: requests, amount: {REQUESTS}, per: {REQUESTS_S}s, name: rpm, guard: 0s}}

@@ -95,7 +95,7 @@ def test_durability_none_keeps_nothing(daemon, tmp_path):
 
 def test_a_spent_budget_is_still_spent_when_its_leases_are_long_forgotten(daemon, tmp_path):
     budget = "{unit: usd, amount: 1, scope: session, per: lifetime, exceed: refuse, name: budget}"
-    config = f"resources: {{chat: {{limits: [{budget}]}}}}\n"
+    config = f"resources: {{chat: {{price: given, limits: [{budget}]}}}}\n"
     d = daemon(config)
     lease = d.lease(session="s", load={"usd": 0.9})
     assert d.release(lease, usage={"usd": 0.9}).status == 200
