@@ -22,7 +22,7 @@ static int write_member(void *ctx, struct text key, json_value *v)
 {
     struct json_writer *w = ctx;
     assert(memchr(key.at, '\0', key.len) == NULL && key.at[key.len] == '\0');
-    json_key(w, key.at);
+    json_name(w, key);
     write_value(w, v);
     return 0;
 }
