@@ -337,6 +337,12 @@ static void call_admitted(struct call *c, int64_t now)
     call_arm(c, mock_real_us(c->m, add_sat(first_us, c->trouble.slow_us)), on_first_token);
 }
 
+/* The script's clock is the provider's: real time stretched back. */
+static int64_t script_us(const struct mock *m, int64_t now)
+{
+    return mul_div_sat(now - m->started_us, US_PER_MIN, m->options.minute_us);
+}
+
 static void on_arrival(uv_timer_t *timer)
 {
     struct call *c = CONTAINER_OF(timer, struct call, timer);
@@ -344,6 +350,9 @@ static void on_arrival(uv_timer_t *timer)
     int64_t now = now_us(c);
     c->judged_us = now;
     c->model->stats.arrived++;
+    struct quota_weather weather;
+    trouble_weather(&c->m->options.script, text_of(c->model->name), script_us(c->m, now), &weather);
+    quota_weather(&c->model->quota, now, &weather);
     if (c->trouble.status && c->trouble.status->amount == 429) {
         refuse_by_script(c, now);
         return;
@@ -400,9 +409,8 @@ void call_begin(struct mock *m, struct http_request *req, enum dialect dialect, 
     c->number = ++m->calls_n;
     c->ask = *ask;
     draw_answer(c, o->seed);
-    /* The script's clock is the provider's: real time stretched back. */
-    int64_t elapsed_us = mul_div_sat(now_us(c) - m->started_us, US_PER_MIN, o->minute_us);
-    trouble_choose(&o->script, c->number, text_of(model->name), elapsed_us, o->seed, &c->trouble);
+    trouble_choose(&o->script, c->number, text_of(model->name), script_us(m, now_us(c)), o->seed,
+                   &c->trouble);
     list_append(&m->calls, &c->node);
     uv_timer_init(m->loop, &c->timer);
     http_request_park(req, call_gone, c);

@@ -13,6 +13,7 @@ void meter_init(struct meter *m, enum meter_kind kind, int64_t amount, int64_t p
     assert(amount >= 0 && amount <= METER_AMOUNT_MAX);
     assert(per_us > 0 && per_us <= US_PER_H);
     *m = (struct meter){.kind = kind, .amount = amount, .per_us = per_us, .phase_us = phase_us};
+    m->most = amount;
     m->started_us = INT64_MIN;
     m->level = amount * per_us;
     m->filled_us = now_us;
@@ -69,6 +70,17 @@ void meter_turn(struct meter *m, int64_t now_us)
     }
 }
 
+void meter_change(struct meter *m, int64_t now_us, int64_t amount)
+{
+    assert(m->amount > 0 && amount > 0 && amount <= METER_AMOUNT_MAX);
+    if (amount != m->amount) {
+        meter_turn(m, now_us);
+        m->amount = amount;
+        m->most = max_i64(m->most, amount);
+        m->level = min_i64(m->level, amount * m->per_us);
+    }
+}
+
 /* Doubles the ring; false at the cap or without memory. */
 static bool ring_grow(struct meter *m)
 {
@@ -95,7 +107,7 @@ static void rolling_add(struct meter *m, int64_t now_us, int64_t n)
     m->used += n;
     /* What is left without the oldest entry fills the window already, so the oldest decides
      * nothing any more. Without this, calls that are refused and still count would pile up. */
-    while (m->len && m->used - entry_at(m, 0)->amount >= m->amount) {
+    while (m->len && m->used - entry_at(m, 0)->amount >= m->most) {
         drop_first(m);
     }
     if (m->len == m->ring_size && !ring_grow(m)) {

@@ -7,6 +7,7 @@
  *
  * Time comes in as an argument and never runs backwards. A meter whose amount is 0 measures
  * nothing and always has room. Amounts reach METER_AMOUNT_MAX, so that no product overflows.
+ * A provider may change an amount while it measures; what was used stays used.
  *
  * Invariants: amounts in a rolling window are at least 1 each; a bucket's level never passes its
  * size; `peak` is the most that was ever used at one instant since the start or the reset.
@@ -33,6 +34,7 @@ struct meter_entry {
 struct meter {
     enum meter_kind kind;
     int64_t amount;   /* per window; 0: no limit */
+    int64_t most;     /* that the amount has ever been */
     int64_t per_us;   /* the window's length */
     int64_t phase_us; /* FIXED: one of its windows starts here */
     int64_t peak;
@@ -56,6 +58,9 @@ void meter_release(struct meter *m);
 
 /* Lets go what has left the window at `now_us`. The others below do so themselves. */
 void meter_turn(struct meter *m, int64_t now_us);
+
+/* From now on the amount, which was and stays above 0, is another. */
+void meter_change(struct meter *m, int64_t now_us, int64_t amount);
 
 /* Counts n >= 0 now, whether it fits or not. */
 void meter_add(struct meter *m, int64_t now_us, int64_t n);

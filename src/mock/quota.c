@@ -5,6 +5,8 @@
 #include "base/num.h"
 
 #define AZURE_SLICES 6 /* of ten seconds each in a minute */
+#define PPM          INT64_C(1000000)
+#define OTHERS_STEPS 60 /* a minute: others call once in each of the provider's seconds */
 
 static enum meter_kind kind_of(enum quota_profile profile)
 {
@@ -37,7 +39,7 @@ static int64_t window_of(const struct quota_rules *rules, enum quota_unit unit)
 
 void quota_init(struct quota *q, const struct quota_rules *rules, int64_t now_us)
 {
-    *q = (struct quota){.rules = *rules};
+    *q = (struct quota){.rules = *rules, .others_us = now_us};
     for (int u = 0; u < QUOTA_SLOTS; u++) {
         meter_init(&q->meters[u], kind_of(rules->profile), amount_of(rules, u), window_of(rules, u),
                    rules->phase_us, now_us);
@@ -50,6 +52,52 @@ void quota_release(struct quota *q)
         meter_release(&q->meters[u]);
     }
 }
+
+/* --- Weather. --- */
+
+static int64_t lowered(const struct quota *q, int64_t amount)
+{
+    return amount ? max_i64(1, amount - mul_div_sat(amount, q->lowered_ppm, PPM)) : 0;
+}
+
+/* What others ask in their step of that number: whole units, evenly. */
+static int64_t others_ask(const struct quota *q, enum quota_unit unit, int64_t ppm, int64_t step)
+{
+    int64_t minute = mul_div_sat(q->rules.amount[unit], ppm, PPM);
+    return minute * (step + 1) / OTHERS_STEPS - minute * step / OTHERS_STEPS;
+}
+
+static void others_call(struct quota *q, int64_t at_us, int64_t ppm)
+{
+    int64_t step = q->others_steps++ % OTHERS_STEPS;
+    for (int u = 0; u < QUOTA_SLOTS; u++) {
+        int64_t n = others_ask(q, u, ppm, step);
+        if (meter_room_in_us(&q->meters[u], at_us, n) == 0) {
+            meter_add(&q->meters[u], at_us, n);
+            q->others_used[u] += n;
+        }
+    }
+}
+
+void quota_weather(struct quota *q, int64_t now_us, const struct quota_weather *weather)
+{
+    int64_t step_us = max_i64(1, q->rules.minute_us / OTHERS_STEPS);
+    q->lowered_ppm = weather->lowered_ppm;
+    for (int u = 0; u < QUOTA_SLOTS; u++) {
+        if (q->meters[u].amount) {
+            meter_change(&q->meters[u], now_us, lowered(q, amount_of(&q->rules, u)));
+        }
+    }
+    /* What others did longer ago than a minute no window remembers. */
+    q->others_us = max_i64(q->others_us, now_us - q->rules.minute_us);
+    for (; q->others_us + step_us <= now_us; q->others_us += step_us) {
+        if (weather->others_ppm) {
+            others_call(q, q->others_us + step_us, weather->others_ppm);
+        }
+    }
+}
+
+/* --- Calls. --- */
 
 /* What a call needs of a unit to be admitted. */
 static int64_t needed(const struct quota *q, enum quota_unit unit, const struct quota_ask *ask)
@@ -84,7 +132,7 @@ static bool has_room(struct quota *q, int64_t now_us, enum quota_unit unit,
     *verdict = (struct quota_verdict){
         .unit = unit,
         .too_large = room_in_us < 0,
-        .limit = q->rules.amount[unit],
+        .limit = lowered(q, q->rules.amount[unit]),
         .used = meter_used(&q->meters[unit], now_us),
         .asked = asked,
         .retry_after_us = max_i64(0, room_in_us),
@@ -177,7 +225,7 @@ void quota_state(struct quota *q, int64_t now_us, enum quota_unit unit, struct q
     struct meter *m = &q->meters[unit];
     int64_t used = meter_used(m, now_us);
     *state = (struct quota_state){
-        .limit = q->rules.amount[unit],
+        .limit = lowered(q, q->rules.amount[unit]),
         .remaining = max_i64(0, m->amount - used),
         .full_in_us = meter_empty_in_us(m, now_us),
     };

@@ -9,6 +9,9 @@
  * QUOTA_AZURE      tokens in a fixed minute, reserved like OpenAI's; requests in slices of a sixth
  *                  of the minute, each with a sixth of the amount.
  *
+ * A provider may let through less than its rules say for a while, and others may use the same key:
+ * both are the weather of a moment, which whoever judges a call tells first.
+ *
  * A call is judged once, as a whole: it is charged to every meter or (but for OpenAI's requests)
  * to none. Time comes in as an argument. The text of a verdict and its HTTP shape are not here.
  *
@@ -55,15 +58,29 @@ struct quota_verdict {
     int64_t retry_after_us; /* 0 where nothing is known: slots, too_large */
 };
 
+/* What is otherwise than the rules say. */
+struct quota_weather {
+    int64_t lowered_ppm; /* of each amount per minute is taken away for now */
+    int64_t others_ppm;  /* of each amount is used by others with the same key, evenly */
+};
+
 struct quota {
     struct quota_rules rules;
     struct meter meters[QUOTA_SLOTS]; /* one for each unit but slots */
+    int64_t lowered_ppm;
+    int64_t others_us;                /* until then others have been charged … */
+    int64_t others_steps;             /* … in so many steps … */
+    int64_t others_used[QUOTA_SLOTS]; /* … and got so much */
     int64_t in_flight;
     int64_t in_flight_peak;
 };
 
 void quota_init(struct quota *q, const struct quota_rules *rules, int64_t now_us);
 void quota_release(struct quota *q);
+
+/* The weather from now on. Others are charged for the time since they were last; where their calls
+ * do not fit they are refused like anyone's. */
+void quota_weather(struct quota *q, int64_t now_us, const struct quota_weather *weather);
 
 /* Judges a call that arrives at `now_us`, and charges it. An admitted call is in flight until
  * quota_done. */

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "config/config.h"
 #include "mock/chance.h"
+#include "mock/quota.h"
 
 #define NUMBER_MAX INT64_C(1000000000000)
 #define STATUS_MIN 400
@@ -139,6 +140,15 @@ static bool read_header(struct text t, struct trouble_rule *r)
                                         : copy_text(t, r->value, TROUBLE_VALUE_LEN_MAX);
 }
 
+/* A share of the quota: a whole quota is no trouble, and none at all is another one. */
+static bool read_share(struct text t, struct trouble_rule *r)
+{
+    int32_t ppm = 0;
+    bool good = config_read_share(t, &ppm) && ppm > 0 && ppm < 1000000;
+    r->amount = ppm;
+    return good && (r->when == TROUBLE_ALWAYS || r->when == TROUBLE_TIME);
+}
+
 static bool read_what(struct text t, struct trouble_rule *r)
 {
     struct text word = take_word(&t);
@@ -152,6 +162,10 @@ static bool read_what(struct text t, struct trouble_rule *r)
     if (text_equal(word, TEXT("cut")) || text_equal(word, TEXT("fail"))) {
         r->what = word.at[0] == 'c' ? TROUBLE_CUT : TROUBLE_FAIL;
         return read_number(t, &r->amount);
+    }
+    if (text_equal(word, TEXT("quota")) || text_equal(word, TEXT("others"))) {
+        r->what = word.at[0] == 'q' ? TROUBLE_QUOTA : TROUBLE_OTHERS;
+        return read_share(t, r);
     }
     bool drops = text_equal(word, TEXT("no-header"));
     r->what = drops ? TROUBLE_NO_HEADER : TROUBLE_HEADER;
@@ -228,6 +242,8 @@ static void take_rule(struct trouble *t, const struct trouble_rule *r, size_t i)
     case TROUBLE_SLOW: t->slow_us = t->slow_us ? t->slow_us : r->amount; break;
     case TROUBLE_HEADER:
     case TROUBLE_NO_HEADER: t->headers |= UINT64_C(1) << i; break;
+    case TROUBLE_QUOTA:
+    case TROUBLE_OTHERS: break; /* not of one call */
     }
 }
 
@@ -239,6 +255,24 @@ void trouble_choose(const struct trouble_script *script, uint64_t number, struct
         const struct trouble_rule *r = &script->rules[i];
         if (applies(r, number, model, elapsed_us, seed, CHANCE_TROUBLE + i)) {
             take_rule(trouble, r, i);
+        }
+    }
+}
+
+void trouble_weather(const struct trouble_script *script, struct text model, int64_t elapsed_us,
+                     struct quota_weather *weather)
+{
+    *weather = (struct quota_weather){0};
+    for (size_t i = 0; i < script->rules_n; i++) {
+        const struct trouble_rule *r = &script->rules[i];
+        bool is_weather = r->what == TROUBLE_QUOTA || r->what == TROUBLE_OTHERS;
+        if (!is_weather || !applies(r, 0, model, elapsed_us, 0, 0)) {
+            continue;
+        }
+        if (r->what == TROUBLE_QUOTA && weather->lowered_ppm == 0) {
+            weather->lowered_ppm = 1000000 - r->amount;
+        } else if (r->what == TROUBLE_OTHERS && weather->others_ppm == 0) {
+            weather->others_ppm = r->amount;
         }
     }
 }

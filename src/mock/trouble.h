@@ -14,13 +14,16 @@
  *        slow D                the first token comes this much later
  *        cut N                 the connection breaks after N output tokens
  *        fail N                a stream carries an error after N output tokens
+ *        quota P%              of every amount is all that is let through
+ *        others P%             of every amount is used by others with the same key, evenly
  *        header NAME VALUE     an answer's header is this instead
  *        no-header NAME        an answer lacks this header
  *
+ * The quota and others are there whether calls come or not, so their WHEN is always or a time.
  * Empty pieces and those that begin with # mean nothing. All rules that apply do; where two say
  * different things, the first one counts.
  *
- * May depend on src/base and the durations of src/config.
+ * May depend on src/base, quota.h and the durations of src/config.
  */
 #ifndef SLUICE_MOCK_TROUBLE_H
 #define SLUICE_MOCK_TROUBLE_H
@@ -29,6 +32,8 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+
+struct quota_weather;
 
 #define TROUBLE_RULES_MAX     64
 #define TROUBLE_WORD_LEN_MAX  63
@@ -41,6 +46,8 @@ enum trouble_what {
     TROUBLE_SLOW,
     TROUBLE_CUT,
     TROUBLE_FAIL,
+    TROUBLE_QUOTA,
+    TROUBLE_OTHERS,
     TROUBLE_HEADER,
     TROUBLE_NO_HEADER
 };
@@ -51,7 +58,8 @@ struct trouble_rule {
     int64_t high; /* REQUESTS, TIME: the end, included and not included */
     char model[TROUBLE_WORD_LEN_MAX + 1]; /* "": any */
     enum trouble_what what;
-    int64_t amount;         /* STATUS: the status; SLOW: microseconds; CUT, FAIL: tokens */
+    int64_t amount;         /* STATUS: the status; SLOW: microseconds; CUT, FAIL: tokens;
+                               QUOTA, OTHERS: parts per million */
     int64_t retry_after_us; /* STATUS: -1 where not said */
     char name[TROUBLE_WORD_LEN_MAX + 1]; /* STATUS: code; headers: lower-case name */
     char type[TROUBLE_WORD_LEN_MAX + 1];
@@ -79,6 +87,10 @@ struct trouble {
 /* Chooses for call `number`, `elapsed_us` after the start (in the script's own time). */
 void trouble_choose(const struct trouble_script *script, uint64_t number, struct text model,
                     int64_t elapsed_us, uint64_t seed, struct trouble *trouble);
+
+/* What is otherwise for a model than its rules say, at that time of the script. */
+void trouble_weather(const struct trouble_script *script, struct text model, int64_t elapsed_us,
+                     struct quota_weather *weather);
 
 /* The value a header gets instead of `value`; NULL where it is left out. */
 const char *trouble_header(const struct trouble_script *script, const struct trouble *trouble,

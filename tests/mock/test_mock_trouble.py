@@ -162,6 +162,12 @@ def test_a_script_is_read_from_a_file(provider, tmp_path):
     assert [one.chat()[0] for _ in range(3)] == [429, 429, 200]
 
 
+def test_headers_tell_of_a_quota_that_is_lower_than_its_rules(provider):
+    _, headers, _ = provider("--rpm", "10", "--trouble", "always: quota 50%").chat()
+    assert headers["x-ratelimit-limit-requests"] == "5"
+    assert headers["x-ratelimit-remaining-requests"] == "4"
+
+
 def test_an_error_may_come_inside_a_streamed_response(provider):
     with openai_of(provider("--trouble", "always: fail 20")) as client:
         stream = client.responses.create(

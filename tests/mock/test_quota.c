@@ -11,6 +11,7 @@
  *     T produce N                     N output tokens
  *     T done                          a call has ended
  *     T refuse                        a refusal of the provider's own
+ *     T weather LOWERED% OTHERS%      so much is taken away, so much used by others, from now on
  *     T left UNIT N F                 N remain; all of it in F ms
  */
 #include "mock/quota.h"
@@ -123,6 +124,9 @@ static void check_line(struct quota *q, const char *line)
         quota_done(q);
     } else if (strcmp(verb, "refuse") == 0) {
         quota_count_refused(q, now_us);
+    } else if (strcmp(verb, "weather") == 0) {
+        assert_int_equal(sscanf(rest, "%lld%% %lld%%", &a, &b), 2);
+        quota_weather(q, now_us, &(struct quota_weather){a * 10000, b * 10000});
     } else if (strcmp(verb, "produce") == 0) {
         quota_produce(q, now_us, atoll(rest));
     } else {
@@ -220,6 +224,26 @@ TABLE(azure_lets_one_request_through_each_slice_at_least, "azure requests=1", "0
 TABLE(azure_reserves_the_maximum, "azure tokens=100", "0 ask 10+90 ok", "0 done",
       "0 ask 1+0 tokens 100 60000", "0 ask 1+100 tokens 100 never")
 
+TABLE(a_lowered_quota_lets_less_through_for_a_while, "openai requests=6 tokens=100",
+      "0 ask 10+0 ok", "1000 weather 50% 0%", "1000 left tokens 40 59000",
+      "1000 ask 0+41 tokens 10 59000", "1000 ask 0+51 tokens 10 never",
+      "1000 ask 1+0 requests 3 60000", "60500 weather 0% 0%", "60500 left requests 3 500",
+      "60500 ask 100+0 ok")
+
+TABLE(a_lowered_bucket_refills_more_slowly, "anthropic input=600", "0 weather 50% 0%",
+      "0 left input 300 0", "0 ask 300+1 ok", "0 left input 0 60000", "30000 left input 150 30000",
+      "30000 weather 0% 0%", "30000 left input 150 45000")
+
+TABLE(others_use_their_share_evenly, "openai requests=60 tokens=120", "0 weather 0% 50%",
+      "10000 weather 0% 50%", "10000 left tokens 110 60000", "10000 left requests 55 60000",
+      "60000 weather 0% 50%", "60000 left tokens 60 60000", "120000 weather 0% 50%",
+      "120000 left tokens 60 60000", "120000 weather 0% 0%", "180000 weather 0% 0%",
+      "180000 left tokens 120 0")
+
+TABLE(others_are_refused_where_they_do_not_fit, "openai tokens=120", "0 ask 120+0 ok",
+      "59000 weather 0% 50%", "59000 left tokens 0 1000", "61000 weather 0% 50%",
+      "61000 left tokens 118 60000")
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +266,10 @@ int main(void)
         cmocka_unit_test(test_azure_judges_requests_in_slices),
         cmocka_unit_test(test_azure_lets_one_request_through_each_slice_at_least),
         cmocka_unit_test(test_azure_reserves_the_maximum),
+        cmocka_unit_test(test_a_lowered_quota_lets_less_through_for_a_while),
+        cmocka_unit_test(test_a_lowered_bucket_refills_more_slowly),
+        cmocka_unit_test(test_others_use_their_share_evenly),
+        cmocka_unit_test(test_others_are_refused_where_they_do_not_fit),
     };
     return cmocka_run_group_tests_name("mock quota", tests, NULL, NULL);
 }

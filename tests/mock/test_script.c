@@ -7,6 +7,7 @@
 #include "mock/chance.h"
 #include "mock/headers.h"
 #include "mock/latency.h"
+#include "mock/quota.h"
 #include "mock/stats.h"
 #include "mock/trouble.h"
 
@@ -115,6 +116,11 @@ static void test_a_wrong_script_is_refused_and_named(void **state)
         "always model: cut 1",
         "sometimes: cut 1",
         "always: header  ",
+        "always: quota 0%",
+        "always: quota 101%",
+        "requests 1-5: quota 50%",
+        "chance 5%: others 30%",
+        "always: others many",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         struct buf why;
@@ -127,6 +133,22 @@ static void test_a_wrong_script_is_refused_and_named(void **state)
         assert_non_null(strstr(why.at, "is no rule"));
         buf_release(&why);
     }
+}
+
+static void test_a_script_says_when_the_quota_is_lower_and_who_else_uses_it(void **state)
+{
+    (void)state;
+    struct quota_weather w;
+    read_script("time 1m-2m: quota 50%; time 90s-3m model a: others 30%; always: quota 80%");
+    trouble_weather(&script, TEXT("a"), 0, &w);
+    assert_int_equal(w.lowered_ppm, 200000);
+    assert_int_equal(w.others_ppm, 0);
+    trouble_weather(&script, TEXT("a"), 90 * US_PER_S, &w);
+    assert_int_equal(w.lowered_ppm, 500000);
+    assert_int_equal(w.others_ppm, 300000);
+    trouble_weather(&script, TEXT("b"), 2 * US_PER_MIN, &w);
+    assert_int_equal(w.lowered_ppm, 200000);
+    assert_int_equal(w.others_ppm, 0);
 }
 
 static void test_a_script_has_a_most(void **state)
@@ -258,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_chance_strikes_about_as_often_as_asked),
         cmocka_unit_test(test_headers_are_spoilt_and_left_out),
         cmocka_unit_test(test_a_wrong_script_is_refused_and_named),
+        cmocka_unit_test(test_a_script_says_when_the_quota_is_lower_and_who_else_uses_it),
         cmocka_unit_test(test_a_script_has_a_most),
         cmocka_unit_test(test_latencies_are_read),
         cmocka_unit_test(test_draws_follow_their_distribution),
