@@ -23,6 +23,20 @@ static struct core *looking(const struct core *core)
     return cast.out;
 }
 
+/* Who came last may not be granted last, but is told by how much stands before it. */
+static void view_last(struct core *core, const struct line *line, struct resource_view *view)
+{
+    view->last_eta_us = 0;
+    view->last_wait_us = 0;
+    if (list_empty(&line->all)) {
+        return;
+    }
+    const struct request *last = CONTAINER_OF(line->all.prev, struct request, in_line);
+    struct asker asker = asker_of(last);
+    view->last_eta_us = estimate_us(core, &asker, (int64_t)line->waiting);
+    view->last_wait_us = sub_sat(last->deadline_us, last->enqueued_us);
+}
+
 void core_resource_view(const struct core *core, size_t i, struct resource_view *view)
 {
     assert(i < core_resources(core));
@@ -36,6 +50,7 @@ void core_resource_view(const struct core *core, size_t i, struct resource_view 
     health_view(core, line, &view->health);
     view->latency_us = line->pace.short_us;
     view->slots_suggested = pace_suggests(line);
+    view_last(looking(core), line, view);
     view->head_held_by.limits_n = 0;
     if (line->head) {
         struct asker a = asker_of(line->head);

@@ -34,6 +34,8 @@ struct resource_view {
     size_t away;            /* of those waiting: tickets whose holder has not yet come back */
     size_t leases;          /* open */
     int64_t oldest_wait_us; /* how long the head of the line has waited */
+    int64_t last_eta_us;    /* estimate for who came last: the time until it is granted … */
+    int64_t last_wait_us;   /* … and the whole time it is willing to wait */
     uint64_t granted;
     uint64_t settled;
     uint64_t late;

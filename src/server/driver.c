@@ -80,6 +80,8 @@ void driver_release(struct driver *d)
     turn_free(d->turn);
     effects_release(&d->effects);
     tickets_release(&d->tickets);
+    alerts_release(&d->alerts);
+    watch_release(&d->watch);
     callers_release(&d->callers);
     buf_release(&d->bundle);
     buf_release(&d->why);
@@ -259,15 +261,6 @@ static void announce(struct driver *d, const struct effect *e)
     pending->data.len = (uint32_t)d->turn->text.len - pending->data.at;
 }
 
-static void log_alert(const struct effect *e)
-{
-    log_warn("alert %s: resource %.*s, limit %s%s%.*s, used %lld of %lld",
-             alert_name(e->alert.kind), (int)e->alert.resource.len, e->alert.resource.at,
-             e->alert.limit ? e->alert.limit : "-", e->alert.scope_key.len ? ", key " : "",
-             (int)e->alert.scope_key.len, e->alert.scope_key.at, (long long)e->alert.used,
-             (long long)e->alert.amount);
-}
-
 /* "resource gpt-4o: backoff for 12000 ms (overload, overloaded_error); it was ok" */
 static void log_state(const struct driver *d, const struct effect *e)
 {
@@ -298,6 +291,69 @@ static void log_state(const struct driver *d, const struct effect *e)
         why ? ")" : "", health_state_name(e->health.was));
 }
 
+/* --- Alerts. --- */
+
+static void announce_alert(struct driver *d, const struct alert *alert)
+{
+    struct json_writer w;
+    struct pending_notice *pending =
+        events_wanted(d->o.events, NOTICE_ALERT) ? turn_add_notice(d->turn) : NULL;
+    if (!pending) {
+        return;
+    }
+    pending->notice.kind = NOTICE_ALERT;
+    pending->resource = turn_add_text(d->turn, alert->resource);
+    pending->data.at = (uint32_t)d->turn->text.len;
+    json_writer_init(&w, &d->turn->text);
+    json_object_begin(&w);
+    alert_write(alert, driver_now(d), &w);
+    json_object_end(&w);
+    pending->data.len = (uint32_t)d->turn->text.len - pending->data.at;
+}
+
+/* A resource that closes has a line of the log for that already, and a request that waited in vain
+ * is its caller's affair. */
+static void log_alert(const struct alert *alert)
+{
+    struct buf words;
+    if (alert->topic == TOPIC_BREAKER_OPEN || alert->topic == TOPIC_LONG_BACKOFF ||
+        alert->topic == TOPIC_WAIT_TIMEOUT) {
+        return;
+    }
+    buf_init(&words, ALERT_WORDS_BYTES_MAX);
+    alert_words(alert, &words);
+    log_warn("alert %s: %.*s", alert_name(alert->topic), (int)words.len, words.len ? words.at : "");
+    buf_release(&words);
+}
+
+static void give_alert(struct driver *d, const struct alert *alert)
+{
+    announce_alert(d, alert);
+    if (!alerts_count(&d->alerts, alert, driver_now(d))) {
+        return;
+    }
+    log_alert(alert);
+    if (d->o.alerted) {
+        d->o.alerted(d->o.ctx, alert, driver_now(d));
+    }
+}
+
+void driver_look_around(struct driver *d)
+{
+    struct alert due[WATCH_ALERTS_MAX];
+    bool any = false;
+    for (size_t i = 0; i < core_resources(d->o.core); i++) {
+        size_t n = watch_look(&d->watch, d->o.core, i, due);
+        for (size_t j = 0; j < n; j++) {
+            give_alert(d, &due[j]);
+        }
+        any |= n > 0;
+    }
+    if (any) {
+        d->o.wake(d->o.ctx);
+    }
+}
+
 /* --- Events are judged. --- */
 
 static void keep_record(struct driver *d, const struct record *record)
@@ -325,6 +381,7 @@ static void note_ticket(struct driver *d, const struct effect *e)
 
 static void take_effects(struct driver *d)
 {
+    struct alert alert;
     for (size_t i = 0; i < d->effects.len; i++) {
         struct effect *e = &d->effects.at[i];
         if (e->kind == EFFECT_PERSIST) {
@@ -334,10 +391,11 @@ static void take_effects(struct driver *d)
         if (d->o.events->kinds) {
             announce(d, e);
         }
-        if (e->kind == EFFECT_ALERT && e->alert.kind != ALERT_WAIT_TIMEOUT) {
-            log_alert(e);
-        } else if (e->kind == EFFECT_HEALTH) {
+        if (e->kind == EFFECT_HEALTH) {
             log_state(d, e);
+        }
+        if (alert_of_effect(e, d->o.policy, &alert)) {
+            give_alert(d, &alert);
         }
         note_ticket(d, e);
         answer(d, e);
@@ -677,6 +735,8 @@ int driver_configure(struct driver *d, const struct policy *policy)
     int err = core_step(d->o.core, &event, &d->effects);
     if (!err) {
         d->o.policy = policy;
+        alerts_configure(&d->alerts, policy);
+        watch_configure(&d->watch, policy);
     }
     take_effects(d); /* also of the time that passed before a policy that could not be taken */
     return err;

@@ -14,8 +14,8 @@
  * leave in order; while the store is in trouble nothing is granted: what could not be made
  * durable is answered store_failed, and a lease that was granted with it is taken back.
  *
- * May depend on src/base, src/core, journal/journal.h, caller.h, ticket.h, turn.h, answer.h and
- * events.h.
+ * May depend on src/base, src/core, journal/journal.h, caller.h, ticket.h, turn.h, answer.h,
+ * alert.h, watch.h and events.h.
  */
 #ifndef SLUICE_SERVER_DRIVER_H
 #define SLUICE_SERVER_DRIVER_H
@@ -28,10 +28,12 @@
 #include "base/list.h"
 #include "core/core.h"
 #include "journal/journal.h"
+#include "server/alert.h"
 #include "server/caller.h"
 #include "server/events.h"
 #include "server/ticket.h"
 #include "server/turn.h"
+#include "server/watch.h"
 
 #define DRIVER_TICKS_MAX    16           /* steps of due time in one turn */
 #define TURN_TEXT_BYTES_MAX (256u << 20) /* answers of one turn */
@@ -47,6 +49,8 @@ struct driver_options {
     /* Sends an answer. Afterwards the caller is done with. */
     void (*deliver)(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
                     struct text body);
+    /* An alert that is to be told outside of the daemon; may be NULL. Texts are lent. */
+    void (*alerted)(void *ctx, const struct alert *alert, int64_t now_us);
     /* There is something to do at the end of this turn; may be called again before it. */
     void (*wake)(void *ctx);
     void *ctx;
@@ -56,6 +60,8 @@ struct driver {
     struct driver_options o;
     struct callers callers;
     struct tickets tickets;
+    struct alerts alerts;
+    struct watch watch;
     struct effects effects;
     struct turn *turn;  /* the one that is gathering */
     struct list closed; /* turns handed over, waiting for their batch, oldest first */
@@ -105,6 +111,9 @@ bool driver_turn(struct driver *d);
 
 /* The journal has called: batches are durable, or trouble has come or gone. Any thread may not. */
 void driver_progress(struct driver *d);
+
+/* Gives the alerts that no event gives by itself; once a second. */
+void driver_look_around(struct driver *d);
 
 /* Tells the core where the wall clock stands, if it has moved far since it was last told … */
 void driver_check_clock(struct driver *d);

@@ -142,6 +142,7 @@ static void put_line(struct json_writer *w, const struct resource_view *v)
     member_i64(w, "waiting", (int64_t)v->waiting);
     member_i64(w, "away", (int64_t)v->away);
     member_i64(w, "oldest_wait_ms", v->oldest_wait_us / US_PER_MS);
+    member_i64(w, "last_eta_ms", v->last_eta_us / US_PER_MS);
     json_key(w, "held_by");
     answer_write_held_by(&v->head_held_by, w);
     json_object_end(w);

@@ -134,6 +134,11 @@ static double value_refusals(const struct resource_view *v)
     return (double)v->health.refusals;
 }
 
+static double value_eta(const struct resource_view *v)
+{
+    return seconds(v->last_eta_us);
+}
+
 static double value_latency(const struct resource_view *v)
 {
     return seconds(v->latency_us);
@@ -165,6 +170,7 @@ static const struct resource_metric resource_metrics[] = {
     {"sluice_held_seconds_total", "counter", "Time that settled leases were held.", value_held_for},
     {"sluice_oldest_wait_seconds", "gauge", "How long the head of the line has waited.",
      value_oldest},
+    {"sluice_line_eta_seconds", "gauge", "Estimated wait of who came last in line.", value_eta},
     {"sluice_retries_total", "counter", "Retries advised.", value_retries},
     {"sluice_effective_rate", "gauge",
      "The share of its limits' rate at which a resource is granted now.", value_rate},
@@ -323,6 +329,22 @@ static void put_resources(struct buf *out, const struct core *core)
     free(views);
 }
 
+static void put_alerts(struct buf *out, const struct alerts *alerts)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_alerts_total", "counter", "Alerts, by what they are about.");
+    for (size_t i = 0; i < alerts->rows_n; i++) {
+        for (int topic = 0; topic < ALERT_TOPICS; topic++) {
+            buf_clear(&labels);
+            put_label(&labels, "alert", alert_name((enum alert_topic)topic));
+            put_label(&labels, "resource", alerts->rows[i].resource);
+            put_labelled(out, "sluice_alerts_total", &labels, (double)alerts->rows[i].n[topic]);
+        }
+    }
+    buf_release(&labels);
+}
+
 /* --- The daemon. --- */
 
 static void put_journal(struct buf *out, struct api *api)
@@ -413,6 +435,7 @@ void api_metrics(const struct call *call)
     struct buf body;
     buf_init(&body, REPLY_BYTES_MAX);
     put_resources(&body, call->api->core);
+    put_alerts(&body, &call->api->driver->alerts);
     put_core(&body, call->api);
     put_journal(&body, call->api);
     put_http(&body, call->api);

@@ -6,17 +6,6 @@
 #include "http/member.h"
 #include "server/answer.h"
 
-const char *alert_name(enum alert_kind kind)
-{
-    switch (kind) {
-    case ALERT_BUDGET_WARN: return "budget_warn";
-    case ALERT_WAIT_TIMEOUT: return "wait_timeout";
-    case ALERT_OVERRUN: return "overrun";
-    case ALERT_NUMBERS_DIFFER: return "numbers_differ";
-    }
-    return "unknown";
-}
-
 bool notice_kind_of(const struct effect *effect, enum notice_kind *kind)
 {
     switch ((int)effect->kind) {
@@ -25,7 +14,6 @@ bool notice_kind_of(const struct effect *effect, enum notice_kind *kind)
     case EFFECT_REFUSE: *kind = NOTICE_REFUSED; return effect->refuse.resource.len > 0;
     case EFFECT_EXPIRED: *kind = NOTICE_EXPIRED; return true;
     case EFFECT_HEALTH: *kind = NOTICE_STATE; return true;
-    case EFFECT_ALERT: *kind = NOTICE_ALERT; return true;
     default: return false;
     }
 }
@@ -38,7 +26,6 @@ struct text notice_resource(const struct effect *effect)
     case EFFECT_REFUSE: return effect->refuse.resource;
     case EFFECT_EXPIRED: return effect->expired.resource;
     case EFFECT_HEALTH: return effect->health.resource;
-    case EFFECT_ALERT: return effect->alert.resource;
     default: return TEXT_NONE;
     }
 }
@@ -76,15 +63,6 @@ static void put_health(struct json_writer *w, const struct effect *e)
     answer_write_state(&e->health.view, w);
 }
 
-static void put_alert(struct json_writer *w, const struct effect *e)
-{
-    member_text_if(w, "alert", text_of(alert_name(e->alert.kind)));
-    member_text_if(w, "limit", text_of(e->alert.limit));
-    member_text_if(w, "scope_key", e->alert.scope_key);
-    member_i64(w, "used", e->alert.used);
-    member_i64(w, "amount", e->alert.amount);
-}
-
 void notice_write(const struct effect *effect, int64_t now_us, struct buf *out)
 {
     struct json_writer w;
@@ -101,7 +79,6 @@ void notice_write(const struct effect *effect, int64_t now_us, struct buf *out)
         member_text_if(&w, "tenant", effect->expired.tenant);
         break;
     case EFFECT_HEALTH: put_health(&w, effect); break;
-    case EFFECT_ALERT: put_alert(&w, effect); break;
     default: assert(!"this effect makes no notice");
     }
     json_object_end(&w);

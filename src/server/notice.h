@@ -20,7 +20,4 @@ struct text notice_resource(const struct effect *effect);
 /* One line of JSON. */
 void notice_write(const struct effect *effect, int64_t now_us, struct buf *out);
 
-/* "budget_warn", "wait_timeout", "overrun". */
-const char *alert_name(enum alert_kind kind);
-
 #endif

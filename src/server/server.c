@@ -147,6 +147,7 @@ static void on_heartbeat(uv_timer_t *timer)
     struct server *s = timer->data;
     s->beats++;
     driver_check_clock(&s->driver);
+    driver_look_around(&s->driver);
     if (s->beats % PRUNE_BEATS == 0) {
         journal_prune(s->journal, core_horizon_us(s->core));
     }

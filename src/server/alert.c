@@ -1,0 +1,255 @@
+#include "server/alert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "http/member.h"
+#include "server/answer.h"
+
+static const char *const names[ALERT_TOPICS] = {
+    [TOPIC_BUDGET_WARN] = "budget_warn",   [TOPIC_WAIT_TIMEOUT] = "wait_timeout",
+    [TOPIC_OVERRUN] = "overrun",           [TOPIC_NUMBERS_DIFFER] = "numbers_differ",
+    [TOPIC_BREAKER_OPEN] = "breaker_open", [TOPIC_LONG_BACKOFF] = "long_backoff",
+    [TOPIC_LONG_LINE] = "long_line",       [TOPIC_UNPRICED] = "unpriced",
+};
+
+const char *alert_name(enum alert_topic topic)
+{
+    return names[topic];
+}
+
+/* --- From effects. --- */
+
+static enum alert_topic topic_of(enum alert_kind kind)
+{
+    switch (kind) {
+    case ALERT_BUDGET_WARN: return TOPIC_BUDGET_WARN;
+    case ALERT_WAIT_TIMEOUT: return TOPIC_WAIT_TIMEOUT;
+    case ALERT_OVERRUN: return TOPIC_OVERRUN;
+    case ALERT_NUMBERS_DIFFER: return TOPIC_NUMBERS_DIFFER;
+    }
+    return TOPIC_OVERRUN;
+}
+
+static enum unit unit_of(const struct policy *policy, struct text resource, const char *limit)
+{
+    for (size_t i = 0; policy && limit && i < policy->resources_n; i++) {
+        const struct resource *r = &policy->resources[i];
+        for (size_t j = 0; text_equal(text_of(r->name), resource) && j < r->limits_n; j++) {
+            if (strcmp(r->limits[j].name, limit) == 0) {
+                return r->limits[j].unit;
+            }
+        }
+    }
+    return UNIT_REQUESTS;
+}
+
+static bool of_health(const struct effect *e, struct alert *alert)
+{
+    const struct health_view *v = &e->health.view;
+    bool closed = v->state == HEALTH_PAUSED || v->state == HEALTH_BACKOFF;
+    bool opened = v->state == HEALTH_BREAKER_OPEN && e->health.was != v->state;
+    if (!opened && !(closed && sub_sat(v->until_us, v->since_us) > ALERT_BACKOFF_US)) {
+        return false;
+    }
+    *alert = (struct alert){
+        .topic = opened ? TOPIC_BREAKER_OPEN : TOPIC_LONG_BACKOFF,
+        .resource = e->health.resource,
+        .health = *v,
+    };
+    return true;
+}
+
+bool alert_of_effect(const struct effect *e, const struct policy *policy, struct alert *alert)
+{
+    if (e->kind == EFFECT_HEALTH) {
+        return of_health(e, alert);
+    }
+    if (e->kind != EFFECT_ALERT) {
+        return false;
+    }
+    *alert = (struct alert){
+        .topic = topic_of(e->alert.kind),
+        .resource = e->alert.resource,
+        .limit = e->alert.limit,
+        .scope_key = e->alert.scope_key,
+        .unit = unit_of(policy, e->alert.resource, e->alert.limit),
+        .used = e->alert.used,
+        .amount = e->alert.amount,
+    };
+    return true;
+}
+
+/* --- In words. --- */
+
+static void add_amount(struct buf *words, enum unit unit, int64_t n)
+{
+    struct json_writer w;
+    if (unit == UNIT_USD) {
+        json_writer_init(&w, words);
+        json_picousd(&w, n);
+        buf_add_str(words, " USD");
+    } else {
+        buf_addf(words, "%lld %s", (long long)n, unit_name(unit));
+    }
+}
+
+static void add_limit(const struct alert *a, struct buf *words)
+{
+    buf_addf(words, " of limit %s", a->limit ? a->limit : "-");
+    if (a->scope_key.len) {
+        buf_addf(words, " (%.*s)", (int)a->scope_key.len, a->scope_key.at);
+    }
+}
+
+static void add_used(const struct alert *a, struct buf *words)
+{
+    add_amount(words, a->unit, a->used);
+    buf_add_str(words, " of ");
+    add_amount(words, a->unit, a->amount);
+    add_limit(a, words);
+    buf_add_str(words, a->topic == TOPIC_OVERRUN ? " are used: more than was held" : " are used");
+}
+
+static double seconds(int64_t us)
+{
+    return (double)us / (double)US_PER_S;
+}
+
+static void add_closed(const struct alert *a, struct buf *words)
+{
+    const struct health_view *h = &a->health;
+    buf_addf(words, "closed for %.1f s (%s) after the provider answered %s",
+             seconds(sub_sat(h->until_us, h->since_us)), health_state_name(h->state),
+             answer_class_name(h->why));
+    if (h->reason[0]) {
+        buf_addf(words, " (%s)", h->reason);
+    }
+}
+
+void alert_words(const struct alert *a, struct buf *words)
+{
+    buf_addf(words, "resource %.*s: ", (int)a->resource.len, a->resource.len ? a->resource.at : "");
+    switch (a->topic) {
+    case TOPIC_BUDGET_WARN:
+    case TOPIC_OVERRUN: add_used(a, words); break;
+    case TOPIC_NUMBERS_DIFFER:
+        buf_add_str(words, "the provider allows ");
+        add_amount(words, a->unit, a->used);
+        buf_add_str(words, ", and ");
+        add_amount(words, a->unit, a->amount);
+        buf_add_str(words, " are configured");
+        add_limit(a, words);
+        break;
+    case TOPIC_WAIT_TIMEOUT: buf_add_str(words, "a request stood in line in vain"); break;
+    case TOPIC_BREAKER_OPEN:
+    case TOPIC_LONG_BACKOFF: add_closed(a, words); break;
+    case TOPIC_LONG_LINE:
+        buf_addf(words,
+                 "the last in line is expected to wait %.1f s, and is willing to wait %.1f s",
+                 seconds(a->eta_us), seconds(a->wait_us));
+        break;
+    case TOPIC_UNPRICED:
+        buf_addf(words, "%lld tokens were used, and no price is known", (long long)a->tokens);
+        break;
+    case ALERT_TOPICS: break;
+    }
+}
+
+/* --- As JSON. --- */
+
+static void write_message(const struct alert *a, struct json_writer *w)
+{
+    struct buf words;
+    buf_init(&words, ALERT_WORDS_BYTES_MAX);
+    alert_words(a, &words);
+    member_text(w, "message", buf_text(&words));
+    buf_release(&words);
+}
+
+static void write_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
+{
+    json_key(w, key);
+    if (unit == UNIT_USD) {
+        json_picousd(w, n);
+    } else {
+        json_i64(w, n);
+    }
+}
+
+void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
+{
+    member_i64(w, "at_ms", now_us / US_PER_MS);
+    member_text_if(w, "resource", a->resource);
+    member_str(w, "alert", alert_name(a->topic));
+    write_message(a, w);
+    if (a->limit) {
+        member_str(w, "limit", a->limit);
+        member_text_if(w, "scope_key", a->scope_key);
+        member_str(w, "unit", unit_name(a->unit));
+        write_amount(w, "used", a->unit, a->used);
+        write_amount(w, "amount", a->unit, a->amount);
+    }
+    if (a->topic == TOPIC_BREAKER_OPEN || a->topic == TOPIC_LONG_BACKOFF) {
+        json_key(w, "state");
+        answer_write_state(&a->health, w);
+    } else if (a->topic == TOPIC_LONG_LINE) {
+        member_i64(w, "eta_ms", a->eta_us / US_PER_MS);
+        member_i64(w, "wait_ms", a->wait_us / US_PER_MS);
+    } else if (a->topic == TOPIC_UNPRICED) {
+        member_i64(w, "tokens", a->tokens);
+    }
+}
+
+/* --- Counted. --- */
+
+static struct alert_row *find_row(const struct alerts *alerts, struct text resource)
+{
+    for (size_t i = 0; i < alerts->rows_n; i++) {
+        if (text_equal(text_of(alerts->rows[i].resource), resource)) {
+            return &alerts->rows[i];
+        }
+    }
+    return NULL;
+}
+
+void alerts_configure(struct alerts *alerts, const struct policy *policy)
+{
+    size_t n = policy->resources_n;
+    struct alert_row *rows = calloc(n ? n : 1, sizeof(*rows));
+    if (!rows) {
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct alert_row *before = find_row(alerts, text_of(policy->resources[i].name));
+        if (before) {
+            rows[i] = *before;
+        }
+        memcpy(rows[i].resource, policy->resources[i].name, sizeof(rows[i].resource));
+    }
+    free(alerts->rows);
+    *alerts = (struct alerts){rows, n};
+}
+
+void alerts_release(struct alerts *alerts)
+{
+    free(alerts->rows);
+    *alerts = (struct alerts){0};
+}
+
+bool alerts_count(struct alerts *alerts, const struct alert *alert, int64_t now_us)
+{
+    struct alert_row *row = find_row(alerts, alert->resource);
+    if (!row) {
+        return true;
+    }
+    row->n[alert->topic]++;
+    int64_t told_us = row->told_us[alert->topic];
+    bool again = told_us == 0 || sub_sat(now_us, told_us) >= ALERT_AGAIN_US;
+    if (again) {
+        row->told_us[alert->topic] = now_us;
+    }
+    return again || alert->topic == TOPIC_BUDGET_WARN;
+}
