@@ -121,6 +121,7 @@ struct effect {
             struct text scope_key;
             int64_t used;
             int64_t amount;
+            int64_t told; /* NUMBERS_DIFFER: by the provider */
         } alert;
         struct {
             struct text resource;

@@ -117,11 +117,11 @@ struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct l
     return e;
 }
 
-void effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
-                  const struct counter *c)
+struct effect *effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
+                            const struct counter *c)
 {
     if (!core->effects) {
-        return;
+        return NULL;
     }
     struct effect *e = effect_add(core, EFFECT_ALERT, 0);
     const struct terms *terms = &c->rule->terms;
@@ -131,4 +131,5 @@ void effect_alert(struct core *core, enum alert_kind kind, const struct line *li
     e->alert.scope_key = counter_key(c);
     e->alert.used = add_sat(window_used(&c->window, terms), c->held);
     e->alert.amount = terms->burst;
+    return e;
 }

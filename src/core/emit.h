@@ -36,8 +36,8 @@ struct effect *effect_refuse(struct core *core, caller_id caller, struct line *l
 struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
                                    enum error_code code, struct counter *c, int64_t asked);
 
-/* Nothing where there is no step under way. */
-void effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
-                  const struct counter *c);
+/* NULL, and nothing is told, where no step is under way. */
+struct effect *effect_alert(struct core *core, enum alert_kind kind, const struct line *line,
+                            const struct counter *c);
 
 #endif

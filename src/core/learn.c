@@ -127,7 +127,10 @@ static void take_amount(struct core *core, struct line *line, struct rule *rule,
     }
     bool differs = !limit->learned && reading->limit != limit->amount;
     if (differs && !rule->differs) {
-        effect_alert(core, ALERT_NUMBERS_DIFFER, line, rule->whole);
+        struct effect *e = effect_alert(core, ALERT_NUMBERS_DIFFER, line, rule->whole);
+        if (e) {
+            e->alert.told = reading->limit;
+        }
     }
     rule->differs = differs;
 }

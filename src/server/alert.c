@@ -33,17 +33,18 @@ static enum alert_topic topic_of(enum alert_kind kind)
     return TOPIC_OVERRUN;
 }
 
-static enum unit unit_of(const struct policy *policy, struct text resource, const char *limit)
+static const struct limit *find_limit(const struct policy *policy, struct text resource,
+                                      const char *limit)
 {
     for (size_t i = 0; policy && limit && i < policy->resources_n; i++) {
         const struct resource *r = &policy->resources[i];
         for (size_t j = 0; text_equal(text_of(r->name), resource) && j < r->limits_n; j++) {
             if (strcmp(r->limits[j].name, limit) == 0) {
-                return r->limits[j].unit;
+                return &r->limits[j];
             }
         }
     }
-    return UNIT_REQUESTS;
+    return NULL;
 }
 
 static bool of_health(const struct effect *e, struct alert *alert)
@@ -70,15 +71,20 @@ bool alert_of_effect(const struct effect *e, const struct policy *policy, struct
     if (e->kind != EFFECT_ALERT) {
         return false;
     }
+    const struct limit *limit = find_limit(policy, e->alert.resource, e->alert.limit);
     *alert = (struct alert){
         .topic = topic_of(e->alert.kind),
         .resource = e->alert.resource,
         .limit = e->alert.limit,
         .scope_key = e->alert.scope_key,
-        .unit = unit_of(policy, e->alert.resource, e->alert.limit),
+        .unit = limit ? limit->unit : UNIT_REQUESTS,
         .used = e->alert.used,
         .amount = e->alert.amount,
+        .told = e->alert.told,
     };
+    if (limit && alert->topic == TOPIC_NUMBERS_DIFFER) {
+        alert->amount = limit->amount;
+    }
     return true;
 }
 
@@ -137,7 +143,7 @@ void alert_words(const struct alert *a, struct buf *words)
     case TOPIC_OVERRUN: add_used(a, words); break;
     case TOPIC_NUMBERS_DIFFER:
         buf_add_str(words, "the provider allows ");
-        add_amount(words, a->unit, a->used);
+        add_amount(words, a->unit, a->told);
         buf_add_str(words, ", and ");
         add_amount(words, a->unit, a->amount);
         buf_add_str(words, " are configured");
@@ -191,6 +197,9 @@ void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
         member_str(w, "unit", unit_name(a->unit));
         write_amount(w, "used", a->unit, a->used);
         write_amount(w, "amount", a->unit, a->amount);
+    }
+    if (a->topic == TOPIC_NUMBERS_DIFFER) {
+        write_amount(w, "told", a->unit, a->told);
     }
     if (a->topic == TOPIC_BREAKER_OPEN || a->topic == TOPIC_LONG_BACKOFF) {
         json_key(w, "state");

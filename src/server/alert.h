@@ -37,11 +37,12 @@ enum alert_topic {
 struct alert {
     enum alert_topic topic;
     struct text resource;
-    const char *limit;     /* NULL where it is about none; with the five that follow */
+    const char *limit;     /* NULL where it is about none */
     struct text scope_key; /* may be empty */
     enum unit unit;
     int64_t used;
-    int64_t amount;
+    int64_t amount;            /* NUMBERS_DIFFER: as configured */
+    int64_t told;              /* NUMBERS_DIFFER: by the provider */
     struct health_view health; /* BREAKER_OPEN, LONG_BACKOFF */
     int64_t eta_us;            /* LONG_LINE: expected … */
     int64_t wait_us;           /* … and allowed */
