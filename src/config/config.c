@@ -147,6 +147,7 @@ void config_free(struct config *config)
     free(config->listens);
     free(config->path);
     free(config->store);
+    free(config->alerts.webhook);
     free(config->keys);
     free(config->policy.resources);
     free(config->policy.weights);

@@ -54,6 +54,14 @@ struct config {
     int64_t tickets_per_client_max; /* places in line per API key, or in all without keys */
     int64_t drain_us;               /* a shutdown takes no longer */
 
+    struct {
+        char *webhook;              /* an http or https URL that alerts are posted to, or NULL */
+        int32_t fallback_share_ppm; /* tell when more of a route's calls fall back */
+        int64_t backoff_us;         /* tell when a resource is closed for longer */
+        int64_t again_us;           /* tell the same of the same resource once in this time */
+    } alerts;
+    int64_t ledger_keep_us; /* 0: for ever */
+
     void *owned; /* what the pointers above point into */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "config/access.h"
+#include "config/alert.h"
 #include "config/price.h"
 #include "config/resource.h"
 
@@ -64,7 +65,7 @@ static void read_server(struct problems *p, const struct place *at, const struct
 }
 
 struct file_draft {
-    const struct node *listen, *keys, *tenants, *resources;
+    const struct node *listen, *keys, *tenants, *resources, *alerts, *ledger;
     struct word store, prices;
     struct setting durability;
     struct server_draft server;
@@ -95,6 +96,10 @@ static const struct key_row file_rows[] = {
     {"prices", read_word, AT(prices), NULL, 0, 0, "a path, from the working directory",
      "the built-in table alone",
      "A table of prices that goes before the built-in one; `sluice prices import` makes it."},
+    {"alerts", read_node, AT(alerts), NULL, 0, 0, "a map of keys", "all defaults",
+     "What an operator is told of, and where; see \"Alerts\"."},
+    {"ledger", read_node, AT(ledger), NULL, 0, 0, "a map of keys", "all defaults",
+     "How long what was used and what it cost is kept; see \"Ledger\"."},
     {"routes", read_absent, 0, NULL, 0, 0, "nothing yet", "none",
      "routes are not supported by this version"},
 };
@@ -287,6 +292,8 @@ void file_read(struct problems *p, const struct node *root, struct config *confi
     if (d.tenants) {
         tenants_read(p, d.tenants, &config->policy);
     }
+    alerts_read(p, d.alerts, config);
+    ledger_read(p, d.ledger, config);
     read_prices(p, &d.prices, config->owned);
     if (d.resources) {
         read_resources(p, d.resources, config);

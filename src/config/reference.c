@@ -1,8 +1,10 @@
 #include "config/reference.h"
 
 #include "config/access.h"
+#include "config/alert.h"
 #include "config/feedback.h"
 #include "config/file.h"
+#include "config/learn.h"
 #include "config/price.h"
 #include "config/profile.h"
 #include "config/resource.h"
@@ -48,10 +50,11 @@ static void write_profiles(struct buf *b)
 
 void reference_write(struct buf *b)
 {
-    const struct section *const sections[] = {&file_section,    &server_section,   &key_section,
-                                              &tenant_section,  &resource_section, &limit_section,
-                                              &reserve_section, &feedback_section, &retry_section,
-                                              &breaker_section, &price_section};
+    const struct section *const sections[] = {
+        &file_section,  &server_section,   &key_section,       &tenant_section, &resource_section,
+        &limit_section, &reserve_section,  &feedback_section,  &retry_section,  &breaker_section,
+        &price_section, &adaptive_section, &estimates_section, &alerts_section, &ledger_section,
+    };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         write_section(b, sections[i]);
     }

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "config/feedback.h"
+#include "config/learn.h"
 #include "config/price.h"
 
 #define LINE_DEFAULT 100000
@@ -12,11 +13,12 @@
 
 struct resource_draft {
     struct word provider, model;
-    struct word rpm, tpm, itpm, otpm, rpd, tpd, concurrency;
+    struct word rpm, tpm, itpm, otpm, rpd, tpd;
     struct setting ageing, line, tenant_line;
     const struct node *limits, *reserve;
     struct feedback_draft feedback;
     struct price_draft price;
+    struct learn_draft learn;
 };
 
 #define AT(member)   offsetof(struct resource_draft, member)
@@ -40,10 +42,14 @@ static const struct key_row resource_rows[] = {
      "Requests per day, as the provider counts days; any 24 hours where that is not published."},
     {"tpd", read_word, AT(tpd), NULL, 0, 0, AMOUNT_TAKES, "no limit",
      "Tokens per day, likewise; for gemini input tokens."},
-    {"concurrency", read_word, AT(concurrency), NULL, 0, 0, AMOUNT_TAKES, "no limit",
-     "Calls in flight at once."},
-    {"limits", read_node, AT(limits), NULL, 0, 0, "a list of limits, at most 16 with those above",
-     "none", "Further limits, see \"Limits\"."},
+    {"concurrency", read_concurrency, AT(learn), NULL, 0, 0,
+     AMOUNT_TAKES "; adaptive; or {adaptive: {min: N, max: N}}", "no limit",
+     "Calls in flight at once. `adaptive`: found by the latency of the answers."},
+    {"limits", read_node, AT(limits), NULL, 0, 0,
+     "a list of limits, at most 16 with those above; or from_provider, alone or in the list",
+     "none",
+     "Further limits, see \"Limits\". `from_provider`: also those that the provider's answers tell "
+     "of."},
     {"ageing", read_duration, AT(ageing), NULL, 0, PER_US_MAX,
      "a duration, as in 30s; 0s for never", "0s",
      "A waiting request becomes one priority more urgent each time this passes."},
@@ -74,6 +80,8 @@ static const struct key_row resource_rows[] = {
      "What tokens cost, see \"Prices\". `given`: every caller says what a call costs."},
     {"batch", read_choice, AT(price.batch), batch_choices, 0, 0, "true or false", "false",
      "Whether calls go through the provider's batch API, at half the price."},
+    {"estimates", read_node, AT(learn.estimates), NULL, 0, 0, "a map of keys", "all defaults",
+     "What is held where a request does not say how many tokens it takes, see \"Estimates\"."},
 };
 
 const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
@@ -114,7 +122,7 @@ static const struct shorthand shorthands[] = {
     {"otpm", AT(otpm), UNIT_OUTPUT_TOKENS, "minute"},
     {"rpd", AT(rpd), UNIT_REQUESTS, "day"},
     {"tpd", AT(tpd), UNIT_TOKENS, "day"},
-    {"concurrency", AT(concurrency), UNIT_SLOTS, NULL},
+    {"concurrency", AT(learn.slots), UNIT_SLOTS, NULL},
 };
 
 /* One resource being built. */
@@ -187,22 +195,29 @@ static void read_shorthands(struct build *b, const struct resource_draft *draft)
     }
 }
 
-static void read_limits(struct build *b, const struct node *list)
+static bool says_from_provider(const struct node *n)
+{
+    return n->kind == NODE_SCALAR && text_equal(n->text, TEXT("from_provider"));
+}
+
+/* `learn` is set where the provider's are among them. */
+static void read_limits(struct build *b, const struct node *list, bool *learn)
 {
     struct place at = {.up = b->at, .name = TEXT("limits")};
-    if (list->kind == NODE_SCALAR && text_equal(list->text, TEXT("from_provider"))) {
-        char where[PLACE_LEN_MAX];
-        problem_add(b->c->problems, list->line,
-                    "%s: \"from_provider\" is not supported by this version; list the limits",
-                    place_text(&at, where));
+    if (says_from_provider(list)) {
+        *learn = true;
         return;
     }
-    if (!list_wanted(b->c->problems, &at, list, "a list of limits")) {
+    if (!list_wanted(b->c->problems, &at, list, "a list of limits, or from_provider")) {
         return;
     }
     size_t index = 0;
     for (const struct node *n = list->first; n; n = n->next) {
         struct place here = {.up = &at, .index = ++index};
+        if (says_from_provider(n)) {
+            *learn = true;
+            continue;
+        }
         struct limit_draft draft = {.line = n->line, .keys = n->members};
         size_t found = b->c->problems->found;
         section_read(b->c->problems, &here, &limit_section, n, &draft);
@@ -311,8 +326,9 @@ static void read_resource(struct build *b, const struct node *n)
     feedback_build(b->c, b->at, &d.feedback, b->profile, r);
     read_shorthands(b, &d);
     if (d.limits) {
-        read_limits(b, d.limits);
+        read_limits(b, d.limits, &d.learn.limits);
     }
+    learn_build(b->c, b->at, &d.learn, b->profile, r);
     if (d.reserve) {
         read_reserves(b, d.reserve);
     }

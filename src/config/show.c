@@ -159,7 +159,11 @@ static void show_rules(struct buf *b, const struct limit *l)
 void show_limit(struct buf *b, const struct limit *l)
 {
     buf_addf(b, "%s: ", l->name);
-    show_amount(b, l->unit, l->amount);
+    if (l->learned) {
+        buf_add_str(b, "learned");
+    } else {
+        show_amount(b, l->unit, l->amount);
+    }
     buf_addf(b, " %s", unit_name(l->unit));
     if (l->window != WINDOW_NONE) {
         buf_add_str(b, " per ");

@@ -51,6 +51,9 @@ static void show_resource(struct buf *b, const struct resource *r)
         show_duration(b, r->ageing_us);
     }
     buf_add_char(b, '\n');
+    if (r->slots_max) {
+        buf_addf(b, "  adaptive from %" PRId64 " to %" PRId64 "\n", r->slots_min, r->slots_max);
+    }
     for (size_t i = 0; i < r->limits_n; i++) {
         buf_add_str(b, "  ");
         show_limit(b, &r->limits[i]);

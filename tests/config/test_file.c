@@ -44,6 +44,11 @@ static void test_defaults(void **state)
     assert_int_equal(c->drain_us, 10 * US_PER_S);
     assert_int_equal(c->policy.leases_max, 1000000);
     assert_int_equal(c->policy.counters_max, 1000000);
+    assert_null(c->alerts.webhook);
+    assert_int_equal(c->alerts.fallback_share_ppm, 100000);
+    assert_int_equal(c->alerts.backoff_us, 10 * US_PER_S);
+    assert_int_equal(c->alerts.again_us, US_PER_MIN);
+    assert_int_equal(c->ledger_keep_us, 90 * US_PER_DAY);
     config_free(c);
 }
 
@@ -82,6 +87,24 @@ static void test_every_key_of_the_file_takes_effect(void **state)
     assert_int_equal(c->drain_us, 500 * US_PER_MS);
     assert_int_equal(c->policy.leases_max, 77);
     assert_int_equal(c->policy.counters_max, 78);
+    config_free(c);
+}
+
+static void test_alerts_and_the_ledger_are_taken(void **state)
+{
+    (void)state;
+    struct config *c = parse("alerts: {webhook: 'https://example.org/hook?a=b', again: 5m,\n"
+                             "  fallback_share: 25%, backoff: 30s}\n"
+                             "ledger: {keep: 400d}\n"
+                             "resources: {a: {}}\n");
+    assert_string_equal(c->alerts.webhook, "https://example.org/hook?a=b");
+    assert_int_equal(c->alerts.fallback_share_ppm, 250000);
+    assert_int_equal(c->alerts.backoff_us, 30 * US_PER_S);
+    assert_int_equal(c->alerts.again_us, 5 * US_PER_MIN);
+    assert_int_equal(c->ledger_keep_us, 400 * US_PER_DAY);
+    config_free(c);
+    c = parse("{ledger: {keep: forever}, resources: {a: {}}}");
+    assert_int_equal(c->ledger_keep_us, 0);
     config_free(c);
 }
 
@@ -310,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key_of_the_file_takes_effect),
+        cmocka_unit_test(test_alerts_and_the_ledger_are_taken),
         cmocka_unit_test(test_durability_none_keeps_nothing),
         cmocka_unit_test(test_without_a_file_there_is_an_example),
         cmocka_unit_test(test_a_file_is_read_from_disk_and_named_in_problems),

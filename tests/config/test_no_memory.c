@@ -82,6 +82,7 @@ static const char good[] =
     "  - {name: a, hash: "
     "\"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}\n"
     "tenants: {t: {weight: 2}}\n"
+    "alerts: {webhook: \"http://example.org/\"}\n"
     "resources:\n"
     "  a: {provider: gemini, rpm: 5, rpd: 10, price: {input: 1, output: 2}, "
     "limits: [{unit: usd, amount: 1, per: day}]}\n"

@@ -41,3 +41,18 @@ def test_a_reload_switches_feedback_on(daemon):
     d.signal(1)
     d.wait_log(r"reloaded ")
     assert d.release(d.lease(), **REFUSED).json["advice"]["action"] == "retry"
+
+
+def test_a_resource_without_numbers_begins_with_one_call_and_takes_its_limits_from_the_headers(daemon):
+    d = daemon("resources: {chat: {provider: openai, limits: from_provider}}\n")
+    first = d.lease(load=10)
+    assert d.acquire(load=10, wait_ms=0).code == "would_wait"
+    told = {"x-ratelimit-limit-requests": "100", "x-ratelimit-remaining-requests": "99", "x-ratelimit-reset-requests": "600ms"}
+    d.release(first, status=200, usage={"tokens": 10}, headers=told)
+    rpm = next(limit for limit in d.resource()["limits"] if limit["limit"] == "rpm")
+    assert rpm["amount"] == 100 and rpm["used"] == 1
+
+
+def test_adaptive_concurrency_begins_with_the_fewest_calls(daemon):
+    d = daemon("resources: {chat: {concurrency: {adaptive: {min: 2, max: 9}}}}\n")
+    assert [d.acquire(wait_ms=0).status for _ in range(3)] == [200, 200, 429]

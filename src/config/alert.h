@@ -1,0 +1,19 @@
+/*
+ * What an operator is told of, and how long the ledger is kept: the sections `alerts` and `ledger`.
+ *
+ * May depend on what config/ has below it.
+ */
+#ifndef SLUICE_CONFIG_ALERT_H
+#define SLUICE_CONFIG_ALERT_H
+
+#include "config/config.h"
+#include "config/schema.h"
+
+extern const struct section alerts_section;
+extern const struct section ledger_section;
+
+/* Fill in the configuration; a NULL section is all defaults. */
+void alerts_read(struct problems *p, const struct node *map, struct config *config);
+void ledger_read(struct problems *p, const struct node *map, struct config *config);
+
+#endif
