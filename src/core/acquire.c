@@ -77,9 +77,10 @@ int counters_of(struct core *core, const struct line *line, const struct acquire
     return 0;
 }
 
-static bool load_equal(const struct load *a, const struct load *b)
+/* What is estimated may be another number the next time. */
+static bool load_equal(const struct load *a, const struct acquire *b)
 {
-    return memcmp(a->of, b->of, sizeof(a->of)) == 0;
+    return b->estimated || memcmp(a->of, b->load.of, sizeof(a->of)) == 0;
 }
 
 /* A request whose id is known already. Returns whether it was answered. */
@@ -93,8 +94,8 @@ static bool answer_known_id(struct core *core, const struct event *event)
     }
     struct line *line = l ? l->line : flow_line(r->flow);
     bool same = text_equal(line->name, a->resource);
-    same = same && (l ? l->state != LEASE_OPEN || load_equal(&l->load, &a->load)
-                      : load_equal(&r->load, &a->load));
+    same =
+        same && (l ? l->state != LEASE_OPEN || load_equal(&l->load, a) : load_equal(&r->load, a));
     if (!same) {
         effect_refuse(core, event->caller, line, ERR_ID_IN_USE)->refuse.id = a->id;
         return true;
@@ -168,7 +169,8 @@ static int grant_at_once(struct core *core, const struct event *event, const str
         .granted_us = core->now_us,
         .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, a->lease_us),
-        .origin = {core->next_seq, a->wait_us, a->lease_us, a->attempts_max},
+        .origin = {core->next_seq, a->wait_us, a->lease_us, a->attempts_max, a->estimated,
+                   a->input_bytes},
     };
     struct lease *lease;
     int rc = lease_grant(core, &facts, &lease);
@@ -308,6 +310,32 @@ static int acquire_at(struct core *core, const struct event *event, struct line 
     return acquire_from(core, event, line);
 }
 
+/* --- What the caller leaves open. --- */
+
+static bool is_estimated(const struct resource *r, const struct acquire *a)
+{
+    return r->output_percentile > 0 && !(a->has_input && a->has_output);
+}
+
+static bool leaves_open(const struct resource *r, const struct acquire *a)
+{
+    return is_estimated(r, a) || (r->price.known && !a->has_usd);
+}
+
+/* The tokens by what is known of such calls, then what those can cost. */
+static void complete(struct core *core, struct line *line, struct acquire *a)
+{
+    const struct resource *r = line->resource;
+    struct acquire dear = *a;
+    if (is_estimated(r, a)) {
+        estimate_load(core, line, a, r->output_percentile);
+        estimate_load(core, line, &dear, max_i64(COST_PERCENTILE, r->output_percentile));
+    }
+    if (r->price.known && !a->has_usd) {
+        a->load.of[UNIT_USD] = price_worst(&r->price, &dear.load);
+    }
+}
+
 int request_acquire(struct core *core, const struct event *event)
 {
     const struct acquire *a = &event->acquire;
@@ -315,10 +343,10 @@ int request_acquire(struct core *core, const struct event *event)
     assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
     struct line *line = line_find(core, a->resource);
     core->last_line = line;
-    if (!line || !line->resource->price.known || a->has_usd) {
+    if (!line || !leaves_open(line->resource, a)) {
         return acquire_at(core, event, line);
     }
-    struct event priced = *event;
-    priced.acquire.load.of[UNIT_USD] = price_worst(&line->resource->price, &a->load);
-    return acquire_at(core, &priced, line);
+    struct event whole = *event;
+    complete(core, line, &whole.acquire);
+    return acquire_at(core, &whole, line);
 }

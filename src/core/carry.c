@@ -151,6 +151,7 @@ static void carry_stats(struct line *line, const struct line *old)
     line->guarded = old->guarded;
     line->lowered = old->lowered;
     pace_carry(line, &old->pace);
+    line->estimates = estimates_share(old->estimates);
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         line->urgencies[p].vtime = old->urgencies[p].vtime;
         line->urgencies[p].finish_max = old->urgencies[p].finish_max;

@@ -46,6 +46,7 @@ struct acquire {
     bool has_input;       /* the load says its input tokens … */
     bool has_output;      /* … and the most output it may have; else estimates do, … */
     int64_t input_bytes;  /* … by the length of its input, where that is given: > 0 */
+    bool estimated;       /* not for callers: the core has filled in some of the load */
     int32_t attempts_max; /* 0: as the resource says */
     int64_t wait_us;      /* 0..WAIT_US_MAX; 0: do not wait */
     int64_t hold_us;      /* > 0: answer with a ticket after this long */

@@ -23,6 +23,8 @@ struct origin {
     int64_t wait_left_us; /* what is left of its time in line */
     int64_t lease_us;
     int32_t attempts_max; /* 0: as the resource says */
+    bool estimated;       /* its load … */
+    int64_t input_bytes;  /* … by these; 0: not known */
 };
 
 struct lease {

@@ -97,6 +97,7 @@ void line_free(struct core *core, struct line *line)
     }
     free(line->rules);
     free(line->retired);
+    estimates_drop(line->estimates);
     free(line);
 }
 

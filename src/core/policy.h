@@ -68,7 +68,7 @@ struct policy {
     int64_t counters_max; /* counters of scopes other than the resource, > 0 */
 };
 
-#define OUTPUT_PERCENTILE_DEFAULT 75 /* decision 0017 has the measurements */
+#define OUTPUT_PERCENTILE_DEFAULT 60 /* decision 0091 has the measurements */
 
 /* Adds the limits that providers tell of, with `guard_us`, where the resource has none of that unit
  * and window yet, and a limit on calls in flight: `limits: from_provider`. Their amounts are to be

@@ -115,6 +115,10 @@ void lease_release(struct core *core, const struct event *event)
         l->line->stats.answers[answer->class]++;
         learn_answer(core, l, answer, &basis);
         pace_answer(core, l, answer);
+        if (l->line->resource->output_percentile > 0 && event->release.has_usage &&
+            answer->class == ANSWER_OK) {
+            estimate_learn(core, l, &usage);
+        }
         health_answer(core, l->line, l, answer);
         advise(core, l, answer, &e->settled.advice);
     } else {

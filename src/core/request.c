@@ -88,6 +88,8 @@ struct request *request_new(struct core *core, const struct acquire *a)
     r->parent = a->parent;
     r->attempt = 1;
     r->attempts_max = a->attempts_max;
+    r->estimated = a->estimated;
+    r->input_bytes = a->input_bytes;
     r->tenant = text_copy(&to, a->tenant);
     r->session = text_copy(&to, a->session);
     r->labels = text_copy(&to, a->labels);
@@ -266,6 +268,8 @@ struct request *request_retry(struct core *core, struct lease *l, int64_t after_
         .id = l->id,
         .parent = l->parent,
         .attempts_max = l->origin.attempts_max,
+        .estimated = l->origin.estimated,
+        .input_bytes = l->origin.input_bytes,
         .lease_us = l->origin.lease_us,
     };
     struct request *r = request_new(core, &a);
@@ -304,6 +308,8 @@ int request_carry(struct core *core, struct line *line, const struct request *fr
         .id = from->id,
         .parent = from->parent,
         .lease_us = from->lease_us,
+        .estimated = from->estimated,
+        .input_bytes = from->input_bytes,
     };
     struct request *r = request_new(core, &a);
     if (!r) {

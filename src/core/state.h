@@ -23,10 +23,12 @@
 #ifndef SLUICE_CORE_STATE_H
 #define SLUICE_CORE_STATE_H
 
+#include "base/ahead.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "core/estimate.h"
 #include "core/health.h"
 #include "core/horizon.h"
 #include "core/pace.h"
@@ -59,7 +61,8 @@ struct line {
     struct timer timer;       /* when the stalled head may fit */
     struct health health;
     struct pace pace;
-    bool guarded;         /* refusals have raised the guard of a limit */
+    struct estimates *estimates; /* NULL before the first */
+    bool guarded;                /* refusals have raised the guard of a limit */
     bool lowered;         /* an amount is less than it was: some who wait may never fit now */
     int64_t retry_ppm;    /* retries that first attempts have earned, in millionths */
     struct request *head; /* stalled, or NULL; a member of the line */
@@ -104,6 +107,8 @@ struct request {
     int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
     int32_t attempt;                         /* 1 for the first */
     int32_t attempts_max;                    /* 0: as the resource says */
+    bool estimated;                          /* the load is, by … */
+    int64_t input_bytes;                     /* … these, where they are known */
     char bytes[];
 };
 
@@ -157,14 +162,6 @@ struct core {
     int64_t stay_us_max;     /* of all rolling windows */
     struct effects *effects; /* of the step under way */
 };
-
-/* Asks for memory that will be needed soon and may have left the caches. */
-static inline void expect_memory(const void *memory, size_t size)
-{
-    for (size_t at = 0; at < size; at += 64) {
-        __builtin_prefetch((const char *)memory + at);
-    }
-}
 
 /* An empty state: no policy, nothing counted. The core is zeroed. */
 void state_init(struct core *core);

@@ -187,7 +187,8 @@ static bool grant(struct core *core, struct request *r)
         .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, r->lease_us),
         .waited_us = core->now_us - r->enqueued_us,
-        .origin = {r->seq, max_i64(0, r->deadline_us - core->now_us), r->lease_us, r->attempts_max},
+        .origin = {r->seq, max_i64(0, r->deadline_us - core->now_us), r->lease_us, r->attempts_max,
+                   r->estimated, r->input_bytes},
     };
     struct lease *lease;
     if (lease_grant(core, &facts, &lease) != 0) {

@@ -171,10 +171,22 @@ static const struct field acquire_table[] = {
     FIELD("labels", read_labels, struct acquire_request, labels, 0, 0),
     FIELD("ticket", field_ticket, struct acquire_request, ticket, 0, 0),
     FIELD("route", read_route, struct acquire_request, acquire, 0, 0),
+    NUMBER("input_bytes", acquire.input_bytes, 1, AMOUNT_MAX),
+    NUMBER("max_output_tokens", max_output_tokens, 0, AMOUNT_MAX),
 };
 
 static const struct fields acquire_fields = {acquire_table,
                                              sizeof(acquire_table) / sizeof(acquire_table[0])};
+
+/* The most that a call may produce is what its load asks, unless the load says so itself. */
+static void take_max_output(struct acquire_request *out)
+{
+    unsigned said = out->load_given & (1u << UNIT_TOKENS | 1u << UNIT_OUTPUT_TOKENS);
+    if (out->max_output_tokens >= 0 && !said) {
+        out->acquire.load.of[UNIT_OUTPUT_TOKENS] = out->max_output_tokens;
+        out->load_given |= 1u << UNIT_OUTPUT_TOKENS;
+    }
+}
 
 int request_read_acquire(const json_value *object, struct acquire_request *out, struct buf *why)
 {
@@ -186,6 +198,7 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
     out->lease_ms = LEASE_MS_DEFAULT;
     out->max_attempts = 0;
     out->load_given = 0;
+    out->max_output_tokens = -1;
     out->labels_len = 0;
     uint32_t given;
     int err = fields_read(&acquire_fields, object, out, &given, why);
@@ -196,7 +209,11 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
         return refuse(why, "`resource` is missing");
     }
     struct acquire *a = &out->acquire;
+    take_max_output(out);
     load_complete(&a->load, out->load_given);
+    unsigned total = out->load_given & 1u << UNIT_TOKENS;
+    a->has_input = total || out->load_given & 1u << UNIT_INPUT_TOKENS;
+    a->has_output = total || out->load_given & 1u << UNIT_OUTPUT_TOKENS;
     a->has_usd = out->load_given & 1u << UNIT_USD;
     a->priority = (int)out->priority;
     a->attempts_max = (int32_t)out->max_attempts;

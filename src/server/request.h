@@ -36,6 +36,7 @@ struct acquire_request {
     int64_t lease_ms;
     int64_t max_attempts; /* 0: as the resource says */
     unsigned load_given;
+    int64_t max_output_tokens; /* -1: not given */
     size_t labels_len;
     char labels[LABELS_LEN_MAX];
 };
