@@ -19,6 +19,8 @@ static const char *const window_choices[] = {"none",     "rolling",  "bucket",
 static const char *const settle_choices[] = {"true_up", "refund_only", "keep", NULL};
 static const char *const expire_choices[] = {"full", "input_only", "nothing", NULL};
 static const char *const charge_choices[] = {"grant", "settle", NULL};
+static const char *const headers_choices[] = {"length", "second", "minute", "day",
+                                              "month",  "none",   NULL};
 /* The last is known only so that it can be refused in so many words. */
 static const char *const exceed_choices[] = {"wait", "refuse", "downgrade", NULL};
 #define EXCEED_DOWNGRADE 2
@@ -70,6 +72,10 @@ static const struct key_row limit_rows[] = {
     {"scope", read_word, AT(scope), NULL, 0, 0,
      "one of resource, tenant, session, model, label:KEY", "resource",
      "Whose usage shares one counter: with `label:KEY`, one counter for each value of that label."},
+    {"headers", read_choice, AT(headers), headers_choices, 0, 0,
+     "one of second, minute, day, month, none, length", "length: the one of the same window",
+     "Which of the provider's limits its answers must tell of to tell of this one, for windows of "
+     "another length than the provider's."},
     {"warn_at", read_share, AT(warn_at), NULL, 1, 1000000, "a share, as in 80% or 0.8", "never",
      "Raises an alert when this share of the amount is used."},
     {"zone", read_word, AT(zone), NULL, 0, 0, "a time zone's name, as in Europe/Berlin or UTC",
@@ -381,6 +387,20 @@ static void refuse_unused(struct build *b, const struct setting *s, const char *
     }
 }
 
+/* Headers speak of what everyone uses together, in windows that time empties. */
+static void build_headers(struct build *b)
+{
+    const struct setting *s = &b->draft->headers;
+    struct limit *l = b->limit;
+    bool whole = l->scope == SCOPE_RESOURCE;
+    bool timed = l->window != WINDOW_NONE && l->window != WINDOW_LIFETIME;
+    if (s->line > 0 && (!whole || !timed || l->unit == UNIT_USD)) {
+        complain(b, s->line, "headers", "means nothing for this limit: no header tells of it");
+        return;
+    }
+    l->told_of = (enum told_of)s->value;
+}
+
 static void build_rules(struct build *b)
 {
     const struct limit_draft *d = b->draft;
@@ -396,6 +416,7 @@ static void build_rules(struct build *b)
     l->on_expire = (enum expire_rule)d->on_expire.value;
     l->headroom_ppm = (int32_t)d->headroom.value;
     l->warn_ppm = (int32_t)d->warn_at.value;
+    build_headers(b);
     if (l->window == WINDOW_NONE) {
         l->charge = CHARGE_AT_GRANT;
         l->settle = SETTLE_KEEP;
@@ -454,8 +475,9 @@ static bool pool_agrees(const struct limit *a, const struct limit *b)
            a->scope == b->scope && a->exceed == b->exceed && a->charge == b->charge &&
            a->settle == b->settle && a->on_expire == b->on_expire && a->amount == b->amount &&
            a->per_us == b->per_us && a->burst == b->burst && a->guard_us == b->guard_us &&
-           a->slice_us == b->slice_us && a->headroom_ppm == b->headroom_ppm &&
-           a->warn_ppm == b->warn_ppm && strcmp(a->label, b->label) == 0 && a->zone == b->zone;
+           a->slice_us == b->slice_us && a->told_of == b->told_of &&
+           a->headroom_ppm == b->headroom_ppm && a->warn_ppm == b->warn_ppm &&
+           strcmp(a->label, b->label) == 0 && a->zone == b->zone;
 }
 
 static const struct pool *pool_find(const struct limit_context *c, struct text name)

@@ -26,6 +26,7 @@ struct limit_draft {
     bool shorthand; /* of a key like rpm: the profile says what kind of window a day has */
     struct word name, amount, burst, per, zone, shared, scope;
     struct setting unit, window, guard, headroom, settle, on_expire, charge, exceed, warn_at, pace;
+    struct setting headers;
 };
 
 /* The first full definition of a pool; later ones must agree. */

@@ -97,6 +97,12 @@ const char *settle_name(enum settle_rule settle)
     return names[settle];
 }
 
+const char *told_of_name(enum told_of told_of)
+{
+    static const char *const names[] = {"length", "second", "minute", "day", "month", "none"};
+    return names[told_of];
+}
+
 const char *expire_name(enum expire_rule rule)
 {
     static const char *const names[] = {"full", "input_only", "nothing"};
@@ -130,6 +136,9 @@ static void show_window(struct buf *b, const struct limit *l)
     if (l->slice_us) {
         buf_add_str(b, ", pace ");
         show_duration(b, l->slice_us);
+    }
+    if (l->told_of != TOLD_OF_LENGTH) {
+        buf_addf(b, ", headers %s", told_of_name(l->told_of));
     }
     if (l->zone) {
         show_zone(b, l->zone);

@@ -31,6 +31,7 @@ const char *window_name(enum window_kind window);
 const char *charge_name(enum charge_rule charge);
 const char *settle_name(enum settle_rule settle);
 const char *expire_name(enum expire_rule rule);
+const char *told_of_name(enum told_of told_of);
 const char *exceed_name(enum exceed exceed);
 
 /* A limit in full, on one line: "rpm: 1k requests per 1m, window rolling, …". */

@@ -11,11 +11,17 @@
 
 /* --- Terms. --- */
 
+_Static_assert(READING_SPANS == (enum reading_span)(TOLD_OF_NONE - TOLD_OF_SECOND),
+               "what a limit is told of are the spans of readings, in order");
+
 enum reading_span span_of(const struct limit *l)
 {
     bool by_length = l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET;
     if (l->scope != SCOPE_RESOURCE || (!by_length && l->window != WINDOW_CALENDAR)) {
         return READING_SPANS;
+    }
+    if (l->told_of != TOLD_OF_LENGTH) {
+        return (enum reading_span)(l->told_of - TOLD_OF_SECOND);
     }
     if (by_length) {
         return l->per_us == US_PER_S     ? READING_SECOND

@@ -71,6 +71,16 @@ enum settle_rule {
 /* What a lease that expired without a settle is taken to have used. */
 enum expire_rule { EXPIRE_FULL, EXPIRE_INPUT_ONLY, EXPIRE_NOTHING };
 
+/* Which of the provider's limits its headers must tell of to tell of this one. */
+enum told_of {
+    TOLD_OF_LENGTH, /* the one of the same window */
+    TOLD_OF_SECOND,
+    TOLD_OF_MINUTE,
+    TOLD_OF_DAY,
+    TOLD_OF_MONTH,
+    TOLD_OF_NONE,
+};
+
 /* A time zone: its offset from UTC, as a table of changes in order of time. */
 struct zone_change {
     int64_t at_us;     /* from this instant on, UTC … */
@@ -93,6 +103,7 @@ struct limit {
     enum charge_rule charge;
     enum settle_rule settle;
     enum expire_rule on_expire;
+    enum told_of told_of;
     bool learned;                 /* the amount is what the provider's answers say: 0 here */
     int64_t amount;               /* > 0; what the provider or the operator allows in a window */
     int64_t per_us;               /* WINDOW_ROLLING, WINDOW_BUCKET: 1..PER_US_MAX */

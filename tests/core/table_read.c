@@ -258,11 +258,15 @@ static bool read_rules(const struct table_line *line, struct limit *l)
 
 static bool read_amounts(const struct table_line *line, struct limit *l)
 {
+    static const char *const TOLD[] = {"length", "second", "minute", "day", "month", "none"};
     int64_t headroom = 0, warn = 0;
+    int headers = 0;
     bool ok = read_number(line, "amount", &l->amount) && read_number(line, "burst", &l->burst) &&
               read_time(line, "per", &l->per_us) && read_time(line, "guard", &l->guard_us) &&
               read_time(line, "slice", &l->slice_us) && read_number(line, "headroom", &headroom) &&
-              read_number(line, "warn", &warn) && read_name(line, "shared", l->shared);
+              read_number(line, "warn", &warn) && read_name(line, "shared", l->shared) &&
+              READ_WORD_VALUE(line, "headers", TOLD, &headers);
+    l->told_of = (enum told_of)headers;
     l->learned = l->amount == 0;
     l->headroom_ppm = (int32_t)headroom;
     l->warn_ppm = (int32_t)warn;
