@@ -40,6 +40,8 @@ static const struct error_row rows[ERR_COUNT] = {
     [ERR_CANCELLED] = {"cancelled", 409, false, "the request was cancelled"},
     [ERR_LINE_FULL] = {"line_full", 503, true, "too many requests are waiting"},
     [ERR_BREAKER_OPEN] = {"breaker_open", 503, true, "the provider is failing"},
+    [ERR_ROUTE_EXHAUSTED] = {"route_exhausted", 503, true,
+                             "no resource of the route can serve the request in time"},
     [ERR_SHUTTING_DOWN] = {"shutting_down", 503, true, "the coordinator is shutting down"},
     [ERR_STORE_FAILED] = {"store_failed", 503, true, "the store cannot be written"},
     [ERR_NO_MEMORY] = {"no_memory", 503, true, "the coordinator is out of memory"},

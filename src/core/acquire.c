@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/choose.h"
 #include "core/counter.h"
 #include "core/emit.h"
 #include "core/health.h"
@@ -57,14 +58,21 @@ static bool reserve_is_for(const struct reserve *reserve, const struct acquire *
                               : a->priority <= reserve->priority;
 }
 
+bool rule_counts(const struct rule *rule, const struct resource *resource, const struct acquire *a)
+{
+    if (rule->reserve >= 0) {
+        return reserve_is_for(&resource->reserves[rule->reserve], a);
+    }
+    return rule->limit->scope != SCOPE_ROUTE || text_equal(text_of(rule->limit->label), a->route);
+}
+
 int counters_of(struct core *core, const struct line *line, const struct acquire *a,
                 struct counter **counters)
 {
     for (size_t i = 0; i < line->rules_n; i++) {
         struct rule *rule = line->rules[i];
-        bool mine =
-            rule->reserve < 0 || reserve_is_for(&line->resource->reserves[rule->reserve], a);
         bool asks = a->load.of[rule->unit] > 0;
+        bool mine = rule->of_all || rule_counts(rule, line->resource, a);
         counters[i] = mine && asks ? rule->whole : NULL;
         if (mine && asks && !rule->whole) {
             struct text key = scope_key(rule, line->resource, a);
@@ -83,6 +91,22 @@ static bool load_equal(const struct load *a, const struct acquire *b)
     return b->estimated || memcmp(a->of, b->load.of, sizeof(a->of)) == 0;
 }
 
+/* Whether what is asked now is what was asked under the same id. */
+static bool is_same(struct core *core, const struct line *line, const struct way *way,
+                    const struct load *load, const struct acquire *a)
+{
+    if (!way) {
+        return a->route.len == 0 && text_equal(line->name, a->resource) &&
+               (!load || load_equal(load, a));
+    }
+    struct acquire asked = *a;
+    if (way->path) {
+        step_load(core, way->path, way->step, &asked);
+    }
+    return text_equal(way->route, a->route.len ? a->route : a->resource) &&
+           (!load || !way->path || load_equal(load, &asked));
+}
+
 /* A request whose id is known already. Returns whether it was answered. */
 static bool answer_known_id(struct core *core, const struct event *event)
 {
@@ -93,10 +117,8 @@ static bool answer_known_id(struct core *core, const struct event *event)
         return false;
     }
     struct line *line = l ? l->line : flow_line(r->flow);
-    bool same = text_equal(line->name, a->resource);
-    same =
-        same && (l ? l->state != LEASE_OPEN || load_equal(&l->load, a) : load_equal(&r->load, a));
-    if (!same) {
+    const struct load *load = r ? &r->load : l->state == LEASE_OPEN ? &l->load : NULL;
+    if (!is_same(core, line, l ? l->way : r->way, load, a)) {
         effect_refuse(core, event->caller, line, ERR_ID_IN_USE)->refuse.id = a->id;
         return true;
     }
@@ -128,14 +150,12 @@ static enum error_code refused_by(struct core *core, struct counter *c, int64_t 
     return ERR_NONE;
 }
 
-/* What makes a request refused without waiting: the limit, or NULL. What can never fit is said
- * before what does not fit today. */
-static struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
-                                  enum error_code *code)
+struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
+                           enum error_code *code)
 {
     for (size_t i = 0; i < a->line->limits_n; i++) {
         const struct rule *rule = a->line->rules[i];
-        if (a->load->of[rule->unit] > rule->terms.burst) {
+        if (a->counters[i] && a->load->of[rule->unit] > rule->terms.burst) {
             *code = ERR_NEVER_FITS;
             return a->counters[i];
         }
@@ -151,13 +171,15 @@ static struct counter *never_fits(struct core *core, const struct asker *a, uint
 }
 
 /* The fast path: nobody stands in line, and it fits. */
-static int grant_at_once(struct core *core, const struct event *event, const struct asker *asker)
+static int grant_at_once(struct core *core, const struct event *event, const struct asker *asker,
+                         const struct way *way)
 {
     const struct acquire *a = &event->acquire;
     struct line *line = asker->line;
     struct grant_facts facts = {
         .line = line,
         .counters = asker->counters,
+        .way = way,
         .load = &a->load,
         .tenant = a->tenant,
         .session = a->session,
@@ -179,6 +201,9 @@ static int grant_at_once(struct core *core, const struct event *event, const str
         line->stats.granted++;
         retry_earned(line);
         health_granted(core, line, lease);
+        if (way) {
+            way_served(core, lease->way, a->session);
+        }
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
         effect_grant(core, event->caller, lease, false);
         tell_stalled(core, line, facts.counters);
@@ -186,22 +211,12 @@ static int grant_at_once(struct core *core, const struct event *event, const str
     return rc;
 }
 
-static bool line_overflows(const struct core *core, const struct line *line,
-                           const struct acquire *a)
-{
-    const struct resource *r = line->resource;
-    if ((int64_t)line->waiting > r->line_len_max) {
-        return true;
-    }
-    return r->tenant_line_len_max < r->line_len_max &&
-           (int64_t)line_tenant_waiting(core, line, a->tenant) > r->tenant_line_len_max;
-}
-
 /* Puts a request in line and runs it; a full line keeps nobody who would have to wait. */
-static int join(struct core *core, const struct event *event, const struct asker *asker)
+static int join(struct core *core, const struct event *event, const struct asker *asker,
+                const struct way *way)
 {
     const struct acquire *a = &event->acquire;
-    struct request *r = request_new(core, a);
+    struct request *r = request_new(core, a, way);
     if (!r) {
         return ERR_NO_MEMORY;
     }
@@ -217,7 +232,7 @@ static int join(struct core *core, const struct event *event, const struct asker
     request_enrol(core, r, event->caller);
     run_lines(core);
     bool waits = a->wait_us > 0 && r->state == REQUEST_WAITING;
-    if (waits && line_overflows(core, asker->line, a)) {
+    if (waits && line_overflows(core, flow_line(r->flow), a->tenant)) {
         request_refuse(core, r, ERR_LINE_FULL);
     } else {
         request_settle_unwilling(core, r);
@@ -225,8 +240,7 @@ static int join(struct core *core, const struct event *event, const struct asker
     return 0;
 }
 
-/* Whether the resource stays closed longer than the caller would wait. */
-static bool closed_for(const struct core *core, const struct line *line, int64_t wait_us)
+bool closed_for(const struct core *core, const struct line *line, int64_t wait_us)
 {
     bool closed = !health_lets(core, line) && line->health.state != HEALTH_RECOVERING;
     int64_t opens_us = health_opens_us(core, line);
@@ -259,7 +273,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .seq = core->next_seq,
     };
     if (line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS) {
-        return grant_at_once(core, event, &asker);
+        return grant_at_once(core, event, &asker, NULL);
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
     if (c) {
@@ -271,7 +285,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         refuse_closed(core, event, line);
         return 0;
     }
-    return join(core, event, &asker);
+    return join(core, event, &asker, NULL);
 }
 
 /* What refuses a request before its resource's limits are looked at. */
@@ -293,21 +307,93 @@ static enum error_code refusal(const struct core *core, const struct acquire *a,
     return full ? ERR_OVER_CAP : ERR_NONE;
 }
 
-static int acquire_at(struct core *core, const struct event *event, struct line *line)
+/* What is said before any limit is looked at. Returns whether it was said. */
+static bool answer_at_once(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
     bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
-    if (known) {
-        return 0;
-    }
-    enum error_code code = refusal(core, a, line);
+    enum error_code code = known ? ERR_NONE : refusal(core, a, line);
     if (code != ERR_NONE) {
         struct effect *e = effect_refuse(core, event->caller, line, code);
         e->refuse.id = a->id;
-        e->refuse.resource = a->resource;
+        e->refuse.resource = a->route.len ? a->route : a->resource;
+    }
+    return known || code != ERR_NONE;
+}
+
+/* --- By a route. --- */
+
+static struct way way_of(struct path *path, const struct acquire *a, const struct choice *choice)
+{
+    struct way way = {
+        .path = path,
+        .route = path->name,
+        .asked = {a->load.of[UNIT_TOKENS], a->load.of[UNIT_INPUT_TOKENS],
+                  a->load.of[UNIT_OUTPUT_TOKENS], a->has_input, a->has_output, a->has_usd},
+        .max_output = choice->max_output,
+        .step = (uint8_t)choice->step,
+    };
+    memcpy(way.passed, choice->passed, sizeof(way.passed));
+    return way;
+}
+
+static int acquire_by(struct core *core, const struct event *event, const struct choice *choice,
+                      const struct way *way)
+{
+    struct event at_step = *event;
+    struct counter *counters[CHARGES_MAX];
+    at_step.acquire.route = way->route;
+    at_step.acquire.load = choice->load;
+    at_step.acquire.estimated = choice->estimated;
+    const struct acquire *a = &at_step.acquire;
+    if (counters_of(core, choice->line, a, counters) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    struct asker asker = {
+        .line = choice->line,
+        .counters = counters,
+        .load = &a->load,
+        .priority = a->priority,
+        .seq = core->next_seq,
+    };
+    if (line_is_open(core, choice->line) && judge(core, &asker).verdict == VERDICT_FITS) {
+        return grant_at_once(core, &at_step, &asker, way);
+    }
+    return join(core, &at_step, &asker, way);
+}
+
+static int acquire_by_route(struct core *core, const struct event *event, struct path *path)
+{
+    static const uint8_t none[ROUTE_STEPS_MAX];
+    struct acquire a = event->acquire;
+    if (answer_at_once(core, event, path->lines[0])) {
         return 0;
     }
-    return acquire_from(core, event, line);
+    a.route = path->name;
+    const struct wish wish = {
+        .path = path,
+        .asked = &a,
+        .passed = none,
+        .wait_us = a.wait_us,
+        .seq = core->next_seq,
+    };
+    struct choice choice;
+    if (choose(core, &wish, &choice) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    struct way way = way_of(path, &a, &choice);
+    if (choice.line) {
+        return acquire_by(core, event, &choice, &way);
+    }
+    effect_refuse_route(core, event->caller, path, &way, choice.again_us)->refuse.id = a.id;
+    return 0;
+}
+
+/* --- By a resource's name. --- */
+
+static int acquire_at(struct core *core, const struct event *event, struct line *line)
+{
+    return answer_at_once(core, event, line) ? 0 : acquire_from(core, event, line);
 }
 
 /* --- What the caller leaves open. --- */
@@ -322,18 +408,33 @@ static bool leaves_open(const struct resource *r, const struct acquire *a)
     return is_estimated(r, a) || (r->price.known && !a->has_usd);
 }
 
-/* The tokens by what is known of such calls, then what those can cost. */
-static void complete(struct core *core, struct line *line, struct acquire *a)
+/* A cap on the output, where it asks for more. */
+static bool cap_output(struct load *load, int64_t cap)
+{
+    if (cap == 0 || load->of[UNIT_OUTPUT_TOKENS] <= cap) {
+        return false;
+    }
+    load->of[UNIT_OUTPUT_TOKENS] = cap;
+    load->of[UNIT_TOKENS] =
+        min_i64(load->of[UNIT_TOKENS], add_sat(load->of[UNIT_INPUT_TOKENS], cap));
+    return true;
+}
+
+int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct acquire *a)
 {
     const struct resource *r = line->resource;
+    a->estimated = false;
     struct acquire dear = *a;
     if (is_estimated(r, a)) {
         estimate_load(core, line, a, r->output_percentile);
         estimate_load(core, line, &dear, max_i64(COST_PERCENTILE, r->output_percentile));
     }
-    if (r->price.known && !a->has_usd) {
-        a->load.of[UNIT_USD] = price_worst(&r->price, &dear.load);
+    bool capped = cap_output(&a->load, cap);
+    capped |= cap_output(&dear.load, cap);
+    if (!a->has_usd) {
+        a->load.of[UNIT_USD] = r->price.known ? price_worst(&r->price, &dear.load) : 0;
     }
+    return capped ? cap : 0;
 }
 
 int request_acquire(struct core *core, const struct event *event)
@@ -341,12 +442,16 @@ int request_acquire(struct core *core, const struct event *event)
     const struct acquire *a = &event->acquire;
     assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
     assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
-    struct line *line = line_find(core, a->resource);
+    struct line *line = a->route.len ? NULL : line_find(core, a->resource);
+    struct path *path = line ? NULL : path_asked(core, a);
+    if (path) {
+        return acquire_by_route(core, event, path);
+    }
     core->last_line = line;
     if (!line || !leaves_open(line->resource, a)) {
         return acquire_at(core, event, line);
     }
     struct event whole = *event;
-    complete(core, line, &whole.acquire);
+    complete_load(core, line, 0, &whole.acquire);
     return acquire_at(core, &whole, line);
 }

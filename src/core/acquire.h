@@ -6,7 +6,7 @@
 #ifndef SLUICE_CORE_ACQUIRE_H
 #define SLUICE_CORE_ACQUIRE_H
 
-#include "core/state.h"
+#include "core/turn.h"
 
 /* Judges EVENT_ACQUIRE: grants, refuses, or puts in line. 0 or ERR_NO_MEMORY. */
 int request_acquire(struct core *core, const struct event *event);
@@ -16,8 +16,23 @@ int request_acquire(struct core *core, const struct event *event);
 int counters_of(struct core *core, const struct line *line, const struct acquire *a,
                 struct counter **counters);
 
+/* Whether a rule counts a request at all, if it asks something of its unit. */
+bool rule_counts(const struct rule *rule, const struct resource *resource, const struct acquire *a);
+
 /* The key by which a rule counts a request. */
 struct text scope_key(const struct rule *rule, const struct resource *resource,
                       const struct acquire *a);
+
+/* Completes the load of a request for a line: the tokens by what is known of such calls, no more
+ * output than `cap` (0: any), and what those can cost. The cap, where it took something; or 0. */
+int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct acquire *a);
+
+/* What makes a request refused without waiting: the limit, or NULL. What can never fit is said
+ * before what does not fit today. */
+struct counter *never_fits(struct core *core, const struct asker *asker, uint64_t parent,
+                           enum error_code *code);
+
+/* Whether the resource stays closed longer than the caller would wait. */
+bool closed_for(const struct core *core, const struct line *line, int64_t wait_us);
 
 #endif

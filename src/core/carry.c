@@ -147,6 +147,7 @@ static void carry_stats(struct line *line, const struct line *old)
     line->stats.resource = line->resource;
     line->stats.held = (struct load){0};
     line->health = old->health;
+    line->crossing.cool_us = old->crossing.cool_us;
     line->retry_ppm = old->retry_ppm;
     line->guarded = old->guarded;
     line->lowered = old->lowered;
@@ -254,6 +255,7 @@ static int carried_counters(struct core *next, const struct line *line, const st
         const struct rule *rule = line->rules[i];
         forgotten[i] = next->spill && rule->continues && !rule->whole &&
                        rule->terms.kind == WINDOW_LIFETIME &&
+                       rule_counts(rule, line->resource, a) &&
                        !counter_find(next, rule, scope_key(rule, line->resource, a));
     }
     int rc = counters_of(next, line, a, counters);
@@ -268,14 +270,10 @@ static int carried_counters(struct core *next, const struct line *line, const st
 static int carry_lease(struct core *next, struct line *line, const struct lease *old)
 {
     struct counter *counters[CHARGES_MAX];
-    struct acquire a = {
-        .load = old->load,
-        .tenant = old->tenant,
-        .session = old->session,
-        .labels = old->labels,
-        .priority = old->priority,
-    };
+    struct acquire a;
     struct lease *l;
+    lease_facts(old, &a);
+    a.load = old->load;
     if (carried_counters(next, line, &a, counters) != 0 ||
         lease_copy(next, line, old, line->rules_n, &l) != 0) {
         return ERR_NO_MEMORY;
@@ -347,6 +345,9 @@ int carry_over(struct core *next, struct core *core)
     rc = rc != 0 ? rc : carry_parties(next, core);
     rc = rc != 0 ? rc : carry_leases(next, core);
     rc = rc != 0 ? rc : carry_requests(next, core);
+    if (rc == 0) {
+        paths_carry(next, core);
+    }
     for (size_t i = 0; rc == 0 && i < core->lines_n; i++) {
         const struct line *old = core->lines[i];
         carry_sleep(next, line_find(next, text_of(old->resource->name)), old);

@@ -24,9 +24,20 @@ static void check_flow(const struct flow *flow, const struct request *r)
     }
 }
 
+/* A request that came by a route stands in the line of its step, and in no other's list. */
+static void check_way(const struct line *line, const struct request *r)
+{
+    const struct way *way = r->way;
+    if (way) {
+        assert(way->request == r && list_holds(&way->place) == (way->path != NULL));
+        assert(!way->path || way->path->lines[way->step] == line);
+    }
+}
+
 static void check_line(const struct line *line)
 {
     size_t waiting = 0;
+    size_t ways = 0;
     size_t away = 0;
     size_t ranked = 0;
     struct load load = {0};
@@ -34,6 +45,8 @@ static void check_line(const struct line *line)
         const struct request *r = CONTAINER_OF(at, struct request, in_line);
         assert(r->state != REQUEST_OVER && flow_line(r->flow) == line);
         check_flow(r->flow, flow_first(r->flow));
+        check_way(line, r);
+        ways += r->way && r->way->path;
         waiting++;
         away += r->state == REQUEST_AWAY;
         for (int u = 0; u < UNIT_COUNT; u++) {
@@ -43,6 +56,8 @@ static void check_line(const struct line *line)
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         ranked += line->urgencies[p].rank.len;
     }
+    assert(ways == line->crossing.ways_n);
+    assert((line->crossing.to_move > 0) <= list_holds(&line->crossing.moving));
     assert(waiting == line->waiting && away == line->away && ranked == waiting);
     for (int u = 0; u < UNIT_COUNT; u++) {
         assert(load.of[u] == line->waiting_load.of[u]);

@@ -38,7 +38,8 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     bool meters = rule->reserve >= 0;
     bool counts = limit->window != WINDOW_NONE;
     rule->unit = limit->unit;
-    rule->refuses = limit->exceed == EXCEED_REFUSE;
+    rule->of_all = !meters && limit->scope != SCOPE_ROUTE;
+    rule->refuses = limit->exceed != EXCEED_WAIT;
     rule->holds = !counts || limit->charge == CHARGE_AT_SETTLE;
     rule->paced = limit->slice_us > 0;
     rule->recorded = !meters && counts && limit->window != WINDOW_ROLLING;
@@ -150,7 +151,7 @@ static int build_lines(struct core *core)
         }
         pace_init(line);
     }
-    return 0;
+    return paths_build(core);
 }
 
 /* --- The change. --- */

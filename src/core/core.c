@@ -228,7 +228,8 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
 
 int64_t core_next_deadline(const struct core *core)
 {
-    bool to_run = !list_empty(&core->pending) || !list_empty(&core->gained);
+    bool to_run = !list_empty(&core->pending) || !list_empty(&core->gained) ||
+                  !list_empty(&core->paths.moving);
     bool at_once = !list_empty(&core->dirty) || (core->draining ? core->waiting > 0 : to_run);
     return at_once ? core->now_us : timer_next_us(core);
 }

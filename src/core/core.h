@@ -54,6 +54,9 @@ int64_t core_next_deadline(const struct core *core);
  * ERR_STORE_DAMAGED for a record that no core can have emitted. */
 int core_restore(struct core *core, const struct record *record, bool *skipped);
 
+/* As many as an acquire may need: its route may lead to all of them. */
+#define CORE_MISSING_MAX (RESOURCE_LIMITS_MAX * ROUTE_STEPS_MAX)
+
 /* Counters of idle scopes are forgotten; those that matter for ever (scoped lifetime limits) live
  * on in the journal alone. Before each acquire, and with a NULL acquire in a loop until it returns
  * 0 after a start, this asks for the keys of counters that the core needs and does not know:

@@ -267,8 +267,9 @@ void counter_gained(struct core *core, struct counter *c)
         list_append(&core->gained, &c->gained);
     }
     for (size_t i = 0; c->rule->whole == c && i < c->rule->users_n; i++) {
-        if (c->rule->users[i]->head) {
-            line_is_pending(core, c->rule->users[i]);
+        struct line *line = c->rule->users[i];
+        if (line->head || (line->crossing.pool && pool_waits(line->crossing.pool))) {
+            line_is_pending(core, line);
         }
     }
 }

@@ -64,13 +64,16 @@ struct effect {
             uint64_t lease;
             struct text resource;
             struct text model;
+            struct text account; /* of a pool; or empty */
             struct text tenant;
             struct text id;
             struct load held;
+            int64_t max_output_tokens; /* a route caps the output at this; 0: it does not */
             int64_t waited_us;
             int64_t expires_us;
             int32_t attempt;
             bool repeated; /* the same acquire had been granted before */
+            struct routed routed;
         } grant;
         struct {
             uint64_t ticket;
@@ -91,6 +94,9 @@ struct effect {
             int64_t waited_us;
             int64_t position;
             struct held_by held_by;
+            struct routed routed;
+            enum finally finally;      /* ROUTE_EXHAUSTED: what is left … */
+            const char *static_answer; /* … FINALLY_STATIC; else NULL */
         } refuse;
         struct {
             uint64_t lease;

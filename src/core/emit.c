@@ -69,7 +69,8 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
     struct effect *e = effect_next(core, EFFECT_GRANT, caller);
     e->grant.lease = l->lease;
     e->grant.resource = l->line->name;
-    e->grant.model = l->line->model;
+    e->grant.model = way_model(l->way, l->line);
+    e->grant.account = text_of(l->line->resource->account);
     e->grant.tenant = l->tenant;
     e->grant.id = l->id;
     e->grant.held = l->load;
@@ -77,6 +78,8 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
     e->grant.expires_us = l->expires_us;
     e->grant.attempt = l->attempt;
     e->grant.repeated = repeated;
+    e->grant.max_output_tokens = l->way ? l->way->max_output : 0;
+    way_tell(l->way, true, &e->grant.routed);
 }
 
 struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,
@@ -100,6 +103,23 @@ struct effect *effect_refuse(struct core *core, caller_id caller, struct line *l
     if (line) {
         e->refuse.resource = text_of(line->resource->name);
         line->stats.refused[code]++;
+    }
+    return e;
+}
+
+struct effect *effect_refuse_route(struct core *core, caller_id caller, struct path *path,
+                                   const struct way *way, int64_t again_us)
+{
+    struct effect *e = effect_refuse(core, caller, NULL, ERR_ROUTE_EXHAUSTED);
+    const struct route *route = path->route;
+    way_tell(way, false, &e->refuse.routed);
+    e->refuse.resource = path->name;
+    e->refuse.finally = route->finally;
+    e->refuse.static_answer = route->finally == FINALLY_STATIC ? route->static_answer : NULL;
+    e->refuse.retry_after_us = again_us == INT64_MAX ? 0 : max_i64(0, again_us - core->now_us);
+    path->stats.exhausted++;
+    for (size_t i = 0; i < route->steps_n; i++) {
+        path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
     }
     return e;
 }

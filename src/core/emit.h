@@ -32,6 +32,10 @@ struct effect *effect_settled(struct core *core, caller_id caller, const struct 
 struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,
                              enum error_code code);
 
+/* The refusal of a route of which nothing is left, and what is told of its steps. */
+struct effect *effect_refuse_route(struct core *core, caller_id caller, struct path *path,
+                                   const struct way *way, int64_t again_us);
+
 /* A refusal that names the limit of `c`, and when asking again makes sense. */
 struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
                                    enum error_code code, struct counter *c, int64_t asked);

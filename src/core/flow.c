@@ -368,6 +368,12 @@ void flow_drop(struct core *core, struct request *r)
     }
 }
 
+static const struct request *flow_last(const struct flow *flow)
+{
+    return CONTAINER_OF(flow->requests.prev, struct request, in_flow);
+}
+
+/* One that comes late for its age, from another line, stands in a flow of its own. */
 int flow_get(struct core *core, struct line *line, const struct request *r,
              struct counter *const *counters, struct flow **flow)
 {
@@ -378,5 +384,9 @@ int flow_get(struct core *core, struct line *line, const struct request *r,
     }
     bool away = r->state == REQUEST_AWAY;
     *flow = away ? NULL : flow_find(core, party, r->base_priority, counters);
-    return *flow ? 0 : flow_new(core, party, r->base_priority, counters, away, flow);
+    bool older = *flow && flow_last(*flow)->seq > r->seq;
+    if (*flow && !older) {
+        return 0;
+    }
+    return flow_new(core, party, r->base_priority, counters, away || older, flow);
 }

@@ -37,7 +37,8 @@ int flow_get(struct core *core, struct line *line, const struct request *r,
 struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
                        struct counter *const *counters);
 
-/* A flow without requests; `solo`: for one request that was away. 0 or ERR_NO_MEMORY. */
+/* A flow without requests; `solo`: for one request that does not stand where it was first put. 0 or
+ * ERR_NO_MEMORY. */
 int flow_new(struct core *core, struct party *party, int base_priority,
              struct counter *const *counters, bool solo, struct flow **flow);
 

@@ -7,6 +7,7 @@
 #include "core/emit.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/move.h"
 
 #define PPM          INT64_C(1000000)
 #define RATE_MIN_PPM 20000 /* however often a rate is cut */
@@ -146,6 +147,9 @@ static void set_state(struct core *core, struct line *line, enum health_state st
     h->until_us = until_us;
     h->probe = 0;
     line_is_pending(core, line);
+    if (is_closed(h)) {
+        line_closed(core, line);
+    }
     tell(core, line, was);
 }
 
@@ -316,6 +320,7 @@ static void served(struct core *core, struct line *line, bool news, bool probed)
     }
     if (probed) {
         h->breaks = 0;
+        line->crossing.cool_us = core->now_us;
         h->after_ppm = PPM / 4;
         ramp_up(core, line);
     }
@@ -338,6 +343,9 @@ void health_answer(struct core *core, struct line *line, const struct lease *l,
     case ANSWER_DAY_OVER: day_over(core, line); break;
     case ANSWER_OUT_OF_MONEY: out_of_money(core, line); break;
     default: served(core, line, news, probed); break;
+    }
+    if (refused && (a->class != ANSWER_OVERLOAD || h->refusals != 1 || a->retry_after_us > 0)) {
+        line->crossing.cool_us = add_sat(core->now_us, line->resource->cooldown_us);
     }
     if (probed && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
         health_unanswered(core, line, l);
@@ -414,6 +422,7 @@ void health_reopen(struct core *core, struct line *line, caller_id caller)
 {
     line->health.refusals = 0;
     line->health.breaks = 0;
+    line->crossing.cool_us = core->now_us;
     recover(core, line, PPM, 0);
     core->effects->at[core->effects->len - 1].caller = caller;
 }

@@ -45,6 +45,26 @@ struct lease *lease_find_id(const struct core *core, struct text id, const struc
     return NULL;
 }
 
+void lease_facts(const struct lease *l, struct acquire *a)
+{
+    *a = (struct acquire){
+        .load = l->load,
+        .priority = l->priority,
+        .tenant = l->tenant,
+        .session = l->session,
+        .labels = l->labels,
+        .id = l->id,
+        .parent = l->parent,
+        .attempts_max = l->origin.attempts_max,
+        .estimated = l->origin.estimated,
+        .input_bytes = l->origin.input_bytes,
+        .lease_us = l->origin.lease_us,
+    };
+    if (l->way) {
+        way_asked(l->way, a);
+    }
+}
+
 /* --- Making. --- */
 
 /* Makes room in all counters; how many there are. */
@@ -94,6 +114,8 @@ static void lease_charge(struct core *core, struct lease *l, const struct grant_
 
 static void lease_fill(struct core *core, struct lease *l, const struct grant_facts *f, char *bytes)
 {
+    l->way = way_copy(bytes, f->way, NULL);
+    bytes += way_size(f->way);
     timer_init(&l->timer, TIMER_LEASE);
     list_init(&l->place);
     l->state = LEASE_OPEN;
@@ -144,7 +166,7 @@ static struct lease *lease_alloc(const struct grant_facts *f, size_t charges_n)
 {
     size_t charges_size = charges_n * sizeof(struct charge);
     size_t bytes = f->tenant.len + f->session.len + f->labels.len + f->id.len;
-    return malloc(sizeof(struct lease) + charges_size + bytes);
+    return malloc(sizeof(struct lease) + charges_size + way_size(f->way) + bytes);
 }
 
 int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
@@ -301,6 +323,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
 {
     struct grant_facts facts = {
         .line = line,
+        .way = from->way,
         .load = &from->load,
         .tenant = from->tenant,
         .session = from->session,
@@ -324,6 +347,9 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
     }
     lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
     lease_register(core, l);
+    if (l->way) {
+        way_resume(core, line, l->way);
+    }
     l->retry = from->retry;
     l->noted_us = from->noted_us;
     if (from->state == LEASE_OPEN) {
@@ -371,8 +397,10 @@ void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, s
     r->outcome = ANSWER_OK;
     r->has_parts = false;
     r->parts = (struct parts){0};
-    r->model = l->line->model;
+    r->model = way_model(l->way, l->line);
     r->resource = l->line->name;
+    r->route = l->way ? l->way->route : TEXT_NONE;
+    r->step = l->way ? l->way->step + 1 : 0;
     r->tenant = l->tenant;
     r->session = l->session;
     r->labels = l->labels;

@@ -49,9 +49,10 @@ struct lease {
     int32_t priority;
     struct origin origin;
     uint64_t retry;                          /* ticket of the retry that was advised; 0: none was */
-    struct text tenant, session, labels, id; /* in `bytes`, behind the charges */
+    struct way *way;                         /* by which route; NULL: none */
+    struct text tenant, session, labels, id; /* with the way behind the charges */
     size_t charges_n;
-    struct charge charges[]; /* then the bytes */
+    struct charge charges[];
 };
 
 /* What a lease is made from. */
@@ -59,6 +60,7 @@ struct grant_facts {
     struct line *line;
     struct counter *const *counters; /* by the line's rules */
     const struct load *load;
+    const struct way *way; /* NULL: none */
     struct text tenant, session, labels, id;
     uint64_t lease; /* 0: the next number */
     uint64_t parent;
@@ -72,6 +74,9 @@ struct grant_facts {
 };
 
 struct lease *lease_find(const struct core *core, uint64_t lease);
+
+/* What its request asked when it came: its load before a step capped it. */
+void lease_facts(const struct lease *l, struct acquire *a);
 
 /* By the caller's own id, which belongs to its tenant; a NULL tenant is any. */
 struct lease *lease_find_id(const struct core *core, struct text id, const struct text *tenant);

@@ -73,6 +73,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     list_init(&line->all);
     timer_init(&line->timer, TIMER_LINE);
     health_init(&line->health);
+    crossing_init(&line->crossing);
     line->retry_ppm = RETRIES_KEPT_PPM;
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
         heap_init(&line->urgencies[p].parties);
@@ -88,6 +89,7 @@ void line_free(struct core *core, struct line *line)
     assert(line->waiting == 0);
     map_remove(&core->lines_by_name, &line->node);
     list_remove(&line->pending);
+    list_remove(&line->crossing.moving);
     timer_clear(core, &line->timer);
     core->timers_n--;
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
@@ -155,16 +157,17 @@ static bool may_be_passer(const struct line *line, const struct request *r)
     return false;
 }
 
-int line_join(struct core *core, struct line *line, struct request *r,
-              struct counter *const *counters)
+/* Room for one that is about to join, and the flow it will stand in. 0 or ERR_NO_MEMORY. */
+static int line_admit(struct core *core, struct line *line, const struct request *r,
+                      struct counter *const *counters, struct flow **flow)
 {
-    struct flow *flow;
-    r->arrival = line->arrivals;
-    if (rank_reserve(&line->urgencies[r->priority].rank, r->arrival) != 0 ||
-        flow_get(core, line, r, counters, &flow) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    line->arrivals++;
+    int rc = rank_reserve(&line->urgencies[r->priority].rank, line->arrivals);
+    return rc != 0 ? rc : flow_get(core, line, r, counters, flow);
+}
+
+static void line_enter(struct core *core, struct line *line, struct request *r, struct flow *flow)
+{
+    r->arrival = line->arrivals++;
     rank_insert(&line->urgencies[r->priority].rank, r->arrival);
     count_request(core, line, r, 1);
     list_append(&line->all, &r->in_line);
@@ -179,12 +182,28 @@ int line_join(struct core *core, struct line *line, struct request *r,
     if (line->head && may_be_passer(line, r)) {
         line_is_pending(core, line);
     }
+    if (r->way) {
+        way_joins(core, line, r->way);
+    }
+}
+
+int line_join(struct core *core, struct line *line, struct request *r,
+              struct counter *const *counters)
+{
+    struct flow *flow;
+    if (line_admit(core, line, r, counters, &flow) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    line_enter(core, line, r, flow);
     return 0;
 }
 
-void line_leave(struct core *core, struct request *r)
+static void line_quit(struct core *core, struct request *r)
 {
     struct line *line = flow_line(r->flow);
+    if (r->way) {
+        way_leaves(r->way);
+    }
     if (line->head == r) {
         line->head = NULL;
         line_is_pending(core, line);
@@ -197,9 +216,29 @@ void line_leave(struct core *core, struct request *r)
     list_remove(&r->in_line);
     r->flow->party->waiting--;
     flow_drop(core, r);
+}
+
+void line_leave(struct core *core, struct request *r)
+{
+    line_quit(core, r);
     timer_clear(core, &r->timer);
     r->state = REQUEST_OVER;
     list_append(&core->graveyard, &r->in_flow);
+}
+
+int line_move(struct core *core, struct request *r, struct line *to, size_t step,
+              const struct load *load, struct counter *const *counters)
+{
+    struct flow *flow;
+    assert(r->way && flow_line(r->flow) != to);
+    if (line_admit(core, to, r, counters, &flow) != 0) {
+        return ERR_NO_MEMORY;
+    }
+    line_quit(core, r);
+    r->load = *load;
+    r->way->step = (uint8_t)step;
+    line_enter(core, to, r, flow);
+    return 0;
 }
 
 int line_step_aside(struct core *core, struct request *r)
@@ -362,6 +401,15 @@ int64_t line_position(const struct line *line, const struct request *r)
     return (int64_t)ahead + 1;
 }
 
+int64_t line_position_behind(const struct line *line, int priority)
+{
+    size_t ahead = 0;
+    for (int p = PRIORITY_MIN; p <= priority; p++) {
+        ahead += line->urgencies[p].rank.len;
+    }
+    return (int64_t)ahead + 1;
+}
+
 size_t line_tenant_waiting(const struct core *core, const struct line *line, struct text tenant)
 {
     size_t waiting = 0;
@@ -370,6 +418,27 @@ size_t line_tenant_waiting(const struct core *core, const struct line *line, str
         waiting += party ? party->waiting : 0;
     }
     return waiting;
+}
+
+static bool line_takes(const struct core *core, const struct line *line, struct text tenant,
+                       size_t more)
+{
+    const struct resource *r = line->resource;
+    if ((int64_t)(line->waiting + more) > r->line_len_max) {
+        return false;
+    }
+    return r->tenant_line_len_max >= r->line_len_max ||
+           (int64_t)(line_tenant_waiting(core, line, tenant) + more) <= r->tenant_line_len_max;
+}
+
+bool line_overflows(const struct core *core, const struct line *line, struct text tenant)
+{
+    return !line_takes(core, line, tenant, 0);
+}
+
+bool line_has_room(const struct core *core, const struct line *line, struct text tenant)
+{
+    return line_takes(core, line, tenant, 1);
 }
 
 struct request *line_oldest(const struct line *line)

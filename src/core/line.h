@@ -33,6 +33,11 @@ int line_join(struct core *core, struct line *line, struct request *r,
 /* Takes a request out of line, and lays it in the graveyard. */
 void line_leave(struct core *core, struct request *r);
 
+/* Takes a request that came by a route to the line of another step: it keeps its age, and so its
+ * place. 0, or ERR_NO_MEMORY: it stays. */
+int line_move(struct core *core, struct request *r, struct line *to, size_t step,
+              const struct load *load, struct counter *const *counters);
+
 /* Its holder has gone away with a ticket: it keeps its place and is passed over. 0 or
  * ERR_NO_MEMORY. */
 int line_step_aside(struct core *core, struct request *r);
@@ -58,7 +63,14 @@ struct request *line_oldest(const struct line *line);
 /* How many requests of a tenant are in line. */
 size_t line_tenant_waiting(const struct core *core, const struct line *line, struct text tenant);
 
+/* Whether there are more in line than may be, all or of a tenant; whether one more may join. */
+bool line_overflows(const struct core *core, const struct line *line, struct text tenant);
+bool line_has_room(const struct core *core, const struct line *line, struct text tenant);
+
 /* 1 for the first of all that are as urgent or more, by arrival. */
 int64_t line_position(const struct line *line, const struct request *r);
+
+/* The same for one of that priority who has not joined. */
+int64_t line_position_behind(const struct line *line, int priority);
 
 #endif

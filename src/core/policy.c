@@ -79,13 +79,17 @@ static const char *rule_problem(const struct limit *l)
     if (l->unit == UNIT_SLOTS && l->window != WINDOW_NONE) {
         return "slots have no window";
     }
-    if (l->scope < SCOPE_RESOURCE || l->scope > SCOPE_LABEL) {
+    if (l->scope < SCOPE_RESOURCE || l->scope > SCOPE_ROUTE) {
         return "the scope is unknown";
     }
-    if ((l->scope == SCOPE_LABEL) != (l->label[0] != '\0') || !ends(l->label)) {
+    if (l->scope == SCOPE_ROUTE && l->label[0] == '\0') {
+        return "the scope of a route names no route";
+    }
+    bool labelled = l->scope != SCOPE_ROUTE && l->label[0] != '\0';
+    if ((l->scope == SCOPE_LABEL) != labelled || !ends(l->label)) {
         return "a label's key belongs to a label's scope";
     }
-    if (l->exceed < EXCEED_WAIT || l->exceed > EXCEED_REFUSE || l->charge < CHARGE_AT_GRANT ||
+    if (l->exceed < EXCEED_WAIT || l->exceed > EXCEED_DOWNGRADE || l->charge < CHARGE_AT_GRANT ||
         l->charge > CHARGE_AT_SETTLE || l->settle < SETTLE_TRUE_UP || l->settle > SETTLE_KEEP ||
         l->on_expire < EXPIRE_FULL || l->on_expire > EXPIRE_NOTHING) {
         return "a rule is unknown";
@@ -154,11 +158,14 @@ static const char *reserve_problem(const struct resource *r)
 
 static const char *resource_problem(const struct resource *r)
 {
-    if (!is_name(r->name) || !is_name(r->model) || !ends(r->provider)) {
+    if (!is_name(r->name) || !is_name(r->model) || !ends(r->provider) || !ends(r->account)) {
         return "a resource has no name or no model";
     }
     if (r->limits_n > RESOURCE_LIMITS_MAX) {
         return "too many limits";
+    }
+    if (r->cooldown_us < 0) {
+        return "the time to cool down is out of range";
     }
     if (r->ageing_us < 0 || r->line_len_max < 1 || r->tenant_line_len_max < 1) {
         return "a line's length or its ageing is out of range";
@@ -294,6 +301,101 @@ static int check_resource(const struct policy *p, size_t i, struct policy_error 
     return bad;
 }
 
+/* --- Routes. --- */
+
+static bool is_route(const struct policy *p, const char *name)
+{
+    for (size_t i = 0; i < p->routes_n; i++) {
+        if (same_text(p->routes[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *step_problem(const struct policy *p, const struct route *r, size_t i)
+{
+    const struct route_step *step = &r->steps[i];
+    if (step->resource >= p->resources_n || !ends(step->model)) {
+        return "a step names no resource";
+    }
+    if (step->context_tokens < 0 || step->max_output_tokens < 0) {
+        return "a step's context or its output is out of range";
+    }
+    for (size_t k = 0; k < i; k++) {
+        if (r->steps[k].resource == step->resource) {
+            return "a route names a resource twice";
+        }
+    }
+    return NULL;
+}
+
+static const char *route_problem(const struct policy *p, const struct route *r)
+{
+    if (!is_name(r->name) || r->steps_n < 1 || r->steps_n > ROUTE_STEPS_MAX) {
+        return "a route has a name and a few steps";
+    }
+    if (r->prefer < PREFER_FIRST || r->prefer > PREFER_LEAST_LOADED ||
+        r->finally < FINALLY_REFUSE || r->finally > FINALLY_STATIC) {
+        return "a preference or an end is unknown";
+    }
+    if ((r->finally == FINALLY_STATIC) != (r->static_answer != NULL)) {
+        return "a static answer belongs to a route that ends in one";
+    }
+    const char *problem = NULL;
+    for (size_t i = 0; !problem && i < r->steps_n; i++) {
+        problem = step_problem(p, r, i);
+    }
+    return problem;
+}
+
+/* A resource is an account of one pool at most. */
+static bool shares_account(const struct route *a, const struct route *b)
+{
+    for (size_t i = 0; a->accounts && b->accounts && i < a->steps_n * b->steps_n; i++) {
+        if (a->steps[i / b->steps_n].resource == b->steps[i % b->steps_n].resource) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *route_clash(const struct policy *p, size_t i)
+{
+    for (size_t k = 0; k < p->resources_n; k++) {
+        if (same_text(p->resources[k].name, p->routes[i].name)) {
+            return "a route has the name of a resource";
+        }
+    }
+    for (size_t k = 0; k < i; k++) {
+        if (same_text(p->routes[k].name, p->routes[i].name)) {
+            return "two routes have the same name";
+        }
+        if (shares_account(&p->routes[k], &p->routes[i])) {
+            return "a resource is an account of two pools";
+        }
+    }
+    return NULL;
+}
+
+static int check_routes(const struct policy *p, struct policy_error *error)
+{
+    int bad = 0;
+    for (size_t i = 0; !bad && i < p->routes_n; i++) {
+        const char *problem = route_problem(p, &p->routes[i]);
+        bad = report(error, p->routes[i].name, NULL, problem ? problem : route_clash(p, i));
+    }
+    for (size_t i = 0; !bad && i < p->resources_n; i++) {
+        const struct resource *r = &p->resources[i];
+        for (size_t j = 0; !bad && j < r->limits_n; j++) {
+            const struct limit *l = &r->limits[j];
+            bool lost = l->scope == SCOPE_ROUTE && !is_route(p, l->label);
+            bad = report(error, r->name, l->name, lost ? "no route has that name" : NULL);
+        }
+    }
+    return bad;
+}
+
 int policy_check(const struct policy *p, struct policy_error *error)
 {
     if (p->leases_max < 1 || p->counters_max < 1) {
@@ -309,5 +411,5 @@ int policy_check(const struct policy *p, struct policy_error *error)
     for (size_t i = 0; !bad && i < p->resources_n; i++) {
         bad = check_resource(p, i, error);
     }
-    return bad;
+    return bad ? bad : check_routes(p, error);
 }

@@ -62,6 +62,8 @@ struct record {
     bool has_parts;
     struct text model; /* at the provider */
     struct text resource;
+    struct text route; /* that was asked for; or empty */
+    int32_t step;      /* which of its resources served, from 1; 0: none was asked for */
     struct text tenant;
     struct text session;
     struct text labels; /* "key=value" lines */

@@ -10,6 +10,7 @@
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/move.h"
 #include "core/timer.h"
 #include "core/turn.h"
 
@@ -63,10 +64,10 @@ struct request *request_find_id(const struct core *core, struct text id, const s
 
 /* --- Life. --- */
 
-struct request *request_new(struct core *core, const struct acquire *a)
+struct request *request_new(struct core *core, const struct acquire *a, const struct way *way)
 {
     size_t bytes = a->tenant.len + a->session.len + a->labels.len + a->id.len;
-    struct request *r = malloc(sizeof(struct request) + bytes);
+    struct request *r = malloc(sizeof(struct request) + way_size(way) + bytes);
     /* Callers leave and come back, and tickets are given later: then there must be room for all. */
     size_t all = core->waiting + 1;
     if (!r || timer_admit(core) != 0 || map_reserve_for(&core->requests_by_caller, all) != 0 ||
@@ -75,8 +76,9 @@ struct request *request_new(struct core *core, const struct acquire *a)
         free(r);
         return NULL;
     }
-    char *to = r->bytes;
+    char *to = (char *)(r + 1) + way_size(way);
     memset(r, 0, sizeof(*r));
+    r->way = way_copy(r + 1, way, r);
     list_init(&r->in_flow);
     list_init(&r->in_line);
     timer_init(&r->timer, TIMER_REQUEST);
@@ -96,6 +98,26 @@ struct request *request_new(struct core *core, const struct acquire *a)
     r->id = text_copy(&to, a->id);
     core->timers_n++;
     return r;
+}
+
+void request_facts(const struct request *r, struct acquire *a)
+{
+    *a = (struct acquire){
+        .load = r->load,
+        .priority = r->base_priority,
+        .tenant = r->tenant,
+        .session = r->session,
+        .labels = r->labels,
+        .id = r->id,
+        .parent = r->parent,
+        .attempts_max = r->attempts_max,
+        .estimated = r->estimated,
+        .input_bytes = r->input_bytes,
+        .lease_us = r->lease_us,
+    };
+    if (r->way) {
+        way_asked(r->way, a);
+    }
 }
 
 void request_free(struct core *core, struct request *r)
@@ -203,9 +225,18 @@ void request_time_up(struct core *core, struct request *r)
     refuse_explained(core, r, unwilling ? ERR_WOULD_WAIT : ERR_WAIT_TIMEOUT);
 }
 
+/* Whether it still waits that did not want to. */
+static bool is_unwilling(const struct request *r)
+{
+    return r->state == REQUEST_WAITING && r->deadline_us == r->enqueued_us;
+}
+
 void request_settle_unwilling(struct core *core, struct request *r)
 {
-    if (r->state == REQUEST_WAITING && r->deadline_us == r->enqueued_us) {
+    while (is_unwilling(r) && r->way && move_on_at_once(core, r)) {
+        run_lines(core);
+    }
+    if (is_unwilling(r)) {
         request_time_up(core, r);
     }
 }
@@ -256,23 +287,14 @@ void request_timer(struct core *core, struct request *r)
 
 /* --- Another attempt. --- */
 
-struct request *request_retry(struct core *core, struct lease *l, int64_t after_us)
+struct request *request_again(struct core *core, struct lease *l, const struct attempt *attempt)
 {
     struct counter *counters[CHARGES_MAX];
-    struct acquire a = {
-        .load = l->load,
-        .priority = l->priority,
-        .tenant = l->tenant,
-        .session = l->session,
-        .labels = l->labels,
-        .id = l->id,
-        .parent = l->parent,
-        .attempts_max = l->origin.attempts_max,
-        .estimated = l->origin.estimated,
-        .input_bytes = l->origin.input_bytes,
-        .lease_us = l->origin.lease_us,
-    };
-    struct request *r = request_new(core, &a);
+    struct acquire a;
+    lease_facts(l, &a);
+    a.load = *attempt->load;
+    a.estimated = attempt->estimated;
+    struct request *r = request_new(core, &a, attempt->way);
     if (!r) {
         return NULL;
     }
@@ -280,11 +302,11 @@ struct request *request_retry(struct core *core, struct lease *l, int64_t after_
     r->state = REQUEST_AWAY;
     r->attempt = l->attempt + 1;
     r->enqueued_us = core->now_us;
-    r->not_before_us = add_sat(core->now_us, after_us);
-    r->deadline_us = add_sat(core->now_us, l->origin.wait_left_us);
+    r->not_before_us = add_sat(core->now_us, attempt->after_us);
+    r->deadline_us = add_sat(core->now_us, attempt->wait_us);
     r->hold_us = add_sat(r->not_before_us, TICKET_KEPT_US);
-    if (counters_of(core, l->line, &a, counters) != 0 ||
-        line_join(core, l->line, r, counters) != 0) {
+    if (counters_of(core, attempt->line, &a, counters) != 0 ||
+        line_join(core, attempt->line, r, counters) != 0) {
         request_free(core, r);
         return NULL;
     }
@@ -299,21 +321,15 @@ struct request *request_retry(struct core *core, struct lease *l, int64_t after_
 int request_carry(struct core *core, struct line *line, const struct request *from)
 {
     struct counter *counters[CHARGES_MAX];
-    struct acquire a = {
-        .load = from->load,
-        .priority = from->base_priority,
-        .tenant = from->tenant,
-        .session = from->session,
-        .labels = from->labels,
-        .id = from->id,
-        .parent = from->parent,
-        .lease_us = from->lease_us,
-        .estimated = from->estimated,
-        .input_bytes = from->input_bytes,
-    };
-    struct request *r = request_new(core, &a);
+    struct acquire a;
+    request_facts(from, &a);
+    a.load = from->load;
+    struct request *r = request_new(core, &a, from->way);
     if (!r) {
         return ERR_NO_MEMORY;
+    }
+    if (r->way) {
+        way_resume(core, line, r->way);
     }
     r->priority = from->priority;
     r->seq = from->seq;

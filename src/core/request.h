@@ -13,12 +13,16 @@
 
 #include "core/state.h"
 
-/* A request with its texts copied, known to nobody; NULL without memory. */
-struct request *request_new(struct core *core, const struct acquire *a);
+/* A request with its texts copied, known to nobody; `way`: by which route, or NULL. NULL without
+ * memory. */
+struct request *request_new(struct core *core, const struct acquire *a, const struct way *way);
 void request_free(struct core *core, struct request *r);
 
 /* Makes a request that has joined a line known by all its names. */
 void request_enrol(struct core *core, struct request *r, caller_id caller);
+
+/* What it asked when it came: its load before a step capped it. */
+void request_facts(const struct request *r, struct acquire *a);
 
 /* By the caller's own id, which belongs to its tenant; a NULL tenant is any. */
 struct request *request_find_id(const struct core *core, struct text id, const struct text *tenant);
@@ -34,9 +38,20 @@ void request_hangup(struct core *core, const struct event *event);
 /* By its number, whoever holds it. */
 struct request *request_find_ticket(const struct core *core, uint64_t ticket);
 
-/* Puts the request of a lease that has ended back in line, at its old place, with its holder away
- * until it may be tried again; NULL without memory. */
-struct request *request_retry(struct core *core, struct lease *lease, int64_t after_us);
+/* A further attempt at the request of a lease that has ended. */
+struct attempt {
+    struct line *line; /* where it is to be */
+    const struct load *load;
+    bool estimated;
+    const struct way *way; /* or NULL */
+    int64_t after_us;      /* not before */
+    int64_t wait_us;       /* its time in line */
+};
+
+/* Puts the request of a lease back in line, at its old age, with its holder away until it may be
+ * tried again; NULL without memory. */
+struct request *request_again(struct core *core, struct lease *lease,
+                              const struct attempt *attempt);
 
 /* Its timer: time up, or time to be told to come back with a ticket. */
 void request_timer(struct core *core, struct request *r);

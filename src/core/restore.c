@@ -41,8 +41,8 @@ static bool texts_are_sane(const struct record *r)
 {
     return r->resource.len <= NAME_LEN_MAX && r->tenant.len <= NAME_LEN_MAX &&
            r->session.len <= NAME_LEN_MAX && r->labels.len <= LABELS_LEN_MAX &&
-           r->id.len <= NAME_LEN_MAX && r->limit.len <= NAME_LEN_MAX &&
-           r->scope_key.len <= LABELS_LEN_MAX;
+           r->id.len <= NAME_LEN_MAX && r->route.len <= NAME_LEN_MAX &&
+           r->limit.len <= NAME_LEN_MAX && r->scope_key.len <= LABELS_LEN_MAX;
 }
 
 static bool record_is_sane(const struct record *r)
@@ -55,7 +55,8 @@ static bool record_is_sane(const struct record *r)
     }
     return r->kind >= RECORD_GRANT && r->kind <= RECORD_CANCEL && r->lease > 0 &&
            r->lease < INT64_MAX && r->expires_us >= 0 && r->priority >= PRIORITY_MIN &&
-           r->priority <= PRIORITY_MAX && load_is_sane(&r->load);
+           r->priority <= PRIORITY_MAX && r->step >= 0 && r->step <= ROUTE_STEPS_MAX &&
+           (r->route.len > 0) == (r->step > 0) && load_is_sane(&r->load);
 }
 
 /* --- Counters. --- */
@@ -127,7 +128,23 @@ static void facts_of(const struct record *r, struct acquire *a)
         .session = r->session,
         .labels = r->labels,
         .priority = r->priority,
+        .route = r->route,
     };
+}
+
+/* By which route a lease was granted, for all that its record says; the route may be gone. */
+static struct way way_of(const struct core *core, const struct line *line, const struct record *r)
+{
+    struct way way = {
+        .route = r->route,
+        .asked = {r->load.of[UNIT_TOKENS], r->load.of[UNIT_INPUT_TOKENS],
+                  r->load.of[UNIT_OUTPUT_TOKENS], true, true, !line->resource->price.known},
+        .step = (uint8_t)(r->step - 1),
+    };
+    way_resume(core, line, &way);
+    int64_t cap = way.path ? way.path->route->steps[way.step].max_output_tokens : 0;
+    way.max_output = cap == way.asked.output ? cap : 0;
+    return way;
 }
 
 /* Counters that a restored lease made are not known yet, where the journal alone has the past. */
@@ -135,7 +152,8 @@ static void mark_unread(struct core *core, const struct line *line, const struct
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         struct rule *rule = line->rules[i];
-        if (!rule->whole && rule->terms.kind == WINDOW_LIFETIME && core->spill) {
+        bool counts = !rule->whole && rule_counts(rule, line->resource, a);
+        if (counts && rule->terms.kind == WINDOW_LIFETIME && core->spill) {
             struct counter *c = counter_find(core, rule, scope_key(rule, line->resource, a));
             if (!c) {
                 continue;
@@ -159,9 +177,11 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
         return ERR_NO_MEMORY;
     }
     mark_unread(core, line, &a);
+    struct way way = way_of(core, line, r);
     struct grant_facts facts = {
         .line = line,
         .counters = counters,
+        .way = r->route.len ? &way : NULL,
         .load = &r->load,
         .tenant = r->tenant,
         .session = r->session,
@@ -327,6 +347,25 @@ static size_t missing_unread(const struct core *core, struct record *keys, size_
     return n;
 }
 
+size_t missing_at(const struct core *core, const struct line *line, const struct acquire *a,
+                  struct record *keys, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; core->spill && i < line->limits_n && n < max; i++) {
+        const struct rule *rule = line->rules[i];
+        if (rule->whole || rule->terms.kind != WINDOW_LIFETIME ||
+            !rule_counts(rule, line->resource, a)) {
+            continue;
+        }
+        struct text key = scope_key(rule, line->resource, a);
+        const struct counter *c = counter_find(core, rule, key);
+        if (!c || c->unread) {
+            missing_key(rule, key, &keys[n++]);
+        }
+    }
+    return n;
+}
+
 size_t core_missing(const struct core *core, const struct acquire *acquire, struct record *keys,
                     size_t max)
 {
@@ -336,18 +375,16 @@ size_t core_missing(const struct core *core, const struct acquire *acquire, stru
     if (!acquire) {
         return missing_unread(core, keys, max);
     }
-    const struct line *line = line_find(core, acquire->resource);
+    const struct line *line = acquire->route.len ? NULL : line_find(core, acquire->resource);
+    const struct path *path = line ? NULL : path_asked(core, acquire);
+    if (!path) {
+        return line ? missing_at(core, line, acquire, keys, max) : 0;
+    }
+    struct acquire by_route = *acquire;
+    by_route.route = path->name;
     size_t n = 0;
-    for (size_t i = 0; line && i < line->limits_n && n < max; i++) {
-        const struct rule *rule = line->rules[i];
-        if (rule->whole || rule->terms.kind != WINDOW_LIFETIME) {
-            continue;
-        }
-        struct text key = scope_key(rule, line->resource, acquire);
-        const struct counter *c = counter_find(core, rule, key);
-        if (!c || c->unread) {
-            missing_key(rule, key, &keys[n++]);
-        }
+    for (size_t i = 0; i < path->route->steps_n; i++) {
+        n += missing_at(core, path->lines[i], &by_route, keys + n, max - n);
     }
     return n;
 }

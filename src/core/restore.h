@@ -13,4 +13,9 @@
  * charges what is open to limits that are new. */
 void restore_finish(struct core *core);
 
+/* The lifetime counters that a request would be charged to at a line and that are not known here;
+ * how many were filled in. */
+size_t missing_at(const struct core *core, const struct line *line, const struct acquire *a,
+                  struct record *keys, size_t max);
+
 #endif

@@ -1,8 +1,12 @@
 #include "core/retry.h"
 
+#include <string.h>
+
 #include "base/num.h"
+#include "core/choose.h"
 #include "core/health.h"
 #include "core/lease.h"
+#include "core/line.h"
 #include "core/request.h"
 
 #define PPM       INT64_C(1000000)
@@ -49,37 +53,155 @@ static bool is_retryable(const struct answer *a)
     return a->class == ANSWER_WAIT || a->class == ANSWER_SLOW_DOWN || a->class == ANSWER_OVERLOAD;
 }
 
+/* --- Elsewhere. --- */
+
+/* The steps that will not serve this request any more: the one it was at; and with a context that
+ * is too small, all that are known to take no more. */
+static void mark_failed(struct way *way, enum pass pass)
+{
+    const struct route *route = way->path->route;
+    for (size_t i = 0; i < route->steps_n; i++) {
+        bool small = pass == PASS_CONTEXT &&
+                     route->steps[i].context_tokens <= route->steps[way->step].context_tokens;
+        if (pass != PASS_NONE && (i == way->step || small)) {
+            way->failed |= (uint8_t)(1u << i);
+            way->passed[i] = (uint8_t)pass;
+        }
+    }
+}
+
+/* One who falls back has at least the time for which a ticket is kept. */
+static const struct request *stand_at(struct core *core, struct lease *l, struct way *way,
+                                      const struct choice *choice)
+{
+    way->step = (uint8_t)choice->step;
+    way->max_output = choice->max_output;
+    memcpy(way->passed, choice->passed, sizeof(way->passed));
+    const struct attempt attempt = {
+        .line = choice->line,
+        .load = &choice->load,
+        .estimated = choice->estimated,
+        .way = way,
+        .wait_us = max_i64(l->origin.wait_left_us, TICKET_KEPT_US),
+    };
+    return request_again(core, l, &attempt);
+}
+
+/* Another step for the request of a lease, or NULL; `way` says which steps will not do any more. */
+static const struct request *step_elsewhere(struct core *core, struct lease *l, struct way *way)
+{
+    struct acquire a;
+    struct choice choice;
+    lease_facts(l, &a);
+    const struct wish wish = {
+        .path = way->path,
+        .asked = &a,
+        .failed = way->failed,
+        .passed = way->passed,
+        .wait_us = l->origin.wait_left_us,
+        .seq = l->origin.seq ? l->origin.seq : core->next_seq,
+        .midway = true,
+    };
+    bool found = choose(core, &wish, &choice) == 0 && choice.line && choice.line != l->line;
+    return found ? stand_at(core, l, way, &choice) : NULL;
+}
+
+/* A place at another step of its route, where one will do; `pass`: why the one it was at will not
+ * do any more, PASS_NONE: it may. */
+static bool advise_fallback(struct core *core, struct lease *l, enum pass pass, const char *reason,
+                            struct advice *advice)
+{
+    if (!l->way || !l->way->path || core->draining) {
+        return false;
+    }
+    struct way way = *l->way;
+    mark_failed(&way, pass);
+    const struct request *r = step_elsewhere(core, l, &way);
+    if (!r) {
+        return false;
+    }
+    way.path->stats.fallbacks++;
+    l->retry = r->seq;
+    *advice = (struct advice){
+        .action = ADVICE_FALLBACK,
+        .ticket = r->seq,
+        .reason = reason,
+        .resource = flow_line(r->flow)->name,
+    };
+    return true;
+}
+
 /* --- The advice. --- */
+
+static bool is_closed(const struct core *core, const struct line *line)
+{
+    return !health_lets(core, line) && line->health.state != HEALTH_RECOVERING;
+}
+
+/* A place kept at the head of its tenant's line. */
+static void keep_place(struct core *core, struct lease *l, int64_t after_us, const char *reason,
+                       struct advice *advice)
+{
+    const struct attempt attempt = {
+        .line = l->line,
+        .load = &l->load,
+        .estimated = l->origin.estimated,
+        .way = l->way,
+        .after_us = after_us,
+        .wait_us = l->origin.wait_left_us,
+    };
+    l->line->retry_ppm -= PPM;
+    l->line->stats.retries++;
+    const struct request *r = request_again(core, l, &attempt);
+    l->retry = r ? r->seq : 0;
+    *advice = (struct advice){
+        .action = ADVICE_RETRY,
+        .after_us = after_us,
+        .ticket = l->retry,
+        .reason = reason,
+    };
+}
 
 static void advise_retry(struct core *core, struct lease *l, const struct answer *a,
                          struct advice *advice)
 {
     int64_t after_us = retry_after_us(core, l, a);
     const char *why_not = out_of(l, after_us);
+    enum pass pass = why_not ? PASS_ATTEMPTS : PASS_NONE;
+    const char *reason = why_not ? why_not : answer_class_name(a->class);
+    bool elsewhere = why_not || is_closed(core, l->line);
+    if (elsewhere && advise_fallback(core, l, pass, reason, advice)) {
+        return;
+    }
     if (why_not) {
         *advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = why_not};
         return;
     }
-    l->line->retry_ppm -= PPM;
-    l->line->stats.retries++;
-    const struct request *r = request_retry(core, l, after_us);
-    l->retry = r ? r->seq : 0;
-    *advice = (struct advice){
-        .action = ADVICE_RETRY,
-        .after_us = after_us,
-        .ticket = l->retry,
-        .reason = answer_class_name(a->class),
-    };
+    keep_place(core, l, after_us, reason, advice);
+}
+
+/* Why a step will not serve a request any more that its provider has refused for good. */
+static enum pass pass_of(enum answer_class class)
+{
+    switch (class) {
+    case ANSWER_DAY_OVER: return PASS_DAY_OVER;
+    case ANSWER_OUT_OF_MONEY: return PASS_OUT_OF_MONEY;
+    case ANSWER_NEVER_FITS: return PASS_NEVER_FITS;
+    case ANSWER_TOO_LONG: return PASS_CONTEXT;
+    default: return PASS_NONE;
+    }
 }
 
 void advise(struct core *core, struct lease *l, const struct answer *a, struct advice *advice)
 {
+    const char *reason = answer_class_name(a->class);
+    enum pass pass = pass_of(a->class);
     if (a->class == ANSWER_OK) {
         *advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
     } else if (is_retryable(a) && !core->draining && !l->line->retired) {
         advise_retry(core, l, a, advice);
-    } else {
-        *advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = answer_class_name(a->class)};
+    } else if (pass == PASS_NONE || !advise_fallback(core, l, pass, reason, advice)) {
+        *advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
     }
 }
 
@@ -88,11 +210,13 @@ void advise_again(const struct core *core, const struct lease *l, struct advice 
     const struct request *r = l->retry ? request_find_ticket(core, l->retry) : NULL;
     *advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
     if (r) {
+        const struct line *line = flow_line(r->flow);
         *advice = (struct advice){
-            .action = ADVICE_RETRY,
+            .action = line == l->line ? ADVICE_RETRY : ADVICE_FALLBACK,
             .after_us = max_i64(0, r->not_before_us - core->now_us),
             .ticket = r->seq,
             .reason = "repeated",
+            .resource = line == l->line ? TEXT_NONE : line->name,
         };
     }
 }

@@ -7,6 +7,7 @@
 #ifndef SLUICE_CORE_ROUTE_H
 #define SLUICE_CORE_ROUTE_H
 
+#include "base/text.h"
 #include "core/limit.h"
 
 #define ROUTE_STEPS_MAX 8
@@ -36,6 +37,45 @@ struct route {
     const char *static_answer; /* FINALLY_STATIC */
     bool accounts;             /* a pool: callers name it as a resource, and are told the account */
     bool sticky;               /* a session goes back to the step that served it last */
+};
+
+/* Why a step was passed over. */
+enum pass {
+    PASS_NONE,
+    PASS_PAUSED, /* the states of its resource's health … */
+    PASS_BACKOFF,
+    PASS_BREAKER_OPEN,
+    PASS_PROBING,
+    PASS_DAY_OVER,
+    PASS_OUT_OF_MONEY,
+    PASS_COOLING,    /* … or it was refused not long ago */
+    PASS_CONTEXT,    /* the request is longer than what its model takes */
+    PASS_NEVER_FITS, /* … or than a limit allows */
+    PASS_BUDGET,     /* a limit that does not let wait is full */
+    PASS_DEADLOCK,   /* the request's own parent holds what it needs */
+    PASS_LINE_FULL,  /* no room to wait */
+    PASS_DEADLINE,   /* its line would outlast the caller's time */
+    PASS_ATTEMPTS,   /* this request was tried there often enough */
+    PASS_COUNT
+};
+
+/* "paused", "backoff", "breaker_open", "probing", "day_over", "out_of_money", "cooling_down",
+ * "context", "never_fits", "budget_exceeded", "would_deadlock", "line_full", "deadline",
+ * "attempts". */
+const char *pass_name(enum pass pass);
+
+/* A step that was passed over, as it is told. */
+struct passed {
+    struct text resource;
+    const char *reason; /* pass_name */
+};
+
+/* By which route an answer came about. */
+struct routed {
+    struct text route; /* its name; empty: the caller named a resource, and the rest is 0 */
+    size_t step;       /* which of its resources served, from 1; 0: none */
+    struct passed passed[ROUTE_STEPS_MAX]; /* why not the others, in the route's order */
+    size_t passed_n;
 };
 
 #endif

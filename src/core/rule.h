@@ -21,6 +21,7 @@ struct line;
 struct rule {
     /* What every decision asks comes first: the limit itself is far larger. */
     enum unit unit;
+    bool of_all;             /* counts every request: it is no meter of a reserve, and no route's */
     bool refuses;            /* a full limit refuses rather than lets wait */
     bool holds;              /* charges are held beside the window until the lease ends */
     bool paced;              /* by slices */

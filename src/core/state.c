@@ -29,6 +29,7 @@ void state_init(struct core *core)
         list_init(lists[i]);
     }
     heap_init(&core->timers);
+    paths_init(&core->paths);
 }
 
 static void leases_release(struct core *core, struct list *leases)
@@ -90,6 +91,7 @@ void state_release(struct core *core)
     }
     assert(core->timers_n == 0);
     heap_release(&core->timers);
+    paths_release(&core->paths);
 }
 
 void state_move(struct core *to, struct core *from)
@@ -104,4 +106,5 @@ void state_move(struct core *to, struct core *from)
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         list_move(pairs[i][0], pairs[i][1]);
     }
+    paths_move(&to->paths, &from->paths);
 }

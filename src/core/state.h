@@ -33,6 +33,7 @@
 #include "core/horizon.h"
 #include "core/pace.h"
 #include "core/party.h"
+#include "core/path.h"
 #include "core/rank.h"
 #include "core/rule.h"
 #include "core/timer.h"
@@ -63,7 +64,8 @@ struct line {
     struct pace pace;
     struct estimates *estimates; /* NULL before the first */
     bool guarded;                /* refusals have raised the guard of a limit */
-    bool lowered;         /* an amount is less than it was: some who wait may never fit now */
+    bool lowered; /* an amount is less than it was: some who wait may never fit now */
+    struct crossing crossing;
     int64_t retry_ppm;    /* retries that first attempts have earned, in millionths */
     struct request *head; /* stalled, or NULL; a member of the line */
     bool claims;          /* the head is held by a shared limit */
@@ -101,7 +103,7 @@ struct request {
     caller_id caller; /* 0 while away */
     struct map_node by_caller;
     uint64_t parent;
-    struct text tenant, session, labels, id; /* in `bytes` */
+    struct text tenant, session, labels, id; /* behind the struct */
     struct map_node by_ticket;               /* in a map while `ticketed` */
     struct map_node by_id;                   /* in a map while it has an id */
     int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
@@ -109,7 +111,7 @@ struct request {
     int32_t attempts_max;                    /* 0: as the resource says */
     bool estimated;                          /* the load is, by … */
     int64_t input_bytes;                     /* … these, where they are known */
-    char bytes[];
+    struct way *way; /* by which route; NULL: none. It lies behind, before the texts */
 };
 
 struct core {
@@ -134,7 +136,8 @@ struct core {
     size_t lines_n;
     struct map lines_by_name;
     struct line *last_line; /* the one found last, most likely found next; or NULL */
-    struct map counters;    /* scoped ones */
+    struct paths paths;
+    struct map counters; /* scoped ones */
     struct map parties;
     struct map flows;
     struct map leases;

@@ -36,6 +36,7 @@
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/move.h"
 #include "core/request.h"
 #include "core/retry.h"
 #include "core/timer.h"
@@ -175,6 +176,7 @@ static bool grant(struct core *core, struct request *r)
     struct grant_facts facts = {
         .line = line,
         .counters = r->flow->counters,
+        .way = r->way,
         .load = &r->load,
         .tenant = r->tenant,
         .session = r->session,
@@ -196,6 +198,9 @@ static bool grant(struct core *core, struct request *r)
     }
     line->stats.granted++;
     line->stats.waited_us = add_sat(line->stats.waited_us, facts.waited_us);
+    if (lease->way) {
+        way_served(core, lease->way, r->session);
+    }
     effect_record(core, lease, RECORD_GRANT, lease->granted_us);
     effect_grant(core, r->caller, lease, false);
     health_granted(core, line, lease);
@@ -254,20 +259,22 @@ static int64_t passers_us(struct core *core, const struct line *line)
     return at_us;
 }
 
-static void line_stall(struct core *core, struct line *line, struct request *head, bool claims)
+/* The line can go no further, at most until `at_us`. Always false. */
+static bool line_stall(struct core *core, struct line *line, struct request *head, bool claims,
+                       int64_t at_us)
 {
     if (line->claims && (line->head != head || !claims)) {
         tell_sharers(core, line);
     }
     line->head = head;
     line->claims = claims;
-    int64_t at_us = INT64_MAX;
     if (head) {
         at_us = min_i64(head_fits_us(core, line), passers_us(core, line));
     }
     at_us = min_i64(at_us, health_next_us(core, line));
     /* A head that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
+    return false;
 }
 
 /* Whether taking n now leaves `ahead` to the head: at once, or at the moment when it will fit. */
@@ -389,14 +396,22 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
     timer_set(core, &c->timer, max_i64(at_us, core->now_us));
 }
 
+/* An account with nobody of its own serves those who wait for another. */
+static bool pool_turn(struct core *core, struct line *line)
+{
+    int64_t at_us;
+    return take_over(core, line, &at_us) || line_stall(core, line, NULL, false, at_us);
+}
+
 /* Judges whoever is next. False when the line can go no further for now. */
 static bool line_turn(struct core *core, struct line *line)
 {
     health_look(core, line);
-    struct flow *flow = health_lets(core, line) ? line_pick(core, line) : NULL;
+    bool lets = health_lets(core, line);
+    struct flow *flow = lets ? line_pick(core, line) : NULL;
     if (!flow) {
-        line_stall(core, line, NULL, false);
-        return false;
+        return lets && line->crossing.pool ? pool_turn(core, line)
+                                           : line_stall(core, line, NULL, false, INT64_MAX);
     }
     struct request *r = flow_first(flow);
     struct asker a = asker_of(r);
@@ -413,7 +428,11 @@ static bool line_turn(struct core *core, struct line *line)
             return false;
         }
         return true;
-    case VERDICT_OVER_BUDGET: refuse_over_budget(core, r, j.by); return true;
+    case VERDICT_OVER_BUDGET:
+        if (!r->way || !move_on(core, r)) {
+            refuse_over_budget(core, r, j.by);
+        }
+        return true;
     case VERDICT_ASLEEP:
         flow_sleep(flow, j.by);
         counter_time_sleepers(core, j.by);
@@ -426,7 +445,7 @@ static bool line_turn(struct core *core, struct line *line)
             return true;
         }
     }
-    line_stall(core, line, r, j.claims);
+    line_stall(core, line, r, j.claims, INT64_MAX);
     return anyone_may_pass(core, line) && pass_one(core, line);
 }
 
@@ -455,6 +474,7 @@ static void counter_wake(struct core *core, struct counter *c)
 
 void run_lines_due(struct core *core)
 {
+    move_those_due(core);
     while (!list_empty(&core->gained) && core->budget > 0) {
         counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
     }

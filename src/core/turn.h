@@ -50,7 +50,8 @@ void run_lines_due(struct core *core);
 
 static inline void run_lines(struct core *core)
 {
-    if (!list_empty(&core->gained) || !list_empty(&core->pending)) {
+    if (!list_empty(&core->gained) || !list_empty(&core->pending) ||
+        !list_empty(&core->paths.moving)) {
         run_lines_due(core);
     }
 }

@@ -12,6 +12,17 @@ size_t core_resources(const struct core *core)
     return core->policy ? core->policy->resources_n : 0;
 }
 
+size_t core_routes(const struct core *core)
+{
+    return core->paths.n;
+}
+
+void core_route_view(const struct core *core, size_t i, struct route_view *view)
+{
+    assert(i < core_routes(core));
+    *view = core->paths.at[i].stats;
+}
+
 /* Looking advances windows to the time of the last event, which changes nothing that is promised.
  */
 static struct core *looking(const struct core *core)

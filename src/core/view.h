@@ -62,6 +62,19 @@ struct resource_view {
  * last all above. */
 extern const int32_t estimate_error_percent[ESTIMATE_ERRORS - 1];
 
+struct route_view {
+    const struct route *route;
+    size_t waiting;
+    uint64_t granted[ROUTE_STEPS_MAX];
+    uint64_t passed[PASS_COUNT]; /* steps that were passed over, by reason: of grants … */
+    uint64_t exhausted;          /* … and of requests for which nothing was left */
+    uint64_t moved;              /* from one line to another */
+    uint64_t fallbacks;          /* advised */
+};
+
+size_t core_routes(const struct core *core);
+void core_route_view(const struct core *core, size_t i, struct route_view *view);
+
 size_t core_resources(const struct core *core);
 void core_resource_view(const struct core *core, size_t i, struct resource_view *view);
 size_t core_limits(const struct core *core, size_t i);

@@ -29,8 +29,8 @@ static int take_record(void *ctx, const struct record *record)
 int restore_missing(struct journal *journal, struct core *core, const struct acquire *acquire,
                     size_t *found)
 {
-    struct record keys[RESOURCE_LIMITS_MAX];
-    size_t n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
+    struct record keys[CORE_MISSING_MAX];
+    size_t n = core_missing(core, acquire, keys, CORE_MISSING_MAX);
     for (size_t i = 0; i < n; i++) {
         bool stored;
         int err = journal_counter(journal, &keys[i], &stored);

@@ -314,15 +314,44 @@ static void write_lease(struct run *run, const struct table_line *line, struct b
     add_time(out, "expires", v.expires_us);
 }
 
+/* steps ROUTE … */
+static void write_steps(struct run *run, const struct table_line *line, struct buf *out)
+{
+    struct core *core = run->walkers[0].core;
+    struct route_view v = {0};
+    size_t i = 0;
+    for (; i < core_routes(core); i++) {
+        core_route_view(core, i, &v);
+        if (line->words_n > 1 && strcmp(v.route->name, line->words[1]) == 0) {
+            break;
+        }
+    }
+    if (i == core_routes(core)) {
+        buf_add_str(out, "steps none");
+        return;
+    }
+    buf_addf(out, "steps %s waiting=%zu exhausted=%llu moved=%llu fallbacks=%llu", v.route->name,
+             v.waiting, (unsigned long long)v.exhausted, (unsigned long long)v.moved,
+             (unsigned long long)v.fallbacks);
+    for (size_t k = 0; k < v.route->steps_n; k++) {
+        buf_addf(out, "%s%llu", k ? "," : " granted=", (unsigned long long)v.granted[k]);
+    }
+    for (int k = 1; k < PASS_COUNT; k++) {
+        if (v.passed[k]) {
+            buf_addf(out, " %s=%llu", pass_name((enum pass)k), (unsigned long long)v.passed[k]);
+        }
+    }
+}
+
 /* missing ACQUIRE…: the counters the core has forgotten and would need. */
 static void write_missing(struct run *run, const struct table_line *line, struct buf *out)
 {
     struct table_event e = {0};
-    struct record keys[RESOURCE_LIMITS_MAX];
+    struct record keys[CORE_MISSING_MAX];
     struct walker *w = &run->walkers[0];
     const char *wrong = table_acquire_read(&e, line, 1, w->names);
     buf_add_str(out, wrong ? wrong : "missing");
-    size_t n = wrong ? 0 : core_missing(w->core, &e.event.acquire, keys, RESOURCE_LIMITS_MAX);
+    size_t n = wrong ? 0 : core_missing(w->core, &e.event.acquire, keys, CORE_MISSING_MAX);
     for (size_t i = 0; i < n; i++) {
         buf_addf(out, " %.*s/%.*s/%.*s", (int)keys[i].resource.len,
                  keys[i].resource.len ? keys[i].resource.at : "", (int)keys[i].limit.len,
@@ -341,6 +370,8 @@ static bool run_question(struct run *run, const struct table_line *line, struct 
         write_view(run, line, out);
     } else if (strcmp(word, "line") == 0) {
         write_line(run, line, out);
+    } else if (strcmp(word, "steps") == 0) {
+        write_steps(run, line, out);
     } else if (strcmp(word, "totals") == 0) {
         write_totals(run, out);
     } else if (strcmp(word, "lease") == 0) {

@@ -136,10 +136,10 @@ void record_log_look_up(const struct record_log *log, struct record *key)
 int record_log_give_missing(const struct record_log *log, struct core *core,
                             const struct acquire *acquire)
 {
-    struct record keys[RESOURCE_LIMITS_MAX];
+    struct record keys[CORE_MISSING_MAX];
     size_t n;
     do {
-        n = core_missing(core, acquire, keys, RESOURCE_LIMITS_MAX);
+        n = core_missing(core, acquire, keys, CORE_MISSING_MAX);
         for (size_t i = 0; i < n; i++) {
             record_log_look_up(log, &keys[i]);
             int error = core_recall(core, &keys[i]);

@@ -29,6 +29,7 @@
 #define TABLE_NAMES_MAX     20000
 #define TABLE_RESOURCES_MAX 8
 #define TABLE_WEIGHTS_MAX   16
+#define TABLE_ROUTES_MAX    4
 #define TABLE_ZONES_MAX     4
 #define TABLE_CHANGES_MAX   16
 
@@ -61,6 +62,8 @@ struct table_policy {
     struct policy policy;
     struct resource resources[TABLE_RESOURCES_MAX];
     struct tenant_weight weights[TABLE_WEIGHTS_MAX];
+    struct route routes[TABLE_ROUTES_MAX];
+    char static_answers[TABLE_ROUTES_MAX][NAME_LEN_MAX + 1];
     struct table_zone zones[TABLE_ZONES_MAX];
     size_t zones_n;
 };

@@ -117,7 +117,9 @@ static bool read_word(const char *word, const char *const *words, size_t n, int 
 static const char *const WINDOWS[] = {"none", "rolling", "bucket", "calendar", "lifetime"};
 static const char *const STEPS[] = {"second", "minute", "hour", "day", "month"};
 static const char *const SCOPES[] = {"resource", "tenant", "session", "model", "label"};
-static const char *const EXCEEDS[] = {"wait", "refuse"};
+static const char *const EXCEEDS[] = {"wait", "refuse", "downgrade"};
+static const char *const PREFERS[] = {"first", "fastest", "least_loaded"};
+static const char *const FINALLYS[] = {"refuse", "cached", "static"};
 static const char *const CHARGES[] = {"grant", "settle"};
 static const char *const SETTLES[] = {"true_up", "refund_only", "keep"};
 static const char *const EXPIRES[] = {"full", "input_only", "nothing"};
@@ -166,8 +168,8 @@ static bool read_name(const struct table_line *line, const char *key, char *out)
 
 bool table_is_policy_word(const struct table_line *line)
 {
-    static const char *const WORDS[] = {"policy", "resource", "limit",    "reserve", "weight",
-                                        "zone",   "caps",     "feedback", "price"};
+    static const char *const WORDS[] = {"policy", "resource", "limit", "reserve", "weight", "zone",
+                                        "caps",   "feedback", "price", "route",   "step"};
     int i;
     return line->words_n && READ_WORD(line->words[0], WORDS, &i);
 }
@@ -177,6 +179,7 @@ void table_policy_init(struct table_policy *p)
     memset(p, 0, sizeof(*p));
     p->policy.resources = p->resources;
     p->policy.weights = p->weights;
+    p->policy.routes = p->routes;
     p->policy.leases_max = 1000000;
     p->policy.counters_max = 1000000;
 }
@@ -208,6 +211,8 @@ static const char *add_resource(struct table_policy *p, const struct table_line 
     r->line_len_max = 1000000;
     r->tenant_line_len_max = 1000000;
     return read_name(line, "model", r->model) && read_name(line, "provider", r->provider) &&
+                   read_name(line, "account", r->account) &&
+                   read_time(line, "cooldown", &r->cooldown_us) &&
                    read_time(line, "ageing", &r->ageing_us) &&
                    read_number(line, "line", &r->line_len_max) &&
                    read_number(line, "tenant_line", &r->tenant_line_len_max) &&
@@ -229,8 +234,10 @@ static const struct zone *find_zone(struct table_policy *p, const char *name)
 static bool read_scope(const struct table_line *line, struct limit *l)
 {
     const char *value = table_value(line, "scope");
-    if (value && strncmp(value, "label:", 6) == 0 && strlen(value + 6) <= NAME_LEN_MAX) {
-        l->scope = SCOPE_LABEL;
+    bool label = value && strncmp(value, "label:", 6) == 0;
+    if ((label || (value && strncmp(value, "route:", 6) == 0)) &&
+        strlen(value + 6) <= NAME_LEN_MAX) {
+        l->scope = label ? SCOPE_LABEL : SCOPE_ROUTE;
         strcpy(l->label, value + 6);
         return true;
     }
@@ -403,6 +410,57 @@ static const char *add_price(struct table_policy *p, const struct table_line *li
     return ok ? NULL : "a price cannot be read";
 }
 
+static bool has_flag(const struct table_line *line, const char *flag)
+{
+    for (size_t i = 0; i < line->words_n; i++) {
+        if (strcmp(line->words[i], flag) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* route NAME prefer= finally= static= accounts sticky; its steps follow. */
+static const char *add_route(struct table_policy *p, const struct table_line *line)
+{
+    if (p->policy.routes_n == TABLE_ROUTES_MAX || line->words_n < 2 ||
+        strlen(line->words[1]) > NAME_LEN_MAX) {
+        return "a route needs a name, and there may be only so many";
+    }
+    char *answer = p->static_answers[p->policy.routes_n];
+    struct route *r = &p->routes[p->policy.routes_n++];
+    int prefer = 0, finally = 0;
+    strcpy(r->name, line->words[1]);
+    bool ok = READ_WORD_VALUE(line, "prefer", PREFERS, &prefer) &&
+              READ_WORD_VALUE(line, "finally", FINALLYS, &finally) &&
+              read_name(line, "static", answer);
+    r->prefer = (enum prefer)prefer;
+    r->finally = (enum finally)finally;
+    r->static_answer = answer[0] ? answer : NULL;
+    r->accounts = has_flag(line, "accounts");
+    r->sticky = has_flag(line, "sticky");
+    return ok ? NULL : "a value of the route cannot be read";
+}
+
+/* step RESOURCE model= context= max_output= */
+static const char *add_step(struct table_policy *p, const struct table_line *line)
+{
+    struct route *r = p->policy.routes_n ? &p->routes[p->policy.routes_n - 1] : NULL;
+    if (!r || r->steps_n == ROUTE_STEPS_MAX || line->words_n < 2) {
+        return "a step follows its route and names a resource";
+    }
+    struct route_step *step = &r->steps[r->steps_n++];
+    while (step->resource < p->policy.resources_n &&
+           strcmp(p->resources[step->resource].name, line->words[1]) != 0) {
+        step->resource++;
+    }
+    return read_name(line, "model", step->model) &&
+                   read_number(line, "context", &step->context_tokens) &&
+                   read_number(line, "max_output", &step->max_output_tokens)
+               ? NULL
+               : "a value of the step cannot be read";
+}
+
 const char *table_policy_add(struct table_policy *p, const struct table_line *line)
 {
     const char *word = line->words[0];
@@ -422,6 +480,8 @@ const char *table_policy_add(struct table_policy *p, const struct table_line *li
            : strcmp(word, "weight") == 0   ? add_weight(p, line)
            : strcmp(word, "feedback") == 0 ? add_feedback(p, line)
            : strcmp(word, "price") == 0    ? add_price(p, line)
+           : strcmp(word, "route") == 0    ? add_route(p, line)
+           : strcmp(word, "step") == 0     ? add_step(p, line)
                                            : add_zone(p, line);
 }
 
@@ -472,7 +532,9 @@ const char *table_acquire_read(struct table_event *e, const struct table_line *l
     if (line->words_n <= first) {
         return "an acquire names its resource";
     }
-    a->resource = text_of(line->words[first]);
+    bool by_route = strncmp(line->words[first], "route=", 6) == 0;
+    a->resource = by_route ? TEXT_NONE : text_of(line->words[first]);
+    a->route = by_route ? text_of(line->words[first] + 6) : TEXT_NONE;
     a->wait_us = US_PER_MIN;
     a->lease_us = US_PER_MIN;
     a->hold_us = 2 * WAIT_US_MAX;

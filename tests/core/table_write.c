@@ -145,10 +145,11 @@ static void write_limit_rules(struct buf *out, const struct limit *l)
     static const char *const STEPS[] = {"second", "minute", "hour", "day", "month"};
     static const char *const SETTLES[] = {"true_up", "refund_only", "keep"};
     static const char *const EXPIRES[] = {"full", "input_only", "nothing"};
+    static const char *const EXCEEDS[] = {NULL, "refuse", "downgrade"};
     if (l->window == WINDOW_CALENDAR) {
         add_name(out, "step", STEPS[l->step]);
     }
-    add_name(out, "exceed", l->exceed == EXCEED_REFUSE ? "refuse" : NULL);
+    add_name(out, "exceed", EXCEEDS[l->exceed]);
     add_name(out, "charge", l->charge == CHARGE_AT_SETTLE ? "settle" : NULL);
     add_name(out, "settle", l->settle == SETTLE_TRUE_UP ? NULL : SETTLES[l->settle]);
     add_name(out, "expire", l->on_expire == EXPIRE_FULL ? NULL : EXPIRES[l->on_expire]);
@@ -158,7 +159,8 @@ static void write_limit_rules(struct buf *out, const struct limit *l)
 static void write_limit(struct buf *out, const struct limit *l, size_t zone)
 {
     static const char *const WINDOWS[] = {"none", "rolling", "bucket", "calendar", "lifetime"};
-    static const char *const SCOPES[] = {"resource", "tenant", "session", "model", "label"};
+    static const char *const SCOPES[] = {"resource", "tenant", "session",
+                                         "model",    "label",  "route"};
     buf_addf(out, "limit %s %s %s", l->name, UNIT_WORDS[l->unit], WINDOWS[l->window]);
     add_number(out, "amount", l->amount);
     if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
@@ -172,8 +174,7 @@ static void write_limit(struct buf *out, const struct limit *l, size_t zone)
         add_number(out, "burst", l->burst);
     }
     if (l->scope != SCOPE_RESOURCE) {
-        buf_addf(out, " scope=%s%s%s", SCOPES[l->scope], l->scope == SCOPE_LABEL ? ":" : "",
-                 l->label);
+        buf_addf(out, " scope=%s%s%s", SCOPES[l->scope], l->label[0] ? ":" : "", l->label);
     }
     if (l->headroom_ppm) {
         add_number(out, "headroom", l->headroom_ppm);
@@ -206,6 +207,10 @@ static void write_resource(struct buf *out, const struct resource *r, const stru
     if (r->ageing_us) {
         add_time(out, "ageing", r->ageing_us);
     }
+    add_name(out, "account", r->account);
+    if (r->cooldown_us) {
+        add_time(out, "cooldown", r->cooldown_us);
+    }
     add_number(out, "line", r->line_len_max);
     add_number(out, "tenant_line", r->tenant_line_len_max);
     buf_add_char(out, '\n');
@@ -221,6 +226,29 @@ static void write_resource(struct buf *out, const struct resource *r, const stru
             add_number(out, "prio", s->priority);
         }
         add_number(out, "share", s->share_ppm);
+        buf_add_char(out, '\n');
+    }
+}
+
+static void write_route(struct buf *out, const struct policy *p, const struct route *r)
+{
+    static const char *const PREFERS[] = {NULL, "fastest", "least_loaded"};
+    static const char *const FINALLYS[] = {NULL, "cached", "static"};
+    buf_addf(out, "route %s", r->name);
+    add_name(out, "prefer", PREFERS[r->prefer]);
+    add_name(out, "finally", FINALLYS[r->finally]);
+    add_name(out, "static", r->static_answer);
+    buf_addf(out, "%s%s\n", r->accounts ? " accounts" : "", r->sticky ? " sticky" : "");
+    for (size_t i = 0; i < r->steps_n; i++) {
+        const struct route_step *step = &r->steps[i];
+        buf_addf(out, "step %s", p->resources[step->resource].name);
+        add_name(out, "model", step->model);
+        if (step->context_tokens) {
+            add_number(out, "context", step->context_tokens);
+        }
+        if (step->max_output_tokens) {
+            add_number(out, "max_output", step->max_output_tokens);
+        }
         buf_add_char(out, '\n');
     }
 }
@@ -243,6 +271,9 @@ void table_write_policy(struct buf *out, const struct policy *p)
     for (size_t i = 0; i < p->resources_n; i++) {
         write_resource(out, &p->resources[i], zones);
     }
+    for (size_t i = 0; i < p->routes_n; i++) {
+        write_route(out, p, &p->routes[i]);
+    }
     for (size_t i = 0; i < p->weights_n; i++) {
         buf_addf(out, "weight %s %d\n", p->weights[i].tenant, (int)p->weights[i].weight);
     }
@@ -254,7 +285,11 @@ void table_write_policy(struct buf *out, const struct policy *p)
 
 static void write_acquire(struct buf *out, const struct acquire *a, struct table_names *names)
 {
-    buf_addf(out, " %.*s", (int)a->resource.len, a->resource.at);
+    if (a->route.len) {
+        add_text(out, "route", a->route);
+    } else {
+        buf_addf(out, " %.*s", (int)a->resource.len, a->resource.at);
+    }
     add_load(out, &a->load);
     add_number(out, "prio", a->priority);
     add_text(out, "tenant", a->tenant);
@@ -359,6 +394,10 @@ static void write_record(struct buf *out, const struct record *r, struct table_n
     add_load(out, &r->load);
     if (r->kind == RECORD_GRANT || r->kind == RECORD_RENEW) {
         add_text(out, "res", r->resource);
+        add_text(out, "route", r->route);
+        if (r->step) {
+            add_number(out, "step", r->step);
+        }
         add_text(out, "tenant", r->tenant);
         add_text(out, "session", r->session);
         add_labels(out, r->labels);
@@ -376,6 +415,20 @@ static void write_record(struct buf *out, const struct record *r, struct table_n
     }
 }
 
+/* route=chat step=2 passed=m:cooling_down,n:context */
+static void add_routed(struct buf *out, const struct routed *r)
+{
+    add_text(out, "route", r->route);
+    if (r->step) {
+        add_number(out, "step", (int64_t)r->step);
+    }
+    for (size_t i = 0; i < r->passed_n; i++) {
+        const struct passed *p = &r->passed[i];
+        buf_addf(out, "%s%.*s:%s", i ? "," : " passed=", (int)p->resource.len, p->resource.at,
+                 p->reason);
+    }
+}
+
 static void write_grant(struct buf *out, const struct effect *e, struct table_names *names)
 {
     buf_addf(out, "grant %llu", (unsigned long long)e->caller);
@@ -383,6 +436,11 @@ static void write_grant(struct buf *out, const struct effect *e, struct table_na
     add_load(out, &e->grant.held);
     add_text(out, "res", e->grant.resource);
     add_text(out, "model", e->grant.model);
+    add_text(out, "account", e->grant.account);
+    add_routed(out, &e->grant.routed);
+    if (e->grant.max_output_tokens) {
+        add_number(out, "max_output", e->grant.max_output_tokens);
+    }
     add_text(out, "tenant", e->grant.tenant);
     add_text(out, "id", e->grant.id);
     add_time(out, "waited", e->grant.waited_us);
@@ -408,6 +466,10 @@ static void write_refuse(struct buf *out, const struct effect *e)
     add_time(out, "waited", e->refuse.waited_us);
     add_number(out, "position", e->refuse.position);
     add_held_by(out, &e->refuse.held_by);
+    add_routed(out, &e->refuse.routed);
+    static const char *const FINALLYS[] = {NULL, "cached", "static"};
+    add_name(out, "finally", FINALLYS[e->refuse.finally]);
+    add_name(out, "static", e->refuse.static_answer);
 }
 
 static void write_settled(struct buf *out, const struct effect *e, struct table_names *names)
@@ -424,6 +486,7 @@ static void write_settled(struct buf *out, const struct effect *e, struct table_
         add_name(out, "because", a->reason);
         add_time(out, "after", a->after_us);
         add_ticket(out, a->ticket, names);
+        add_text(out, "to", a->resource);
     }
     buf_add_str(out, e->settled.late ? " late" : "");
     buf_add_str(out, e->settled.repeated ? " repeated" : "");

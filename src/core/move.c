@@ -1,0 +1,186 @@
+#include "core/move.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/acquire.h"
+#include "core/choose.h"
+#include "core/emit.h"
+#include "core/flow.h"
+#include "core/health.h"
+#include "core/line.h"
+#include "core/request.h"
+
+#define LOOKS_MAX 8 /* at those who wait at one other account */
+
+/* --- One. --- */
+
+static int counters_at(struct core *core, const struct request *r, const struct choice *choice,
+                       struct counter **counters)
+{
+    struct acquire a;
+    request_facts(r, &a);
+    a.load = choice->load;
+    return counters_of(core, choice->line, &a, counters);
+}
+
+static bool move_to(struct core *core, struct request *r, const struct choice *choice)
+{
+    struct counter *counters[CHARGES_MAX];
+    bool full = (int64_t)core->counters.len >= core->policy->counters_max;
+    if (full || counters_at(core, r, choice, counters) != 0 ||
+        line_move(core, r, choice->line, choice->step, &choice->load, counters) != 0) {
+        return false;
+    }
+    r->estimated = choice->estimated;
+    r->way->max_output = choice->max_output;
+    r->way->path->stats.moved++;
+    return true;
+}
+
+static void refuse_exhausted(struct core *core, struct request *r, int64_t again_us)
+{
+    struct effect *e = effect_refuse_route(core, r->caller, r->way->path, r->way, again_us);
+    e->refuse.id = r->id;
+    e->refuse.waited_us = core->now_us - r->enqueued_us;
+    request_end(core, r);
+}
+
+bool move_on(struct core *core, struct request *r)
+{
+    struct acquire a;
+    struct choice choice;
+    if (!r->way->path) {
+        return false;
+    }
+    request_facts(r, &a);
+    const struct wish wish = {
+        .path = r->way->path,
+        .asked = &a,
+        .failed = r->way->failed,
+        .passed = r->way->passed,
+        .wait_us = max_i64(0, r->deadline_us - core->now_us),
+        .seq = r->seq,
+        .standing = r,
+        .midway = true,
+    };
+    if (choose(core, &wish, &choice) != 0 || choice.line == flow_line(r->flow)) {
+        return false;
+    }
+    if (!choice.line && !r->caller) {
+        return false; /* its holder is to hear of it when he is back */
+    }
+    uint8_t before[ROUTE_STEPS_MAX];
+    memcpy(before, r->way->passed, sizeof(before));
+    memcpy(r->way->passed, choice.passed, sizeof(before));
+    if (!choice.line) {
+        refuse_exhausted(core, r, choice.again_us);
+        return true;
+    }
+    if (move_to(core, r, &choice)) {
+        return true;
+    }
+    memcpy(r->way->passed, before, sizeof(before));
+    return false;
+}
+
+bool move_on_at_once(struct core *core, struct request *r)
+{
+    if (!r->way->path) {
+        return false;
+    }
+    r->way->failed |= (uint8_t)(1u << r->way->step);
+    r->way->passed[r->way->step] = PASS_DEADLINE;
+    return move_on(core, r);
+}
+
+/* --- All of a line that has closed. --- */
+
+void line_closed(struct core *core, struct line *line)
+{
+    struct crossing *crossing = &line->crossing;
+    crossing->to_move = crossing->ways_n;
+    if (crossing->to_move > 0 && !list_holds(&crossing->moving)) {
+        list_append(&core->paths.moving, &crossing->moving);
+    }
+}
+
+/* The first of those to be looked at goes behind the others. */
+static void move_first(struct core *core, struct line *line)
+{
+    struct crossing *crossing = &line->crossing;
+    struct list *first = list_first(&crossing->ways);
+    bool open = health_lets(core, line) || line->health.state == HEALTH_RECOVERING;
+    if (!first || crossing->to_move == 0 || open) {
+        crossing->to_move = 0;
+        list_remove(&crossing->moving);
+        return;
+    }
+    crossing->to_move--;
+    list_remove(first);
+    list_append(&crossing->ways, first);
+    move_on(core, CONTAINER_OF(first, struct way, place)->request);
+}
+
+void move_those_due(struct core *core)
+{
+    while (!list_empty(&core->paths.moving) && core->budget > 0) {
+        struct list *first = list_first(&core->paths.moving);
+        core->budget--;
+        move_first(core, CONTAINER_OF(first, struct line, crossing.moving));
+    }
+}
+
+/* --- Accounts of one pool. --- */
+
+struct search {
+    struct line *line;    /* that has room */
+    struct request *best; /* or NULL */
+    struct choice choice; /* of the best */
+    int64_t at_us;
+};
+
+static void consider(struct core *core, struct search *s, struct request *r)
+{
+    struct choice choice;
+    int64_t fits_us;
+    bool comes = r->way && r->way->path && r->state == REQUEST_WAITING &&
+                 (!s->best || request_before(r, s->best));
+    if (comes && would_fit_at(core, s->line, r, &choice, &fits_us)) {
+        s->best = r;
+        s->choice = choice;
+    } else if (comes) {
+        s->at_us = min_i64(s->at_us, fits_us);
+    }
+}
+
+/* Whoever is next there, and those who have waited there longest. */
+static void search_at(struct core *core, struct search *s, struct line *other)
+{
+    struct flow *next = line_pick(core, other);
+    const struct list *at = other->crossing.ways.next;
+    if (next) {
+        consider(core, s, flow_first(next));
+    }
+    for (int i = 0; i < LOOKS_MAX && at != &other->crossing.ways; i++, at = at->next) {
+        consider(core, s, CONTAINER_OF(at, struct way, place)->request);
+    }
+}
+
+bool take_over(struct core *core, struct line *line, int64_t *at_us)
+{
+    const struct path *pool = line->crossing.pool;
+    struct search s = {.line = line, .at_us = INT64_MAX};
+    *at_us = line->crossing.cool_us;
+    if (line->crossing.cool_us > core->now_us && line->health.state != HEALTH_PROBING) {
+        return false;
+    }
+    for (size_t i = 0; i < pool->route->steps_n; i++) {
+        struct line *other = pool->lines[i];
+        if (other != line && !list_empty(&other->crossing.ways)) {
+            search_at(core, &s, other);
+        }
+    }
+    *at_us = s.at_us;
+    return s.best && move_to(core, s.best, &s.choice);
+}

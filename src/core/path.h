@@ -1,0 +1,133 @@
+/*
+ * Paths: routes in force, and the way that each request has come by one.
+ *
+ * A path knows the lines of its route's steps. A way belongs to one request, and then to its lease:
+ * which step it is at, which it has passed over and why, and what it asked before a step capped it.
+ * Requests and leases without a route have none, and cost nothing here. Which step serves is
+ * choose.c's to say, and move.c takes requests from one line to another.
+ *
+ * Invariants (core_check verifies them): a way whose path is known, and whose request is in line,
+ * is in the list of the line of its step, and in no other.
+ *
+ * Internal to src/core.
+ */
+#ifndef SLUICE_CORE_PATH_H
+#define SLUICE_CORE_PATH_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "core/event.h"
+#include "core/view.h"
+
+#define STICKS_MAX 65536                             /* sessions that stick, in all */
+#define STICK_US   (INT64_C(60) * INT64_C(60000000)) /* one that is idle is forgotten */
+
+struct core;
+struct line;
+struct request;
+
+struct path {
+    struct map_node node; /* in paths.by_name */
+    const struct route *route;
+    struct text name;
+    struct line *lines[ROUTE_STEPS_MAX]; /* by the route's steps */
+    struct route_view stats;             /* `waiting` is kept too */
+};
+
+/* All of a core. */
+struct paths {
+    struct path *at;
+    size_t n;
+    struct map by_name;
+    struct list moving; /* lines that have closed, whose requests are to be looked at */
+    struct map sticks;
+    struct list sticks_idle; /* by when they were last used */
+};
+
+/* What a line keeps for routes. */
+struct crossing {
+    struct list ways;   /* of those in line who came by a route, by when they joined */
+    struct list moving; /* in paths.moving */
+    size_t ways_n;
+    size_t to_move;    /* how many of its ways are still to be looked at */
+    int64_t cool_us;   /* it was refused: until then routes pass over it */
+    struct path *pool; /* of which it is an account; or NULL */
+};
+
+/* What a caller asked, before a step capped or estimated it. */
+struct asked {
+    int64_t tokens;
+    int64_t input;
+    int64_t output;
+    bool has_input; /* as in an acquire */
+    bool has_output;
+    bool has_usd;
+};
+
+struct way {
+    struct list place;       /* in its line's ways, while its request waits */
+    struct request *request; /* NULL in a lease */
+    struct path *path;       /* NULL: its route is no longer configured */
+    struct text route;       /* its name */
+    struct asked asked;
+    int64_t max_output;              /* the output is capped at this; 0: it is not */
+    uint8_t step;                    /* index of the one it is at */
+    uint8_t failed;                  /* bits of the steps that will not serve it any more */
+    uint8_t passed[ROUTE_STEPS_MAX]; /* enum pass of those that it passed over */
+};
+
+void paths_init(struct paths *paths);
+
+/* The paths of the core's policy, whose lines are there. 0 or ERR_NO_MEMORY. */
+int paths_build(struct core *core);
+void paths_release(struct paths *paths);
+
+/* After the struct around it was copied. */
+void paths_move(struct paths *to, struct paths *from);
+
+/* What was counted, and which sessions stick, goes on. */
+void paths_carry(struct core *next, struct core *core);
+
+void crossing_init(struct crossing *crossing);
+
+/* The path of that name, or NULL. */
+struct path *path_find(const struct core *core, struct text name);
+
+/* The path that an acquire asks for: a route, or a pool of accounts named as a resource. */
+struct path *path_asked(const struct core *core, const struct acquire *a);
+
+/* The step that is a line's, or steps_n. */
+size_t path_step(const struct path *path, const struct line *line);
+
+/* How many bytes a copy takes where memory is aligned for any type; 0 for NULL. */
+size_t way_size(const struct way *way);
+
+/* A copy at `to`, for a request or, where that is NULL, a lease; NULL for NULL. */
+struct way *way_copy(void *to, const struct way *from, struct request *request);
+
+/* Finds its path among those of a new policy, for what stands in, or was granted by, that line. */
+void way_resume(const struct core *core, const struct line *line, struct way *way);
+
+/* What was asked by it: the route, and the load before any cap. */
+void way_asked(const struct way *way, struct acquire *a);
+
+/* Whether anybody waits in a pool by a route. */
+bool pool_waits(const struct path *pool);
+
+/* A request joins a line by its way, or leaves it. */
+void way_joins(struct core *core, struct line *line, struct way *way);
+void way_leaves(struct way *way);
+
+/* A lease was granted by its way. */
+void way_served(struct core *core, const struct way *way, struct text session);
+
+/* What is told of it; `served`: its step did. */
+void way_tell(const struct way *way, bool served, struct routed *routed);
+
+/* The model that a grant names. */
+struct text way_model(const struct way *way, const struct line *line);
+
+/* The step at which a session is to be served again, or steps_n. */
+size_t path_stuck_at(const struct core *core, const struct path *path, struct text session);
+
+#endif
