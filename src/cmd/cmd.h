@@ -13,6 +13,7 @@
 int cmd_serve(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_prices(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_mock(int argc, char **argv);
 int cmd_status(int argc, char **argv);

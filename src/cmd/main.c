@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"serve", cmd_serve, "run the daemon"},
     {"check", cmd_check, "say what a configuration means, or what is wrong with it"},
     {"key", cmd_key, "make an API key, or hash one"},
+    {"prices", cmd_prices, "show what a model costs, or import a table of prices"},
     {"run", cmd_run, "run a command under a lease"},
     {"status", cmd_status, "show what stands where"},
     {"reopen", cmd_reopen, "say that a resource is well again"},

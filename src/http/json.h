@@ -58,6 +58,8 @@ bool json_read_i64(const json_value *v, int64_t *out);
 bool json_read_double(const json_value *v, double *out);
 bool json_read_bool(const json_value *v, bool *out);
 bool json_read_text(const json_value *v, struct text *out);
+/* A number as it is written, as in "1.5e-07". */
+bool json_read_number(const json_value *v, struct text *out);
 /* A decimal number times 10^12, rounded up to the next whole: US dollars as picodollars. */
 bool json_read_picousd(const json_value *v, int64_t *out);
 

@@ -199,6 +199,15 @@ bool json_read_picousd(const json_value *v, int64_t *out)
     return true;
 }
 
+bool json_read_number(const json_value *v, struct text *out)
+{
+    if (!json_is_number(v)) {
+        return false;
+    }
+    *out = (struct text){v->text, v->len};
+    return true;
+}
+
 bool json_read_double(const json_value *v, double *out)
 {
     if (!json_is_number(v)) {
