@@ -101,9 +101,7 @@ def main():
     Path(target).write_text(
         "/* Made from data/prices.csv by tools/prices.py. */\n"
         '#include "price/table.h"\n\n'
-        "static const struct price_row rows[] = {\n"
-        + "".join(rows)
-        + "};\n\n"
+        "static const struct price_row rows[] = {\n" + "".join(rows) + "};\n\n"
         'const struct price_table price_table_builtin = {"genai-prices, November 2026", rows,\n'
         "                                                sizeof(rows) / sizeof(rows[0])};\n",
         encoding="utf-8",

@@ -46,7 +46,9 @@ def test_a_model_with_several_prices_wants_a_provider():
     assert prices("--provider", "cerebras", "gpt-oss-120b").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [(), ("--provider",), ("--colour", "x"), ("a", "b"), ("import",), ("import", "-o"), ("import", "a", "b")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--provider",), ("--colour", "x"), ("a", "b"), ("import",), ("import", "-o"), ("import", "a", "b")]
+)
 def test_wrong_arguments_are_answered_with_the_usage(arguments):
     done = prices(*arguments)
     assert (done.returncode, done.stdout) == (2, "") and "Usage: sluice prices" in done.stderr
@@ -90,7 +92,13 @@ def test_a_wrong_table_is_named_with_its_line(tmp_path):
 
 def test_the_build_takes_exact_prices_only(tmp_path):
     table = tmp_path / "prices.csv"
-    for row, problem in [("a,b,0.0000001", ":2: input: '0.0000001'"), ("a,b,x", ":2: input: 'x'"), ("a,b,1\na,b,1", ":3: b of a is there twice")]:
+    for row, problem in [
+        ("a,b,0.0000001", ":2: input: '0.0000001'"),
+        ("a,b,x", ":2: input: 'x'"),
+        ("a,b,1\na,b,1", ":3: b of a is there twice"),
+    ]:
         table.write_text(f"provider,model,input\n{row}\n")
-        done = subprocess.run([ROOT / "tools" / "prices.py", table, tmp_path / "out.c"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [ROOT / "tools" / "prices.py", table, tmp_path / "out.c"], capture_output=True, text=True, timeout=30, check=False
+        )
         assert done.returncode == 1 and done.stderr.startswith(f"{table}{problem}"), done.stderr
