@@ -40,7 +40,7 @@ ARROWS = {
     "client": ["base", "http"],
     "provider": ["base", "core/answer.h", "core/policy.h", "core/limit.h", "http/fields.h",
                  "http/json.h"],
-    "server": ["base", "core", "journal", "config", "http", "provider"],
+    "server": ["base", "client", "core", "journal", "config", "http", "provider"],
     "gateway": ["base", "core", "journal", "config", "http", "provider", "server"],
     "mock": ["base", "config", "http"],
     "cmd": ["base", "core", "journal", "config", "http", "client", "price", "server", "gateway", "mock"],

@@ -132,6 +132,25 @@ void client_call_it(struct client *client, const char *words)
     client->called = words;
 }
 
+static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
+{
+    const atomic_bool *stop = ctx;
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    return atomic_load(stop);
+}
+
+void client_stop_when(struct client *client, const atomic_bool *stop)
+{
+    union {
+        const atomic_bool *in;
+        void *out;
+    } ctx = {.in = stop};
+    curl_easy_setopt(client->easy, CURLOPT_NOPROGRESS, stop ? 0L : 1L);
+    curl_easy_setopt(client->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(client->easy, CURLOPT_XFERINFODATA, ctx.out);
+}
+
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct buf *answer = ctx;

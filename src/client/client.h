@@ -1,7 +1,7 @@
 /*
- * The coordinator as seen by a program of one thread: JSON sent, JSON received.
+ * Another side as seen by one thread: JSON sent, JSON received.
  *
- * What it is for: subcommands that ask a running daemon. Calls block.
+ * What it is for: subcommands that ask a running daemon, and posts of alerts. Calls block.
  * What it is not for: many calls at once, streams, or deciding whether to try again.
  *
  * libcurl lives here. May depend on src/base and src/http.
@@ -9,6 +9,7 @@
 #ifndef SLUICE_CLIENT_CLIENT_H
 #define SLUICE_CLIENT_CLIENT_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -28,6 +29,9 @@ void client_free(struct client *client); /* NULL is allowed */
 /* How `why` calls the other side, instead of by its URL: where that holds a secret. `words` must
  * outlive the client. */
 void client_call_it(struct client *client, const char *words);
+
+/* Calls end early, as ERR_INTERNAL, once that is true; another thread may set it. NULL: never. */
+void client_stop_when(struct client *client, const atomic_bool *stop);
 
 /* Gets a path. 0 with the HTTP status and the answer's body, whatever the status; or
  * ERR_INTERNAL with a clause in `why` where no answer came. `answer` is emptied first. */

@@ -47,12 +47,12 @@ static const struct limit *find_limit(const struct policy *policy, struct text r
     return NULL;
 }
 
-static bool of_health(const struct effect *e, struct alert *alert)
+static bool of_health(const struct alerts *alerts, const struct effect *e, struct alert *alert)
 {
     const struct health_view *v = &e->health.view;
     bool closed = v->state == HEALTH_PAUSED || v->state == HEALTH_BACKOFF;
     bool opened = v->state == HEALTH_BREAKER_OPEN && e->health.was != v->state;
-    if (!opened && !(closed && sub_sat(v->until_us, v->since_us) > ALERT_BACKOFF_US)) {
+    if (!opened && !(closed && sub_sat(v->until_us, v->since_us) > alerts->backoff_us)) {
         return false;
     }
     *alert = (struct alert){
@@ -63,10 +63,11 @@ static bool of_health(const struct effect *e, struct alert *alert)
     return true;
 }
 
-bool alert_of_effect(const struct effect *e, const struct policy *policy, struct alert *alert)
+bool alert_of_effect(const struct alerts *alerts, const struct effect *e,
+                     const struct policy *policy, struct alert *alert)
 {
     if (e->kind == EFFECT_HEALTH) {
-        return of_health(e, alert);
+        return of_health(alerts, e, alert);
     }
     if (e->kind != EFFECT_ALERT) {
         return false;
@@ -214,6 +215,11 @@ void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
 
 /* --- Counted. --- */
 
+void alerts_init(struct alerts *alerts)
+{
+    *alerts = (struct alerts){.backoff_us = ALERT_BACKOFF_US, .again_us = ALERT_AGAIN_US};
+}
+
 static struct alert_row *find_row(const struct alerts *alerts, struct text resource)
 {
     for (size_t i = 0; i < alerts->rows_n; i++) {
@@ -239,7 +245,8 @@ void alerts_configure(struct alerts *alerts, const struct policy *policy)
         memcpy(rows[i].resource, policy->resources[i].name, sizeof(rows[i].resource));
     }
     free(alerts->rows);
-    *alerts = (struct alerts){rows, n};
+    alerts->rows = rows;
+    alerts->rows_n = n;
 }
 
 void alerts_release(struct alerts *alerts)
@@ -256,7 +263,7 @@ bool alerts_count(struct alerts *alerts, const struct alert *alert, int64_t now_
     }
     row->n[alert->topic]++;
     int64_t told_us = row->told_us[alert->topic];
-    bool again = told_us == 0 || sub_sat(now_us, told_us) >= ALERT_AGAIN_US;
+    bool again = told_us == 0 || sub_sat(now_us, told_us) >= alerts->again_us;
     if (again) {
         row->told_us[alert->topic] = now_us;
     }

@@ -4,7 +4,7 @@
  * Some come from the core as effects (a budget nearly used up, a provider whose numbers are
  * others), some follow from effects (a breaker that opened), some from a look around once a second
  * (watch.h). They are told as events, in the log, in metrics and to a webhook; each of one resource
- * at most once in ALERT_AGAIN_US in the log and to the webhook, and each time in the others.
+ * at most once in `again_us` in the log and to the webhook, and each time in the others.
  *
  * Pure. May depend on src/base, core/core.h, core/view.h, http/json.h and answer.h.
  */
@@ -19,7 +19,7 @@
 #include "http/json.h"
 
 #define ALERT_AGAIN_US        INT64_C(60000000)
-#define ALERT_BACKOFF_US      INT64_C(10000000) /* closed for longer than this is worth a word */
+#define ALERT_BACKOFF_US      INT64_C(10000000)
 #define ALERT_WORDS_BYTES_MAX 1024
 
 enum alert_topic {
@@ -28,7 +28,7 @@ enum alert_topic {
     TOPIC_OVERRUN,        /* more was used than held, and than the limit allows */
     TOPIC_NUMBERS_DIFFER, /* the provider tells another amount than is configured */
     TOPIC_BREAKER_OPEN,
-    TOPIC_LONG_BACKOFF, /* paused or backing off for more than ALERT_BACKOFF_US */
+    TOPIC_LONG_BACKOFF, /* paused or backing off for more than `backoff_us` */
     TOPIC_LONG_LINE,    /* who came last is not expected to be granted in its time */
     TOPIC_UNPRICED,     /* tokens are used whose price is not known, where money is counted */
     ALERT_TOPICS
@@ -52,9 +52,6 @@ struct alert {
 /* "budget_warn", "wait_timeout", … */
 const char *alert_name(enum alert_topic topic);
 
-/* Whether an effect is an alert or leads to one. `policy` is the one in force. */
-bool alert_of_effect(const struct effect *effect, const struct policy *policy, struct alert *alert);
-
 /* One sentence, without a final full stop. */
 void alert_words(const struct alert *alert, struct buf *words);
 
@@ -71,12 +68,21 @@ struct alert_row {
 struct alerts {
     struct alert_row *rows;
     size_t rows_n;
+    int64_t backoff_us; /* closed for longer than this is worth a word */
+    int64_t again_us;   /* the same of the same resource is told once in this time */
 };
 
-/* Begins with a zeroed struct. Rows of resources that remain go on; without memory for it, the rows
+/* With the defaults above. */
+void alerts_init(struct alerts *alerts);
+
+/* Rows of resources that remain go on; without memory for it, the rows
  * stay as they are, and alerts of other resources are told without being counted. */
 void alerts_configure(struct alerts *alerts, const struct policy *policy);
 void alerts_release(struct alerts *alerts);
+
+/* Whether an effect is an alert or leads to one. `policy` is the one in force. */
+bool alert_of_effect(const struct alerts *alerts, const struct effect *effect,
+                     const struct policy *policy, struct alert *alert);
 
 /* Counts it; true where it is to be told in the log and to the webhook. A budget's warning always
  * is: each counter gives its own, once. */

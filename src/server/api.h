@@ -22,6 +22,7 @@
 #include "server/events.h"
 #include "server/identity.h"
 #include "server/restore.h"
+#include "server/webhook.h"
 
 #define REPLY_BYTES_MAX (64u << 20) /* the largest report */
 
@@ -31,6 +32,7 @@ struct api {
     struct journal *journal;
     struct events *events;
     struct http_server *http;
+    struct webhook *webhook;     /* NULL in tests */
     struct identity_rules rules; /* and the configuration in force */
     const struct restored *restored;
     int64_t started_us;

@@ -53,6 +53,7 @@ int driver_init(struct driver *d, const struct driver_options *options)
     effects_init(&d->effects);
     callers_init(&d->callers, caller_gone, d);
     tickets_init(&d->tickets);
+    alerts_init(&d->alerts);
     buf_init(&d->bundle, BUNDLE_BYTES_MAX);
     buf_init(&d->why, WHY_BYTES_MAX);
     d->turn = turn_new();
@@ -394,7 +395,7 @@ static void take_effects(struct driver *d)
         if (e->kind == EFFECT_HEALTH) {
             log_state(d, e);
         }
-        if (alert_of_effect(e, d->o.policy, &alert)) {
+        if (alert_of_effect(&d->alerts, e, d->o.policy, &alert)) {
             give_alert(d, &alert);
         }
         note_ticket(d, e);

@@ -345,6 +345,21 @@ static void put_alerts(struct buf *out, const struct alerts *alerts)
     buf_release(&labels);
 }
 
+static void put_webhook(struct buf *out, const struct webhook *webhook)
+{
+    struct webhook_stats s = {0};
+    if (webhook) {
+        webhook_stats(webhook, &s);
+    }
+    put_one(out, "sluice_webhook_waiting", "gauge", "Alerts that are yet to be posted.",
+            (double)s.waiting);
+    put_one(out, "sluice_webhook_posted_total", "counter", "Alerts posted.", (double)s.posted);
+    put_one(out, "sluice_webhook_failures_total", "counter", "Attempts to post one that failed.",
+            (double)s.failures);
+    put_one(out, "sluice_webhook_dropped_total", "counter", "Alerts that were let go.",
+            (double)s.dropped);
+}
+
 /* --- The daemon. --- */
 
 static void put_journal(struct buf *out, struct api *api)
@@ -436,6 +451,7 @@ void api_metrics(const struct call *call)
     buf_init(&body, REPLY_BYTES_MAX);
     put_resources(&body, call->api->core);
     put_alerts(&body, &call->api->driver->alerts);
+    put_webhook(&body, call->api->webhook);
     put_core(&body, call->api);
     put_journal(&body, call->api);
     put_http(&body, call->api);

@@ -31,6 +31,7 @@
 #include "server/log.h"
 #include "server/reload.h"
 #include "server/restore.h"
+#include "server/webhook.h"
 
 #define HEARTBEAT_MS     1000
 #define PRUNE_BEATS      10
@@ -51,6 +52,7 @@ struct server {
     struct driver driver;
     struct api api;
     struct http_server *http;
+    struct webhook *webhook;
     enum server_state state;
 
     uv_loop_t loop;
@@ -172,6 +174,24 @@ static void tell_config(struct server *s, const char *state)
     events_tell(&s->events, &notice, text_of(data));
 }
 
+static void configure_alerts(struct server *s)
+{
+    s->driver.alerts.backoff_us = s->config->alerts.backoff_us;
+    s->driver.alerts.again_us = s->config->alerts.again_us;
+    if (webhook_configure(s->webhook, s->config->alerts.webhook) != 0) {
+        log_error("out of memory for another webhook; alerts go where they went");
+    }
+}
+
+/* Also while the daemon begins, before there is a loop. */
+static void on_alert(void *ctx, const struct alert *alert, int64_t now_us)
+{
+    struct server *s = ctx;
+    if (s->webhook) {
+        webhook_add(s->webhook, alert, now_us);
+    }
+}
+
 /* The new configuration takes effect as a whole, or the old one stays. */
 static int apply_config(struct server *s, struct config *config)
 {
@@ -188,6 +208,7 @@ static int apply_config(struct server *s, struct config *config)
     config_free(s->config);
     s->config = config;
     s->api.rules.config = config;
+    configure_alerts(s);
     return 0;
 }
 
@@ -250,6 +271,7 @@ static void leave(struct server *s)
     }
     log_left_behind(s);
     s->state = SERVER_LEAVING;
+    webhook_close(s->webhook);
     http_server_close(s->http, on_http_closed, s);
 }
 
@@ -342,6 +364,7 @@ static int bring_back(struct server *s, struct buf *why)
                                      .clock = &s->clock,
                                      .events = &s->events,
                                      .deliver = api_deliver,
+                                     .alerted = on_alert,
                                      .wake = wake,
                                      .ctx = s};
     int err = driver_init(&s->driver, &options);
@@ -489,6 +512,7 @@ static void make_api(struct server *s)
                           .journal = s->journal,
                           .events = &s->events,
                           .http = s->http,
+                          .webhook = s->webhook,
                           .rules = {s->config, loopback_only},
                           .restored = &s->restored,
                           .started_us = clock_now_us(&s->clock)};
@@ -510,11 +534,13 @@ static int start(struct server *s, struct buf *why)
         return fail("the store cannot be read back", err, why);
     }
     err = init_loop(s);
+    err = err ? err : webhook_new(&s->loop, &s->webhook);
     err = err ? err : make_http(s);
     if (err) {
         return fail("the loop cannot be set up", err, NULL);
     }
     make_api(s);
+    configure_alerts(s);
     err = journal_start(s->journal, call_from_journal, s);
     if (err) {
         return fail("the journal cannot be started", err, NULL);
@@ -550,6 +576,7 @@ static int finish(struct server *s)
     if (s->driver.turn) {
         driver_release(&s->driver);
     }
+    webhook_free(s->webhook);
     core_free(s->core);
     config_free(s->config);
     return err;
