@@ -226,16 +226,18 @@ void line_leave(struct core *core, struct request *r)
     list_append(&core->graveyard, &r->in_flow);
 }
 
-int line_move(struct core *core, struct request *r, struct line *to, size_t step,
+int line_move(struct core *core, struct request *r, struct path *path, size_t step,
               const struct load *load, struct counter *const *counters)
 {
     struct flow *flow;
+    struct line *to = path->lines[step];
     assert(r->way && flow_line(r->flow) != to);
     if (line_admit(core, to, r, counters, &flow) != 0) {
         return ERR_NO_MEMORY;
     }
     line_quit(core, r);
     r->load = *load;
+    r->way->path = path;
     r->way->step = (uint8_t)step;
     line_enter(core, to, r, flow);
     return 0;

@@ -35,7 +35,7 @@ void line_leave(struct core *core, struct request *r);
 
 /* Takes a request that came by a route to the line of another step: it keeps its age, and so its
  * place. 0, or ERR_NO_MEMORY: it stays. */
-int line_move(struct core *core, struct request *r, struct line *to, size_t step,
+int line_move(struct core *core, struct request *r, struct path *path, size_t step,
               const struct load *load, struct counter *const *counters);
 
 /* Its holder has gone away with a ticket: it keeps its place and is passed over. 0 or

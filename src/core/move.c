@@ -24,38 +24,40 @@ static int counters_at(struct core *core, const struct request *r, const struct 
     return counters_of(core, choice->line, &a, counters);
 }
 
-static bool move_to(struct core *core, struct request *r, const struct choice *choice)
+static bool move_to(struct core *core, struct request *r, struct path *path,
+                    const struct choice *choice)
 {
     struct counter *counters[CHARGES_MAX];
     bool full = (int64_t)core->counters.len >= core->policy->counters_max;
     if (full || counters_at(core, r, choice, counters) != 0 ||
-        line_move(core, r, choice->line, choice->step, &choice->load, counters) != 0) {
+        line_move(core, r, path, choice->step, &choice->load, counters) != 0) {
         return false;
     }
     r->estimated = choice->estimated;
     r->way->max_output = choice->max_output;
-    r->way->path->stats.moved++;
+    path->stats.moved++;
     return true;
 }
 
-static void refuse_exhausted(struct core *core, struct request *r, int64_t again_us)
+static void refuse_exhausted(struct core *core, struct request *r, struct path *path,
+                             const struct choice *choice)
 {
-    struct effect *e = effect_refuse_route(core, r->caller, r->way->path, r->way, again_us);
+    struct way told = *r->way;
+    told.path = path;
+    memcpy(told.passed, choice->passed, sizeof(told.passed));
+    struct effect *e = effect_refuse_route(core, r->caller, path, &told, choice->again_us);
     e->refuse.id = r->id;
     e->refuse.waited_us = core->now_us - r->enqueued_us;
     request_end(core, r);
 }
 
-bool move_on(struct core *core, struct request *r)
+static int choose_anew(struct core *core, const struct request *r, const struct path *path,
+                       struct choice *choice)
 {
     struct acquire a;
-    struct choice choice;
-    if (!r->way->path) {
-        return false;
-    }
     request_facts(r, &a);
     const struct wish wish = {
-        .path = r->way->path,
+        .path = path,
         .asked = &a,
         .failed = r->way->failed,
         .passed = r->way->passed,
@@ -64,24 +66,26 @@ bool move_on(struct core *core, struct request *r)
         .standing = r,
         .midway = true,
     };
-    if (choose(core, &wish, &choice) != 0 || choice.line == flow_line(r->flow)) {
+    return choose(core, &wish, choice);
+}
+
+bool move_on(struct core *core, struct request *r)
+{
+    struct choice choice;
+    struct path *path = path_find(core, r->way->route);
+    if (!path || choose_anew(core, r, path, &choice) != 0 || choice.line == flow_line(r->flow)) {
         return false;
     }
-    if (!choice.line && !r->caller) {
-        return false; /* its holder is to hear of it when he is back */
-    }
-    uint8_t before[ROUTE_STEPS_MAX];
-    memcpy(before, r->way->passed, sizeof(before));
-    memcpy(r->way->passed, choice.passed, sizeof(before));
-    if (!choice.line) {
-        refuse_exhausted(core, r, choice.again_us);
+    if (!choice.line && r->caller) {
+        refuse_exhausted(core, r, path, &choice);
         return true;
     }
-    if (move_to(core, r, &choice)) {
-        return true;
+    /* Without a caller, its holder is to hear of it when he is back. */
+    if (!choice.line || !move_to(core, r, path, &choice)) {
+        return false;
     }
-    memcpy(r->way->passed, before, sizeof(before));
-    return false;
+    memcpy(r->way->passed, choice.passed, sizeof(choice.passed));
+    return true;
 }
 
 bool move_on_at_once(struct core *core, struct request *r)
@@ -182,5 +186,5 @@ bool take_over(struct core *core, struct line *line, int64_t *at_us)
         }
     }
     *at_us = s.at_us;
-    return s.best && move_to(core, s.best, &s.choice);
+    return s.best && move_to(core, s.best, s.best->way->path, &s.choice);
 }

@@ -351,22 +351,35 @@ int request_carry(struct core *core, struct line *line, const struct request *fr
     return 0;
 }
 
-void request_judge_anew(struct core *core, struct line *line, struct request *r)
+/* The limit that is smaller than what a request asks of it, or NULL. */
+static struct counter *too_small(const struct line *line, const struct request *r)
 {
-    if (line->retired) {
-        request_refuse(core, r, ERR_UNKNOWN_RESOURCE);
-        return;
-    }
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        int64_t n = r->load.of[rule->unit];
-        if (n > rule->terms.burst) {
-            struct counter *c = r->flow->counters[i];
-            effect_refuse_limit(core, r->caller, line, ERR_NEVER_FITS, c, n)->refuse.id = r->id;
-            request_end(core, r);
-            return;
+        if (r->flow->counters[i] && r->load.of[rule->unit] > rule->terms.burst) {
+            return r->flow->counters[i];
         }
     }
+    return NULL;
+}
+
+bool request_judge_anew(struct core *core, struct line *line, struct request *r)
+{
+    struct counter *c = line->retired ? NULL : too_small(line, r);
+    if (!line->retired && !c) {
+        return false;
+    }
+    if (r->way && move_on(core, r)) {
+        return true;
+    }
+    if (c) {
+        int64_t n = r->load.of[c->rule->unit];
+        effect_refuse_limit(core, r->caller, line, ERR_NEVER_FITS, c, n)->refuse.id = r->id;
+        request_end(core, r);
+    } else {
+        request_refuse(core, r, ERR_UNKNOWN_RESOURCE);
+    }
+    return true;
 }
 
 /* --- Coming back, withdrawing, hanging up. --- */

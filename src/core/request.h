@@ -74,7 +74,8 @@ void graveyard_clear(struct core *core);
 /* Puts the same request into a line of another state. 0 or ERR_NO_MEMORY. */
 int request_carry(struct core *core, struct line *line, const struct request *from);
 
-/* Refuses a request that a new policy can never grant. */
-void request_judge_anew(struct core *core, struct line *line, struct request *r);
+/* Moves on, or refuses, a request that its line can never grant by the amounts of now. Whether it
+ * has left the line. */
+bool request_judge_anew(struct core *core, struct line *line, struct request *r);
 
 #endif

@@ -167,8 +167,9 @@ static void advise_retry(struct core *core, struct lease *l, const struct answer
 {
     int64_t after_us = retry_after_us(core, l, a);
     const char *why_not = out_of(l, after_us);
-    enum pass pass = why_not ? PASS_ATTEMPTS : PASS_NONE;
     const char *reason = why_not ? why_not : answer_class_name(a->class);
+    bool late = after_us > l->origin.wait_left_us;
+    enum pass pass = !why_not ? PASS_NONE : late ? PASS_DEADLINE : PASS_ATTEMPTS;
     bool elsewhere = why_not || is_closed(core, l->line);
     if (elsewhere && advise_fallback(core, l, pass, reason, advice)) {
         return;

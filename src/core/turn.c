@@ -439,11 +439,8 @@ static bool line_turn(struct core *core, struct line *line)
         return true;
     case VERDICT_STALLED: break;
     }
-    if (line->lowered) {
-        request_judge_anew(core, line, r);
-        if (r->state == REQUEST_OVER) {
-            return true;
-        }
+    if (line->lowered && request_judge_anew(core, line, r)) {
+        return true;
     }
     line_stall(core, line, r, j.claims, INT64_MAX);
     return anyone_may_pass(core, line) && pass_one(core, line);

@@ -5,7 +5,7 @@
 
 static struct text *const *texts_of(struct record *r)
 {
-    static _Thread_local struct text *texts[8];
+    static _Thread_local struct text *texts[9];
     texts[0] = &r->resource;
     texts[1] = &r->tenant;
     texts[2] = &r->session;
@@ -13,7 +13,8 @@ static struct text *const *texts_of(struct record *r)
     texts[4] = &r->id;
     texts[5] = &r->limit;
     texts[6] = &r->scope_key;
-    texts[7] = NULL;
+    texts[7] = &r->route;
+    texts[8] = NULL;
     return texts;
 }
 
