@@ -27,6 +27,7 @@
 #include "core/counter.h"
 #include "core/health.h"
 #include "core/line.h"
+#include "core/move.h"
 #include "core/request.h"
 #include "core/restore.h"
 #include "core/turn.h"
@@ -335,7 +336,11 @@ bool would_fit_at(struct core *core, struct line *line, const struct request *r,
     choice->load = a.load;
     choice->estimated = a.estimated;
     struct record key;
-    if (missing_at(core, line, &a, &key, 1) > 0 || counters_of(core, line, &a, counters) != 0) {
+    if (missing_at(core, line, &a, &key, 1) > 0) {
+        return false;
+    }
+    if (counters_of(core, line, &a, counters) != 0) {
+        *fits_us = add_sat(core->now_us, MEMORY_RETRY_US);
         return false;
     }
     struct asker asker = {line, counters, &choice->load, r->priority, r->seq, NULL};

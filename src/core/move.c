@@ -69,29 +69,34 @@ static int choose_anew(struct core *core, const struct request *r, const struct 
     return choose(core, &wish, choice);
 }
 
-bool move_on(struct core *core, struct request *r)
+enum move move_on(struct core *core, struct request *r)
 {
     struct choice choice;
     struct path *path = path_find(core, r->way->route);
-    if (!path || choose_anew(core, r, path, &choice) != 0 || choice.line == flow_line(r->flow)) {
-        return false;
+    if (!path) {
+        return MOVE_STAYS;
     }
-    if (!choice.line && r->caller) {
+    if (choose_anew(core, r, path, &choice) != 0) {
+        return MOVE_LATER;
+    }
+    if (choice.line == flow_line(r->flow) || (!choice.line && !r->caller)) {
+        return MOVE_STAYS;
+    }
+    if (!choice.line) {
         refuse_exhausted(core, r, path, &choice);
-        return true;
+        return MOVE_GONE;
     }
-    /* Without a caller, its holder is to hear of it when he is back. */
-    if (!choice.line || !move_to(core, r, path, &choice)) {
-        return false;
+    if (!move_to(core, r, path, &choice)) {
+        return MOVE_LATER;
     }
     memcpy(r->way->passed, choice.passed, sizeof(choice.passed));
-    return true;
+    return MOVE_GONE;
 }
 
-bool move_on_at_once(struct core *core, struct request *r)
+enum move move_on_at_once(struct core *core, struct request *r)
 {
     if (!r->way->path) {
-        return false;
+        return MOVE_STAYS;
     }
     r->way->failed |= (uint8_t)(1u << r->way->step);
     r->way->passed[r->way->step] = PASS_DEADLINE;
@@ -103,10 +108,17 @@ bool move_on_at_once(struct core *core, struct request *r)
 void line_closed(struct core *core, struct line *line)
 {
     struct crossing *crossing = &line->crossing;
+    crossing->again_us = INT64_MAX;
     crossing->to_move = crossing->ways_n;
     if (crossing->to_move > 0 && !list_holds(&crossing->moving)) {
         list_append(&core->paths.moving, &crossing->moving);
     }
+}
+
+static void stop_moving(struct crossing *crossing)
+{
+    crossing->to_move = 0;
+    list_remove(&crossing->moving);
 }
 
 /* The first of those to be looked at goes behind the others. */
@@ -116,14 +128,25 @@ static void move_first(struct core *core, struct line *line)
     struct list *first = list_first(&crossing->ways);
     bool open = health_lets(core, line) || line->health.state == HEALTH_RECOVERING;
     if (!first || crossing->to_move == 0 || open) {
-        crossing->to_move = 0;
-        list_remove(&crossing->moving);
+        stop_moving(crossing);
         return;
     }
     crossing->to_move--;
     list_remove(first);
     list_append(&crossing->ways, first);
-    move_on(core, CONTAINER_OF(first, struct way, place)->request);
+    if (move_on(core, CONTAINER_OF(first, struct way, place)->request) == MOVE_LATER) {
+        stop_moving(crossing);
+        crossing->again_us = add_sat(core->now_us, MEMORY_RETRY_US);
+        line_is_pending(core, line);
+    }
+}
+
+int64_t line_moves_again_us(struct core *core, struct line *line)
+{
+    if (line->crossing.again_us <= core->now_us) {
+        line_closed(core, line);
+    }
+    return line->crossing.again_us;
 }
 
 void move_those_due(struct core *core)
@@ -186,5 +209,9 @@ bool take_over(struct core *core, struct line *line, int64_t *at_us)
         }
     }
     *at_us = s.at_us;
-    return s.best && move_to(core, s.best, s.best->way->path, &s.choice);
+    if (s.best && !move_to(core, s.best, s.best->way->path, &s.choice)) {
+        *at_us = add_sat(core->now_us, MEMORY_RETRY_US);
+        return false;
+    }
+    return s.best != NULL;
 }

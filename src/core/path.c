@@ -144,7 +144,7 @@ void paths_move(struct paths *to, struct paths *from)
 
 void crossing_init(struct crossing *crossing)
 {
-    *crossing = (struct crossing){.cool_us = INT64_MIN};
+    *crossing = (struct crossing){.cool_us = INT64_MIN, .again_us = INT64_MAX};
     list_init(&crossing->ways);
     list_init(&crossing->moving);
 }

@@ -50,6 +50,7 @@ struct crossing {
     struct list moving; /* in paths.moving */
     size_t ways_n;
     size_t to_move;    /* how many of its ways are still to be looked at */
+    int64_t again_us;  /* when they are looked at again, for want of memory; or INT64_MAX */
     int64_t cool_us;   /* it was refused: until then routes pass over it */
     struct path *pool; /* of which it is an account; or NULL */
 };

@@ -233,7 +233,7 @@ static bool is_unwilling(const struct request *r)
 
 void request_settle_unwilling(struct core *core, struct request *r)
 {
-    while (is_unwilling(r) && r->way && move_on_at_once(core, r)) {
+    while (is_unwilling(r) && r->way && move_on_at_once(core, r) == MOVE_GONE) {
         run_lines(core);
     }
     if (is_unwilling(r)) {
@@ -369,7 +369,7 @@ bool request_judge_anew(struct core *core, struct line *line, struct request *r)
     if (!line->retired && !c) {
         return false;
     }
-    if (r->way && move_on(core, r)) {
+    if (r->way && move_on(core, r) == MOVE_GONE) {
         return true;
     }
     if (c) {

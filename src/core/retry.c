@@ -87,11 +87,12 @@ static const struct request *stand_at(struct core *core, struct lease *l, struct
     return request_again(core, l, &attempt);
 }
 
-/* Another step for the request of a lease, or NULL; `way` says which steps will not do any more. */
-static const struct request *step_elsewhere(struct core *core, struct lease *l, struct way *way)
+/* Another step for the request of a lease, if there is one; `way` says which will not do any more.
+ * 0 or ERR_NO_MEMORY. */
+static int choose_elsewhere(struct core *core, const struct lease *l, const struct way *way,
+                            struct choice *choice)
 {
     struct acquire a;
-    struct choice choice;
     lease_facts(l, &a);
     const struct wish wish = {
         .path = way->path,
@@ -102,31 +103,34 @@ static const struct request *step_elsewhere(struct core *core, struct lease *l, 
         .seq = l->origin.seq ? l->origin.seq : core->next_seq,
         .midway = true,
     };
-    bool found = choose(core, &wish, &choice) == 0 && choice.line && choice.line != l->line;
-    return found ? stand_at(core, l, way, &choice) : NULL;
+    return choose(core, &wish, choice);
 }
 
 /* A place at another step of its route, where one will do; `pass`: why the one it was at will not
- * do any more, PASS_NONE: it may. */
+ * do any more, PASS_NONE: it may. Without memory for a place the caller may ask anew. */
 static bool advise_fallback(struct core *core, struct lease *l, enum pass pass, const char *reason,
                             struct advice *advice)
 {
+    struct choice choice;
     if (!l->way || !l->way->path || core->draining) {
         return false;
     }
     struct way way = *l->way;
+    const struct request *r = NULL;
     mark_failed(&way, pass);
-    const struct request *r = step_elsewhere(core, l, &way);
-    if (!r) {
-        return false;
+    if (choose_elsewhere(core, l, &way, &choice) == 0) {
+        if (!choice.line || choice.line == l->line) {
+            return false;
+        }
+        r = stand_at(core, l, &way, &choice);
     }
     way.path->stats.fallbacks++;
-    l->retry = r->seq;
+    l->retry = r ? r->seq : 0;
     *advice = (struct advice){
         .action = ADVICE_FALLBACK,
-        .ticket = r->seq,
+        .ticket = l->retry,
         .reason = reason,
-        .resource = flow_line(r->flow)->name,
+        .resource = r ? flow_line(r->flow)->name : TEXT_NONE,
     };
     return true;
 }

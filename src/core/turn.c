@@ -41,7 +41,6 @@
 #include "core/retry.h"
 #include "core/timer.h"
 
-#define MEMORY_RETRY_US   (INT64_C(10) * US_PER_MS)
 #define PASSERS_MAX       (PRIORITY_MAX + 2)
 #define CLOSE_PASSERS_MAX 16
 
@@ -410,8 +409,9 @@ static bool line_turn(struct core *core, struct line *line)
     bool lets = health_lets(core, line);
     struct flow *flow = lets ? line_pick(core, line) : NULL;
     if (!flow) {
+        int64_t at_us = line_moves_again_us(core, line);
         return lets && line->crossing.pool ? pool_turn(core, line)
-                                           : line_stall(core, line, NULL, false, INT64_MAX);
+                                           : line_stall(core, line, NULL, false, at_us);
     }
     struct request *r = flow_first(flow);
     struct asker a = asker_of(r);
@@ -429,7 +429,7 @@ static bool line_turn(struct core *core, struct line *line)
         }
         return true;
     case VERDICT_OVER_BUDGET:
-        if (!r->way || !move_on(core, r)) {
+        if (!r->way || move_on(core, r) != MOVE_GONE) {
             refuse_over_budget(core, r, j.by);
         }
         return true;
