@@ -72,7 +72,9 @@ static int carry_counter(struct core *next, struct core *core, struct rule *rule
     c->taken = old->taken;
     c->given = old->given;
     c->foreign = old->foreign;
+    c->foreign_mark = old->foreign_mark;
     c->foreign_at_us = old->foreign_at_us;
+    c->foreign_by = old->foreign_by;
     c->unread = old->unread;
     old->successor = c;
     return 0;

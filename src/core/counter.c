@@ -203,15 +203,26 @@ static void counter_overran(struct core *core, const struct counter *c)
     }
 }
 
-int counter_charge_foreign(struct core *core, struct counter *c, int64_t amount)
+/* A bucket forgets whom it was charged for: there it is charged beside what was before. */
+int counter_set_foreign(struct core *core, struct counter *c, int64_t amount)
 {
-    assert(amount > 0);
+    const struct terms *t = &c->rule->terms;
     if (counter_reserve(core, c) != 0) {
         return ERR_NO_MEMORY;
     }
-    counter_changed(core, c);
-    c->taken = add_sat(c->taken, amount);
-    window_charge(&c->window, &c->rule->terms, core->now_us, amount);
+    int64_t before = t->kind == WINDOW_BUCKET ? 0 : counter_foreign(c);
+    if (before > 0) {
+        window_adjust(&c->window, t, c->foreign_mark, -before);
+    }
+    c->foreign = amount;
+    c->foreign_at_us = core->now_us;
+    c->foreign_mark = window_charge(&c->window, t, core->now_us, amount);
+    if (amount != before) {
+        counter_changed(core, c);
+    }
+    if (amount < before) {
+        counter_gained(core, c);
+    }
     return 0;
 }
 

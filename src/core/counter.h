@@ -99,8 +99,15 @@ bool rule_is_certain(const struct rule *rule);
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
                            int64_t skew_us);
 
-/* Charges now what others were seen to use. 0 or ERR_NO_MEMORY. */
-int counter_charge_foreign(struct core *core, struct counter *c, int64_t amount);
+/* What others are seen to use of the window, and still inside. */
+static inline int64_t counter_foreign(struct counter *c)
+{
+    bool inside = c->foreign > 0 && window_adjust(&c->window, &c->rule->terms, c->foreign_mark, 0);
+    return inside ? c->foreign : 0;
+}
+
+/* From now on others are taken to use so much of it: 0 or ERR_NO_MEMORY. */
+int counter_set_foreign(struct core *core, struct counter *c, int64_t amount);
 
 /* Ends a charge whose real amount is known: gives back what was held, enters `booked` into the
  * window or corrects what was entered at the grant. Returns the mark of what was booked. */

@@ -7,6 +7,7 @@
 #include "core/line.h"
 
 #define GUARD_STEP_US (INT64_C(50) * US_PER_MS)
+#define OTHERS_VARY   16 /* one part in so many more is left to others than they were seen to use */
 #define SINKS_MAX     1000 /* minutes after which nothing is left of a raised guard */
 
 /* --- Terms. --- */
@@ -162,6 +163,25 @@ static int64_t ours(const struct rule *rule, const struct counter *c, const stru
     return add_sat(add_sat(window_used(&c->window, t), c->held), gone);
 }
 
+/* What others use of a window, when at least `proved` of it is theirs. */
+static int64_t foreign_now(const struct core *core, const struct rule *rule, const struct lease *l,
+                           int64_t proved)
+{
+    struct counter *c = rule->whole;
+    const struct terms *t = &rule->terms;
+    if (t->kind == WINDOW_BUCKET) {
+        return max_i64(0, proved);
+    }
+    int64_t before = counter_foreign(c);
+    int64_t floor = max_i64(0, proved);
+    floor = add_sat(floor, t->kind == WINDOW_ROLLING ? floor / OTHERS_VARY : 0);
+    if (floor >= before || t->kind != WINDOW_ROLLING || l->lease < c->foreign_by) {
+        return max_i64(floor, before);
+    }
+    int64_t since_us = min_i64(core->now_us - c->foreign_at_us, t->per_us);
+    return before - mul_div_sat(before - floor, since_us, t->per_us);
+}
+
 static void take_usage(struct core *core, struct rule *rule, const struct lease *l, int64_t seen,
                        const struct reading *reading)
 {
@@ -169,15 +189,16 @@ static void take_usage(struct core *core, struct rule *rule, const struct lease 
     int64_t configured = rule->limit->learned ? 0 : rule->limit->amount;
     int64_t told = rule->told > 0 ? rule->told : configured;
     int64_t amount = reading->limit > 0 ? reading->limit : told;
-    if (reading->remaining < 0 || amount == 0) {
+    if (reading->remaining < 0 || amount == 0 || seen == SEEN_UNKNOWN) {
         return;
     }
     counter_advance(core, c);
     int64_t used = sub_sat(sub_sat(amount, reading->remaining), max_i64(0, reading->grain - 1));
-    int64_t foreign = min_i64(sub_sat(used, ours(rule, c, l, seen, core->now_us)), AMOUNT_MAX);
-    if (foreign > 0 && counter_charge_foreign(core, c, foreign) == 0) {
-        c->foreign = add_sat(c->foreign, foreign);
-        c->foreign_at_us = core->now_us;
+    int64_t proved = min_i64(sub_sat(used, ours(rule, c, l, seen, core->now_us)), AMOUNT_MAX);
+    int64_t foreign = foreign_now(core, rule, l, proved);
+    bool news = foreign > 0 || counter_foreign(c) > 0;
+    if (news && counter_set_foreign(core, c, foreign) == 0 && l->lease > c->foreign_by) {
+        c->foreign_by = l->lease;
     }
 }
 

@@ -2,11 +2,17 @@
  * Learning: what the provider's answers say of its limits, beyond what is configured.
  *
  * Headers tell how much of a limit is left. What the provider has counted beyond all that can have
- * been ours is the usage of others: it is charged at once, as if it had been granted, and leaves
- * with the window. What can have been ours at the moment when the provider wrote the header is no
- * more than what the window had when the call was granted and what entered it since: a charge
- * notes the first at the grant (`seen`). So a delayed answer, or one that overtook others, never
- * takes back what a newer one said, and usage of our own is never counted twice.
+ * been ours is the usage of others: it is charged at once and leaves with the window. What can have
+ * been ours at the moment when the provider wrote the header is no more than what of ours the
+ * window had when the call was granted and what entered it since: a charge notes the first at the
+ * grant (`seen`). So usage of our own is never counted twice, and calls that were granted together
+ * do not look like others.
+ *
+ * Others go on. In a rolling window what they were seen to use stands until so much time has passed
+ * since the newest call told of it; each answer shows at least a part of it, since some of what it
+ * shows may be ours, and what it does not show goes over the length of a window. An answer of a
+ * call that was granted earlier than one that has told already may only add. A bucket and a
+ * calendar's period only count up: there every answer only adds.
  *
  * An amount that is told counts from then on where it is less than the configured one, or where
  * none is configured. Of amounts only those count that the newest call was told.
@@ -20,7 +26,7 @@
 #ifndef SLUICE_CORE_LEARN_H
 #define SLUICE_CORE_LEARN_H
 
-#include "core/state.h"
+#include "core/counter.h"
 
 #define SEEN_UNKNOWN (INT64_MAX / 2) /* a lease of an earlier run: nothing follows from it */
 
@@ -35,10 +41,11 @@ struct basis {
 
 /* What a charge notes at the grant, before it is entered. A bucket refills all the time; of it only
  * what was given back is noted. */
-static inline int64_t counter_seen(const struct counter *c)
+static inline int64_t counter_seen(struct counter *c)
 {
     const struct terms *t = &c->rule->terms;
-    return t->kind == WINDOW_BUCKET ? -c->given : window_used(&c->window, t) - c->taken;
+    return t->kind == WINDOW_BUCKET ? -c->given
+                                    : window_used(&c->window, t) - c->taken - counter_foreign(c);
 }
 
 /* Whether an amount is to be learned and nothing holds in its place: all fits. */

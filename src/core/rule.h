@@ -66,8 +66,10 @@ struct counter {
     size_t owed;               /* open leases that will enter the window when they end */
     int64_t taken;             /* all that ever entered the window … */
     int64_t given;             /* … and what settlements took out again */
-    int64_t foreign;           /* of `taken`: what others were seen to use … */
-    int64_t foreign_at_us;     /* … and when last */
+    int64_t foreign;           /* in the window beside: what others are seen to use of it, … */
+    window_mark foreign_mark;  /* … entered there, … */
+    int64_t foreign_at_us;     /* … when last */
+    uint64_t foreign_by;       /* the newest call that told of it */
     int64_t stuck;             /* of `held`: by leases with a descendant that waits */
     size_t refs;               /* charges and flows that point here */
     size_t flows_n;

@@ -93,7 +93,7 @@ static void view_counter(const struct core *core, struct counter *c, struct limi
     view->remaining = counter_free_units(looking(core), c);
     view->used = window_used(&c->window, &c->rule->terms);
     view->held = c->held;
-    view->foreign = c->foreign;
+    view->foreign = c->rule->terms.kind == WINDOW_BUCKET ? c->foreign : counter_foreign(c);
     if (view->used > 0 || view->held > 0) {
         int64_t again_us =
             counter_fits_us(looking(core), c, max_i64(sub_sat(view->remaining, -1), 1));

@@ -24,7 +24,7 @@ struct limit_view {
     int64_t remaining; /* what a request could take now; may be negative after an overrun */
     int64_t reset_us;  /* when the next of it comes back; 0: nothing is used; INT64_MAX: unknown */
     int64_t guard_us;  /* in force: the configured one, or one that refusals have raised */
-    int64_t foreign;   /* units that others were seen to use of it, since the start */
+    int64_t foreign;   /* of `used`: what others are seen to use of it */
     size_t counters;   /* counters of this limit in memory; used … reset_us are 0 if scoped */
 };
 
