@@ -290,11 +290,27 @@ void lease_cancel(struct core *core, struct lease *l)
     lease_drop_charges(core, l);
 }
 
+/* What limits of one unit charged may differ, since each has its own rule for expiries. */
+static struct load charged(const struct lease *l)
+{
+    struct load load = l->load;
+    unsigned counted = 0;
+    for (size_t i = 0; i < l->charges_n; i++) {
+        const struct charge *ch = &l->charges[i];
+        enum unit unit = ch->counter->rule->unit;
+        int64_t before = counted & 1u << unit ? load.of[unit] : 0;
+        load.of[unit] = max_i64(before, ch->amount);
+        counted |= 1u << unit;
+    }
+    return load;
+}
+
 /* The charges stay, with what was booked, for a late settle to correct. */
 void lease_expire(struct core *core, struct lease *l)
 {
     lease_book(core, l, NULL, false);
     lease_close(core, l, LEASE_EXPIRED);
+    l->used = charged(l);
 }
 
 void lease_settle_late(struct core *core, struct lease *l, const struct load *usage)
@@ -383,7 +399,7 @@ void lease_noted(struct core *core, struct lease *l)
 
 void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, struct record *r)
 {
-    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL;
+    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL || kind == RECORD_EXPIRE;
     r->kind = kind;
     r->at_us = at_us;
     r->expires_us = l->expires_us;
@@ -393,11 +409,13 @@ void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, s
     r->priority = l->priority;
     r->attempt = l->attempt;
     r->waited_us = l->waited_us;
+    r->held_for_us = over ? l->ended_us - l->granted_us : 0;
     r->late = false;
     r->outcome = ANSWER_OK;
     r->has_parts = false;
     r->parts = (struct parts){0};
     r->model = way_model(l->way, l->line);
+    r->account = text_of(l->line->resource->account);
     r->resource = l->line->name;
     r->route = l->way ? l->way->route : TEXT_NONE;
     r->step = l->way ? l->way->step + 1 : 0;

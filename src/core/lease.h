@@ -37,7 +37,7 @@ struct lease {
     uint64_t parent;
     struct line *line;
     struct load load; /* what was held */
-    struct load used; /* settled: what was used; before, and where it was cancelled: nothing */
+    struct load used; /* settled: what was used; expired: what was charged; else nothing */
     int64_t granted_us;
     int64_t skew_us; /* at the grant */
     int64_t expires_us;

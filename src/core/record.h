@@ -46,9 +46,10 @@ struct record {
      * again; lifetime: INT64_MAX. */
     int64_t expires_us;
 
-    /* All kinds but COUNTER. `load` is what was held; in SETTLE and CANCEL what was used. They and
-     * EXPIRE repeat the names, so that they mean something on their own once the grant has been
-     * pruned. */
+    /* All kinds but COUNTER. `load` is what was held; in SETTLE and CANCEL what was used, in EXPIRE
+     * what was charged for want of a word: of each unit the most that a limit charged, and all that
+     * was held where no limit counts it. They repeat the names, so that they mean something on
+     * their own once the grant has been pruned. */
     uint64_t lease;
     int64_t skew_us; /* wall clock minus the core's at at_us */
     uint64_t parent; /* 0: none */
@@ -56,11 +57,13 @@ struct record {
     int32_t priority;
     int32_t attempt; /* 1 for a first attempt */
     int64_t waited_us;
+    int64_t held_for_us; /* SETTLE, EXPIRE: from the grant to the lease's end */
     bool late;
     enum answer_class outcome; /* SETTLE: what the provider answered … */
     struct parts parts;        /* … and the tokens by what they cost apart, where has_parts */
     bool has_parts;
-    struct text model; /* at the provider */
+    struct text model;   /* at the provider */
+    struct text account; /* of the resource's pool, or empty */
     struct text resource;
     struct text route; /* that was asked for; or empty */
     int32_t step;      /* which of its resources served, from 1; 0: none was asked for */
