@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/acquire.h"
+#include "core/budget.h"
 #include "core/configure.h"
 #include "core/counter.h"
 #include "core/emit.h"
@@ -89,6 +90,7 @@ static int step_event(struct core *core, const struct event *event)
     case EVENT_CLOCK: step_clock(core, event->skew_us); return 0;
     case EVENT_CONFIGURE: return configure(core, event->policy);
     case EVENT_REOPEN: step_reopen(core, event); return 0;
+    case EVENT_BUDGET: budget_correct(core, event); return 0;
     case EVENT_DRAIN: core->draining = true; return 0;
     }
     assert(!"a known kind of event");

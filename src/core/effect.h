@@ -23,6 +23,7 @@ enum effect_kind {
     EFFECT_CANCELLED, /* answers CANCEL */
     EFFECT_EXPIRED,   /* a lease ended without a word; nobody is answered */
     EFFECT_HEALTH,    /* answers REOPEN, or nobody: a resource changed its state */
+    EFFECT_BUDGET,    /* answers BUDGET */
     EFFECT_ALERT,     /* something an operator should know */
 };
 
@@ -134,6 +135,12 @@ struct effect {
             enum health_state was;
             struct health_view view;
         } health;
+        struct {
+            struct text resource, scope_key;
+            const char *limit;
+            enum unit unit;
+            int64_t given_back, amount, used, held, remaining; /* amount: after headroom */
+        } budget;
     };
 };
 

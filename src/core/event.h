@@ -29,6 +29,7 @@ enum event_kind {
     EVENT_CLOCK,     /* the wall clock has moved against `now_us` */
     EVENT_CONFIGURE, /* a new policy */
     EVENT_REOPEN,    /* an operator says that a resource is well again */
+    EVENT_BUDGET,    /* an operator gives back what a limit has counted in its period */
     EVENT_DRAIN,     /* grant nothing more; refuse all that wait */
 };
 
@@ -85,6 +86,12 @@ struct event {
         struct {
             struct text resource;
         } reopen;
+        struct {
+            struct text resource;
+            struct text limit;     /* its name there; it counts by calendar or lifetime */
+            struct text scope_key; /* "" for a limit of the whole resource */
+            int64_t amount;        /* units, > 0; INT64_MAX: all that was used */
+        } budget;
         int64_t skew_us;             /* CLOCK: wall clock minus now_us */
         const struct policy *policy; /* CONFIGURE: checked; must outlive its use by the core */
     };

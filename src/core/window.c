@@ -337,7 +337,8 @@ bool window_adjust(struct window *w, const struct terms *t, window_mark mark, in
         if (w->count.period.start_us != mark) {
             return false;
         }
-        w->count.used = add_sat(w->count.used, delta);
+        /* What was given back to everyone cannot be given back to one once more. */
+        w->count.used = max_i64(0, add_sat(w->count.used, delta));
         return true;
     case WINDOW_NONE: break;
     }

@@ -652,6 +652,12 @@ static const char *read_kind(struct table_event *e, const struct table_line *lin
         ev->renew.lease = table_id(&names->leases, target);
         ev->renew.lease_us = US_PER_MIN;
         return read_time(line, "lease", &ev->renew.lease_us) ? NULL : "lease= cannot be read";
+    case EVENT_BUDGET:
+        ev->budget.resource = text_of(target);
+        ev->budget.limit = read_text(line, "limit");
+        ev->budget.scope_key = read_text(line, "key");
+        ev->budget.amount = INT64_MAX;
+        return read_number(line, "n", &ev->budget.amount) ? NULL : "n= cannot be read";
     case EVENT_REOPEN: ev->reopen.resource = text_of(target); return NULL;
     case EVENT_CLOCK: return table_time(target, &ev->skew_us) ? NULL : "the skew cannot be read";
     default: return NULL;
@@ -663,7 +669,7 @@ const char *table_event_read(struct table_event *e, const struct table_line *lin
 {
     static const char *const KINDS[] = {"tick",      "acquire", "resume", "hangup",
                                         "cancel",    "release", "renew",  "clock",
-                                        "configure", "reopen",  "drain"};
+                                        "configure", "reopen",  "budget", "drain"};
     memset(e, 0, sizeof(*e));
     int kind;
     int64_t caller = 0;

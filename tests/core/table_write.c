@@ -336,6 +336,12 @@ static void write_target(struct buf *out, const struct event *e, struct table_na
             }
         }
         break;
+    case EVENT_BUDGET:
+        buf_addf(out, " %.*s", (int)e->budget.resource.len, e->budget.resource.at);
+        add_text(out, "limit", e->budget.limit);
+        add_text(out, "key", e->budget.scope_key);
+        add_number(out, "n", e->budget.amount);
+        break;
     case EVENT_REOPEN:
         buf_addf(out, " %.*s", (int)e->reopen.resource.len, e->reopen.resource.at);
         break;
@@ -355,7 +361,7 @@ void table_write_event(struct buf *out, const struct event *e, struct table_name
 {
     static const char *const KINDS[] = {"tick",      "acquire", "resume", "hangup",
                                         "cancel",    "release", "renew",  "clock",
-                                        "configure", "reopen",  "drain"};
+                                        "configure", "reopen",  "budget", "drain"};
     buf_add_str(out, "at ");
     table_write_time(out, e->now_us);
     buf_addf(out, " %s", KINDS[e->kind]);
@@ -544,6 +550,15 @@ static void write_small(struct buf *out, const struct effect *e, struct table_na
         add_lease(out, e->expired.lease, names);
         add_text(out, "res", e->expired.resource);
         add_text(out, "tenant", e->expired.tenant);
+        break;
+    case EFFECT_BUDGET:
+        buf_addf(out, "budget %llu", caller);
+        add_name(out, "limit", e->budget.limit);
+        add_text(out, "key", e->budget.scope_key);
+        add_number(out, "given_back", e->budget.given_back);
+        add_number(out, "used", e->budget.used);
+        add_number(out, "held", e->budget.held);
+        add_number(out, "remaining", e->budget.remaining);
         break;
     default: buf_add_str(out, "unknown effect");
     }

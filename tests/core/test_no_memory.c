@@ -246,8 +246,9 @@ static char *next_line(struct run *run)
 /* What was told to whom, without times, which may differ. */
 static void note(struct run *run, const struct effect *e)
 {
-    static const char *const KINDS[] = {"persist", "grant",     "wait",    "refuse", "settled",
-                                        "renewed", "cancelled", "expired", "health", "alert"};
+    static const char *const KINDS[] = {"persist", "grant",   "wait",      "refuse",
+                                        "settled", "renewed", "cancelled", "expired",
+                                        "health",  "budget",  "alert"};
     if (e->kind == EFFECT_PERSIST) {
         record_log_add(&run->log, &e->record);
         return;

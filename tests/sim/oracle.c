@@ -666,6 +666,7 @@ static void see_effect(struct oracle *o, const struct event *e, const struct eff
         break;
     case EFFECT_EXPIRED: see_expired(o, f); break;
     case EFFECT_HEALTH:
+    case EFFECT_BUDGET:
     case EFFECT_ALERT: break;
     }
 }
