@@ -33,7 +33,7 @@ RATCHET = Path("tools/tidy-ratchet.txt")
 ARROWS = {
     "base": [],
     "core": ["base"],
-    "journal": ["base", "core/record.h", "core/policy.h", "core/limit.h"],
+    "journal": ["base", "core/answer.h", "core/record.h", "core/policy.h", "core/limit.h"],
     "price": ["base", "core/price.h", "http/json.h"],
     "config": ["base", "core/policy.h", "core/limit.h", "price"],
     "http": ["base"],

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "journal/backlog.h"
+#include "journal/clerk.h"
 #include "journal/row.h"
 #include "journal/store.h"
 
@@ -50,7 +51,9 @@ struct journal {
     uint64_t handed_batch;
     int64_t horizon_us;
     uint64_t horizon_records; /* those that were appended before the horizon was told */
+    int64_t ledger_horizon_us;
     bool prune_due;
+    bool prune_ledger_due;
     bool stop;
     char words[WORDS_LEN_MAX];
     struct journal_stats stats;
@@ -61,7 +64,7 @@ struct journal {
 
 /* --- The worker --- */
 
-enum duty { DUTY_WRITE, DUTY_PRUNE, DUTY_TIDY, DUTY_STOP };
+enum duty { DUTY_WRITE, DUTY_PRUNE, DUTY_PRUNE_LEDGER, DUTY_TIDY, DUTY_STOP };
 
 /* Waits to be woken, or until the moment `until_us` (0: for ever). The mutex is held. */
 static void wait_until(struct journal *j, int64_t until_us)
@@ -95,6 +98,8 @@ static bool find_duty(struct journal *j, int64_t idle_until_us, enum duty *duty,
         return false;
     } else if (j->prune_due && j->written >= j->horizon_records) {
         *duty = DUTY_PRUNE;
+    } else if (j->prune_ledger_due) {
+        *duty = DUTY_PRUNE_LEDGER;
     } else if (j->tidy) {
         return false;
     } else if (now_us < idle_until_us) {
@@ -169,6 +174,23 @@ static void prune_step(struct journal *j, int64_t horizon_us)
     pthread_mutex_unlock(&j->mutex);
 }
 
+static void prune_ledger_step(struct journal *j)
+{
+    uint64_t pruned;
+    bool more;
+    pthread_mutex_lock(&j->mutex);
+    int64_t horizon_us = j->ledger_horizon_us;
+    pthread_mutex_unlock(&j->mutex);
+    int rc = store_prune_ledger(j->store, horizon_us, &pruned, &more);
+    if (pruned) {
+        j->tidy = false;
+    }
+    pthread_mutex_lock(&j->mutex);
+    j->stats.ledger_pruned += pruned;
+    j->prune_ledger_due = (rc == 0 && more) || j->ledger_horizon_us > horizon_us;
+    pthread_mutex_unlock(&j->mutex);
+}
+
 static void tidy_step(struct journal *j)
 {
     bool more;
@@ -182,6 +204,7 @@ static void do_duty(struct journal *j, enum duty duty, uint64_t records, uint64_
     switch (duty) {
     case DUTY_WRITE: write_batch(j, records, batch); break;
     case DUTY_PRUNE: prune_step(j, horizon_us); break;
+    case DUTY_PRUNE_LEDGER: prune_ledger_step(j); break;
     case DUTY_TIDY: tidy_step(j); break;
     case DUTY_STOP: break;
     }
@@ -412,6 +435,21 @@ void journal_prune(struct journal *j, int64_t horizon_us)
     pthread_mutex_unlock(&j->mutex);
 }
 
+void journal_prune_ledger(struct journal *j, int64_t horizon_us)
+{
+    if (!j->store) {
+        return;
+    }
+    pthread_mutex_lock(&j->mutex);
+    /* What may go is known by the hour. */
+    if (horizon_us / LEDGER_HOUR_US > j->ledger_horizon_us / LEDGER_HOUR_US) {
+        j->ledger_horizon_us = horizon_us;
+        j->prune_ledger_due = true;
+        pthread_cond_signal(&j->wake);
+    }
+    pthread_mutex_unlock(&j->mutex);
+}
+
 int journal_counter(struct journal *j, struct record *record, bool *found)
 {
     if (!j->store) {
@@ -430,6 +468,11 @@ int journal_counter(struct journal *j, struct record *record, bool *found)
     record->level = newest->level;
     *found = true;
     return 0;
+}
+
+const char *journal_path(const struct journal *j)
+{
+    return j->store ? store_path(j->store) : NULL;
 }
 
 void journal_stats(struct journal *j, struct journal_stats *stats)

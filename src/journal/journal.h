@@ -17,6 +17,9 @@
  * Invariants: one journal per store file, held by an exclusive lock beside it; replay yields
  * records in the order of their batches; a batch is there as a whole or not at all.
  *
+ * Beside the records, the store keeps the ledger: a row for each settlement, written with it. What
+ * it tells is asked through usage.h, which no other thread needs to wait for.
+ *
  * All functions are for one thread (the loop's) but the callback of journal_start. May depend on
  * src/base and the headers policy.h and record.h of src/core.
  */
@@ -31,7 +34,7 @@
 
 #define JOURNAL_RETRY_US        INT64_C(500000)
 #define JOURNAL_BATCH_BYTES_MAX (64u << 20)
-#define JOURNAL_SCHEMA_VERSION  2
+#define JOURNAL_SCHEMA_VERSION  3
 
 enum durability { DURABILITY_FULL, DURABILITY_PROCESS, DURABILITY_NONE };
 
@@ -80,6 +83,10 @@ int journal_trouble(struct journal *journal, struct buf *why);
  * that was written again with a later expires_us stays. */
 void journal_prune(struct journal *journal, int64_t horizon_us);
 
+/* Lets the ledger's rows older than this go, by whole hours and piecemeal. They tell of the past
+ * alone: nothing that is to come depends on them. */
+void journal_prune_ledger(struct journal *journal, int64_t horizon_us);
+
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
  * durable batch or one still under way: fills the rest in, where `found`. Texts of the result are
  * those of the key. 0, or ERR_STORE_FAILED or ERR_STORE_DAMAGED: then nobody knows how much was
@@ -87,11 +94,15 @@ void journal_prune(struct journal *journal, int64_t horizon_us);
  * locked against reading no longer than the loop can afford. */
 int journal_counter(struct journal *journal, struct record *record, bool *found);
 
+/* The store's file, for usage.h; NULL with DURABILITY_NONE. Valid until journal_close. */
+const char *journal_path(const struct journal *journal);
+
 struct journal_stats {
     uint64_t batches;
     uint64_t records;
-    uint64_t rows;         /* of leases' records in the store, as last counted */
-    uint64_t pruned;       /* rows, those of counters included */
+    uint64_t rows;   /* of leases' records in the store, as last counted */
+    uint64_t pruned; /* rows, those of counters included */
+    uint64_t ledger_pruned;
     int64_t commit_us_sum; /* time spent in commits */
     int64_t commit_us_max; /* since the last call */
     uint64_t failures;

@@ -23,7 +23,8 @@ static const char *load_problem(const struct load *load)
 
 static const char *texts_problem(const struct record *r)
 {
-    if (r->resource.len > NAME_LEN_MAX || r->tenant.len > NAME_LEN_MAX ||
+    if (r->model.len > NAME_LEN_MAX || r->account.len > NAME_LEN_MAX ||
+        r->resource.len > NAME_LEN_MAX || r->tenant.len > NAME_LEN_MAX ||
         r->session.len > NAME_LEN_MAX || r->id.len > NAME_LEN_MAX || r->limit.len > NAME_LEN_MAX) {
         return "a name is too long";
     }
@@ -46,11 +47,17 @@ static const char *lease_problem(const struct record *r)
     if (!within(r->priority, began ? PRIORITY_MIN : 0, PRIORITY_MAX)) {
         return "the priority is out of range";
     }
+    if (!within(r->held_for_us, 0, ROW_TIME_US_MAX)) {
+        return "a time is out of range";
+    }
     if (!within(r->attempt, 0, INT32_MAX)) {
         return "the attempt is out of range";
     }
     if (began && r->resource.len == 0) {
         return "the resource is missing";
+    }
+    if ((unsigned)r->outcome >= ANSWER_CLASSES) {
+        return "the outcome is unknown";
     }
     return load_problem(&r->load);
 }

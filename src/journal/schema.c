@@ -56,7 +56,76 @@ static const char schema_2[] =
     "  /* when the limit came in force */;\n"
     "ALTER TABLE record ADD COLUMN skew_us INTEGER /* wall clock minus at_us; NULL: none */;\n";
 
-const char *const schema_steps[] = {schema_1, schema_2};
+/*
+ * The ledger: one row for each call that was settled, or that ended without a word and was charged.
+ * `usage_hour` is its sums by hour and by who used what, kept in the same transactions, so that a
+ * question about a month does not read all rows of it. Money is summed in two parts, thousandths of
+ * a dollar and the picodollars beyond them, since a sum of picodollars alone leaves 64 bits at nine
+ * million dollars. The view `usage` is for people.
+ */
+static const char schema_3[] =
+    "CREATE TABLE ledger (\n"
+    "  seq INTEGER PRIMARY KEY,\n"
+    "  at_us INTEGER NOT NULL,        -- when it was booked, by the wall clock\n"
+    "  lease INTEGER NOT NULL,\n"
+    "  resource TEXT NOT NULL,\n"
+    "  account TEXT,                  -- which one of the resource's pool\n"
+    "  model TEXT,\n"
+    "  route TEXT,                    -- the route that was asked for\n"
+    "  step INTEGER,                  -- which of the route's resources served, from 1\n"
+    "  tenant TEXT,\n"
+    "  session TEXT,\n"
+    "  labels TEXT,                   -- lines of key=value\n"
+    "  outcome TEXT NOT NULL,         -- ok, expired, or how the provider refused\n"
+    "  attempt INTEGER NOT NULL,\n"
+    "  late INTEGER NOT NULL,         -- 1 where the lease had expired before\n"
+    "  waited_us INTEGER NOT NULL,\n"
+    "  held_us INTEGER NOT NULL,      -- from the grant to the end of the lease\n"
+    "  requests INTEGER NOT NULL,\n"
+    "  tokens INTEGER NOT NULL,       -- all; the parts below may say less\n"
+    "  input INTEGER NOT NULL,        -- neither read from a cache nor written to one\n"
+    "  cache_read INTEGER NOT NULL,\n"
+    "  cache_write_5m INTEGER NOT NULL,\n"
+    "  cache_write_1h INTEGER NOT NULL,\n"
+    "  output INTEGER NOT NULL,\n"
+    "  usd_pico INTEGER NOT NULL      -- 10^-12 USD\n"
+    ") STRICT;\n"
+    "CREATE INDEX ledger_time ON ledger (at_us);\n"
+    "CREATE INDEX ledger_session ON ledger (session) WHERE session IS NOT NULL;\n"
+    "CREATE INDEX ledger_expired ON ledger (lease) WHERE outcome = 'expired';\n"
+    "CREATE TABLE usage_hour (\n"
+    "  hour INTEGER NOT NULL,         -- since 1970 UTC\n"
+    "  resource TEXT NOT NULL,\n"
+    "  account TEXT NOT NULL,         -- '' where the ledger has NULL\n"
+    "  model TEXT NOT NULL,\n"
+    "  route TEXT NOT NULL,\n"
+    "  tenant TEXT NOT NULL,\n"
+    "  calls INTEGER NOT NULL,\n"
+    "  errors INTEGER NOT NULL,       -- neither ok nor expired\n"
+    "  expired INTEGER NOT NULL,\n"
+    "  waited_us INTEGER NOT NULL,\n"
+    "  held_us INTEGER NOT NULL,\n"
+    "  requests INTEGER NOT NULL,\n"
+    "  tokens INTEGER NOT NULL,\n"
+    "  input INTEGER NOT NULL,\n"
+    "  cache_read INTEGER NOT NULL,\n"
+    "  cache_write_5m INTEGER NOT NULL,\n"
+    "  cache_write_1h INTEGER NOT NULL,\n"
+    "  output INTEGER NOT NULL,\n"
+    "  usd_milli INTEGER NOT NULL,    -- sum of usd_pico / 10^9\n"
+    "  usd_rest INTEGER NOT NULL,     -- sum of usd_pico % 10^9\n"
+    "  PRIMARY KEY (hour, tenant, resource, account, model, route)\n"
+    ") STRICT, WITHOUT ROWID;\n"
+    "CREATE VIEW usage AS\n"
+    "  SELECT strftime('%Y-%m-%dT%H:%M:%fZ', at_us / 1e6, 'unixepoch') AS at_utc,\n"
+    "    printf('ls_%016x', lease) AS lease, resource, account, model, route, step, tenant,\n"
+    "    session, replace(rtrim(labels, char(10)), char(10), ' ') AS labels, outcome, attempt, "
+    "late,\n"
+    "    waited_us / 1000 AS waited_ms, held_us / 1000 AS held_ms, requests, tokens, input,\n"
+    "    cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1e12 AS usd\n"
+    "  FROM ledger;\n";
+
+const char *const schema_steps[] = {schema_1, schema_2, schema_3};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "journal/clerk.h"
 #include "journal/lock.h"
 #include "journal/row.h"
 #include "journal/schema.h"
@@ -64,6 +65,7 @@ struct store {
     int lock; /* -1 while none is held */
     sqlite3 *db;
     sqlite3_stmt *statements[STMT_COUNT];
+    struct clerk clerk;
     sqlite3 *reader;
     sqlite3_stmt *read_counter;
     bool synced; /* each commit reaches the disk, not only the kernel */
@@ -175,8 +177,12 @@ static int prepare_all(struct store *s, struct buf *why)
             return schema_trouble(s->db, rc, s->path, why);
         }
     }
-    int rc = sqlite3_prepare_v3(s->reader, ROW_SELECT_COUNTER, -1, SQLITE_PREPARE_PERSISTENT,
-                                &s->read_counter, NULL);
+    int rc = clerk_prepare(&s->clerk, s->db);
+    if (rc != SQLITE_OK) {
+        return schema_trouble(s->db, rc, s->path, why);
+    }
+    rc = sqlite3_prepare_v3(s->reader, ROW_SELECT_COUNTER, -1, SQLITE_PREPARE_PERSISTENT,
+                            &s->read_counter, NULL);
     return rc == SQLITE_OK ? 0 : schema_trouble(s->reader, rc, s->path, why);
 }
 
@@ -357,6 +363,11 @@ int store_counter(struct store *s, struct record *record, bool *found)
 
 /* --- Writing --- */
 
+const char *store_path(const struct store *s)
+{
+    return s->path;
+}
+
 const char *store_words(const struct store *s)
 {
     return s->words;
@@ -432,13 +443,15 @@ static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t co
             continue;
         }
         ++*rows;
+        rc = clerk_book(&s->clerk, record);
         records[n++] = record;
-        if (n == WRITE_ROWS_MAX) {
+        if (rc == SQLITE_OK && n == WRITE_ROWS_MAX) {
             rc = write_rows(s, records, n);
             n = 0;
         }
     }
-    return rc == SQLITE_OK ? write_rows(s, records, n) : rc;
+    rc = rc == SQLITE_OK ? write_rows(s, records, n) : rc;
+    return rc == SQLITE_OK ? clerk_add_up(&s->clerk) : rc;
 }
 
 int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
@@ -446,6 +459,9 @@ int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
     struct backlog_cursor at = *cursor;
     int64_t rows = 0;
     int rc = step(s, STMT_BEGIN);
+    if (rc == SQLITE_OK) {
+        rc = clerk_begin(&s->clerk);
+    }
     if (rc == SQLITE_OK) {
         rc = write_all(s, &at, count, &rows);
     }
@@ -554,6 +570,11 @@ int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *mor
     *pruned += counters;
     *more = rc == SQLITE_OK && (*more || more_counters);
     return rc == SQLITE_OK ? 0 : give_up(s);
+}
+
+int store_prune_ledger(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
+{
+    return clerk_prune(&s->clerk, horizon_us, pruned, more) == SQLITE_OK ? 0 : give_up(s);
 }
 
 int store_wal_pages(const struct store *s)
@@ -680,6 +701,7 @@ void store_close(struct store *s)
     for (int i = 0; i < STMT_COUNT; i++) {
         sqlite3_finalize(s->statements[i]);
     }
+    clerk_release(&s->clerk);
     sqlite3_finalize(s->read_counter);
     sqlite3_close(s->reader);
     sqlite3_close(s->db);

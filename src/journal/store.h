@@ -9,6 +9,8 @@
  * (store_checkpoint) when it is long, or when there is nothing else to do. The file is bounded by
  * pruning: freed pages are used again, and given back to the file system when most are free.
  *
+ * With the records go the rows of the ledger that they make (clerk.h).
+ *
  * May depend on src/base, core/record.h and the other headers here.
  */
 #ifndef SLUICE_JOURNAL_STORE_H
@@ -41,6 +43,8 @@ int store_replay(struct store *store, int (*each)(void *ctx, const struct record
  * moves on only on success. 0 or ERR_STORE_FAILED, and store_words says why. */
 int store_write(struct store *store, struct backlog_cursor *cursor, uint64_t count);
 
+const char *store_path(const struct store *store);
+
 /* The store's own words for its last failure. */
 const char *store_words(const struct store *store);
 
@@ -52,6 +56,9 @@ int store_counter(struct store *store, struct record *record, bool *found);
  * says whether another step may find some. 0 or ERR_STORE_FAILED; what had gone before that is
  * counted in `pruned`. */
 int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
+
+/* The same for the ledger's hours that ended before its own horizon. */
+int store_prune_ledger(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
 
 /* Makes commits that wait for the disk wait for less, by giving the WAL its length beforehand. For
  * once, before the first of them. */

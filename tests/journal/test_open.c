@@ -124,7 +124,7 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
     struct fixture *f = *state;
     make_store(f, 1);
     fixture_sql(f, "PRAGMA user_version=7");
-    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 2");
+    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 3");
     assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 7);
 }
 
@@ -303,6 +303,7 @@ static void test_what_the_first_version_kept_goes_on_in_the_newest(void **state)
     assert_int_equal(schema_migrate(db, "x", 1, schema_steps, schema_steps_n, &f->why), 0);
     assert_int_equal(number(db, "SELECT used + since_us FROM counter"), 42);
     assert_int_equal(number(db, "SELECT lease FROM record WHERE skew_us IS NULL"), 7);
+    assert_int_equal(number(db, "SELECT count(*) FROM usage"), 0);
     sqlite3_close(db);
 }
 

@@ -1,0 +1,353 @@
+#include "journal/usage.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/num.h"
+#include "journal/clerk.h"
+
+#define SQL_BYTES_MAX      8192
+#define BUSY_TIMEOUT_MS    5000
+#define PROGRESS_STEPS     20000 /* of SQLite's machine, between looks at the clock */
+#define SECONDS_PER_HOUR   3600
+#define KEY_BYTES_MAX      32 /* of a date */
+#define LABEL_FUNCTION_SQL "label_value"
+
+/* --- The statement. --- */
+
+/* What rows are grouped by, in the sums of hours (NULL: not told there) and in the ledger. */
+static const struct dimension {
+    const char *of_hour;
+    const char *of_row;
+} dimensions[USAGE_BYS] = {
+    [USAGE_BY_TENANT] = {"tenant", "coalesce(tenant, '')"},
+    [USAGE_BY_SESSION] = {NULL, "coalesce(session, '')"},
+    [USAGE_BY_MODEL] = {"model", "coalesce(model, '')"},
+    [USAGE_BY_RESOURCE] = {"resource", "resource"},
+    [USAGE_BY_ACCOUNT] = {"account", "coalesce(account, '')"},
+    [USAGE_BY_ROUTE] = {"route", "coalesce(route, '')"},
+    [USAGE_BY_OUTCOME] = {NULL, "outcome"},
+    [USAGE_BY_LABEL] = {NULL, LABEL_FUNCTION_SQL "(labels, ?10)"},
+    [USAGE_BY_DAY] = {"hour / 24", "at_us / 86400000000"},
+    [USAGE_BY_HOUR] = {"hour", "at_us / 3600000000"},
+};
+
+static bool by_time(enum usage_by by)
+{
+    return by == USAGE_BY_DAY || by == USAGE_BY_HOUR;
+}
+
+/* The filters' parameters and columns. A column that may be NULL is compared so that its index is
+ * used where there is one. */
+struct filter_column {
+    size_t offset; /* in the question */
+    int parameter;
+    const char *column;
+    bool null;    /* the ledger has NULL where it is empty */
+    bool by_hour; /* told by the sums of hours */
+};
+
+#define FILTER(name, parameter, null, by_hour)                                                     \
+    {                                                                                              \
+        offsetof(struct usage_question, name), parameter, #name, null, by_hour                     \
+    }
+
+static const struct filter_column filters[] = {
+    FILTER(tenant, 3, true, true),    FILTER(session, 4, true, false), FILTER(model, 5, true, true),
+    FILTER(resource, 6, false, true), FILTER(account, 7, true, true),  FILTER(route, 8, true, true),
+};
+
+#define FILTERS_N (sizeof(filters) / sizeof(filters[0]))
+
+static const struct usage_filter *filter_of(const struct usage_question *q, size_t i)
+{
+    return (const void *)((const char *)q + filters[i].offset);
+}
+
+static bool sums_tell(const struct usage_question *q)
+{
+    bool tell = dimensions[q->by].of_hour != NULL;
+    for (size_t i = 0; i < FILTERS_N; i++) {
+        tell = tell && (filters[i].by_hour || !filter_of(q, i)->set);
+    }
+    return tell;
+}
+
+static void add_filters(struct buf *sql, const struct usage_question *q, bool rows)
+{
+    for (size_t i = 0; i < FILTERS_N; i++) {
+        const struct usage_filter *f = filter_of(q, i);
+        if (f->set && rows && filters[i].null && f->value.len == 0) {
+            buf_addf(sql, " AND %s IS NULL", filters[i].column);
+        } else if (f->set) {
+            buf_addf(sql, " AND %s = ?%d", filters[i].column, filters[i].parameter);
+        }
+    }
+}
+
+static void add_rows(struct buf *sql, const struct usage_question *q, const char *range)
+{
+    buf_addf(sql,
+             "SELECT %s AS key, 1 AS calls, outcome NOT IN ('ok', 'expired') AS errors, "
+             "outcome = 'expired' AS expired, waited_us, held_us, requests, tokens, input, "
+             "cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1000000000 AS "
+             "usd_milli, usd_pico %% 1000000000 AS usd_rest, at_us AS at FROM ledger WHERE %s",
+             dimensions[q->by].of_row, range);
+    add_filters(sql, q, true);
+}
+
+static void add_hours(struct buf *sql, const struct usage_question *q)
+{
+    buf_addf(sql,
+             "SELECT %s AS key, calls, errors, expired, waited_us, held_us, requests, tokens, "
+             "input, cache_read, cache_write_5m, cache_write_1h, output, usd_milli, usd_rest, "
+             "NULL AS at FROM usage_hour WHERE hour >= ?11 AND hour < ?12",
+             dimensions[q->by].of_hour);
+    add_filters(sql, q, false);
+}
+
+static void write_sql(struct buf *sql, const struct usage_question *q, bool hours)
+{
+    buf_add_str(sql, "SELECT key, sum(calls), sum(errors), sum(expired), sum(waited_us), "
+                     "sum(held_us), sum(requests), sum(tokens), sum(input), sum(cache_read), "
+                     "sum(cache_write_5m), sum(cache_write_1h), sum(output), sum(usd_milli), "
+                     "sum(usd_rest), coalesce(min(at), 0), coalesce(max(at), 0) FROM (");
+    if (hours) {
+        add_hours(sql, q);
+        buf_add_str(sql, " UNION ALL ");
+        add_rows(sql, q, "at_us >= ?1 AND at_us < ?11 * 3600000000");
+        buf_add_str(sql, " UNION ALL ");
+        add_rows(sql, q, "at_us >= ?12 * 3600000000 AND at_us < ?2");
+    } else {
+        add_rows(sql, q, "at_us >= ?1 AND at_us < ?2");
+    }
+    buf_add_str(sql, ") ");
+    if (q->after.set) {
+        buf_add_str(sql, "WHERE key > ?9 ");
+    }
+    buf_add_str(sql, "GROUP BY key HAVING sum(calls) > 0 ORDER BY key LIMIT ?13");
+}
+
+/* --- Keys that are times. --- */
+
+static struct text time_key(enum usage_by by, int64_t n, char key[KEY_BYTES_MAX])
+{
+    time_t seconds = (time_t)(by == USAGE_BY_DAY ? n * 24 : n) * SECONDS_PER_HOUR;
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    size_t len =
+        strftime(key, KEY_BYTES_MAX, by == USAGE_BY_DAY ? "%Y-%m-%d" : "%Y-%m-%dT%H:00:00Z", &tm);
+    return (struct text){key, len};
+}
+
+/* The number of the day or hour that a key names: of what time_key writes, and of nothing else. */
+static bool read_time_key(enum usage_by by, struct text key, int64_t *n)
+{
+    char text[KEY_BYTES_MAX];
+    char again[KEY_BYTES_MAX];
+    struct tm tm = {0};
+    if (key.len >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, key.at, key.len);
+    text[key.len] = '\0';
+    const char *end = strptime(text, by == USAGE_BY_DAY ? "%Y-%m-%d" : "%Y-%m-%dT%H:00:00Z", &tm);
+    if (!end || *end) {
+        return false;
+    }
+    int64_t hours = (int64_t)timegm(&tm) / SECONDS_PER_HOUR;
+    *n = by == USAGE_BY_DAY ? hours / 24 : hours;
+    return text_equal(time_key(by, *n, again), key);
+}
+
+/* --- Asking. --- */
+
+struct asking {
+    const atomic_bool *stop;
+    time_t until;
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+};
+
+static time_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static int on_progress(void *ctx)
+{
+    const struct asking *a = ctx;
+    return atomic_load(a->stop) || seconds_now() > a->until;
+}
+
+/* label_value(labels, key): the value of a label in lines of key=value; '' where there is none. */
+static void label_value(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    const char *at = (const char *)sqlite3_value_text(values[0]);
+    const char *key = (const char *)sqlite3_value_text(values[1]);
+    size_t key_len = key ? strlen(key) : 0;
+    while (at && key) {
+        size_t len = strcspn(at, "\n");
+        if (len > key_len && at[key_len] == '=' && memcmp(at, key, key_len) == 0) {
+            sqlite3_result_text(ctx, at + key_len + 1, (int)(len - key_len - 1), SQLITE_TRANSIENT);
+            return;
+        }
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
+}
+
+static int fail(const struct asking *a, int rc, struct buf *why)
+{
+    if ((rc & 0xff) == SQLITE_INTERRUPT) {
+        bool stopped = atomic_load(a->stop);
+        buf_add_str(why, stopped ? "it was stopped"
+                                 : "the question takes too long; ask about a shorter time");
+        return stopped ? ERR_CANCELLED : ERR_OVER_CAP;
+    }
+    const char *words = a->db ? sqlite3_errmsg(a->db) : sqlite3_errstr(rc);
+    buf_addf(why, "the ledger cannot be read: %s", words);
+    return strcmp(words, "integer overflow") == 0 ? ERR_OVER_CAP : ERR_STORE_FAILED;
+}
+
+static int open_reader(struct asking *a, const char *path)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int rc = sqlite3_open_v2(path, &a->db, flags, NULL);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    sqlite3_busy_timeout(a->db, BUSY_TIMEOUT_MS);
+    sqlite3_db_config(a->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_progress_handler(a->db, PROGRESS_STEPS, on_progress, a);
+    rc = sqlite3_exec(a->db, "PRAGMA query_only=ON", NULL, NULL, NULL);
+    return rc != SQLITE_OK ? rc
+                           : sqlite3_create_function_v2(a->db, LABEL_FUNCTION_SQL, 2,
+                                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+                                                        label_value, NULL, NULL, NULL);
+}
+
+static int bind_text(sqlite3_stmt *stmt, int parameter, struct text t)
+{
+    return sqlite3_bind_text(stmt, parameter, t.len ? t.at : "", (int)t.len, SQLITE_STATIC);
+}
+
+static int bind_after(sqlite3_stmt *stmt, const struct usage_question *q)
+{
+    int64_t n;
+    if (!by_time(q->by)) {
+        return bind_text(stmt, 9, q->after.value);
+    }
+    /* No time at all comes after what is none. */
+    bool read = read_time_key(q->by, q->after.value, &n);
+    return sqlite3_bind_int64(stmt, 9, read ? n : INT64_MAX);
+}
+
+/* Binds what the statement asks for; parameters that it does not have are no harm. */
+static int bind_all(sqlite3_stmt *stmt, const struct usage_question *q, int64_t first_hour,
+                    int64_t end_hour)
+{
+    int rc = sqlite3_bind_int64(stmt, 1, q->since_us);
+    rc = rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 2, q->until_us) : rc;
+    for (size_t i = 0; i < FILTERS_N && rc == SQLITE_OK; i++) {
+        const struct usage_filter *f = filter_of(q, i);
+        rc = f->set ? bind_text(stmt, filters[i].parameter, f->value) : SQLITE_OK;
+    }
+    if (rc == SQLITE_OK && q->after.set) {
+        rc = bind_after(stmt, q);
+    }
+    if (rc == SQLITE_OK && q->by == USAGE_BY_LABEL) {
+        rc = bind_text(stmt, 10, q->label);
+    }
+    rc = rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 11, first_hour) : rc;
+    rc = rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 12, end_hour) : rc;
+    return rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 13, q->rows_max + 1) : rc;
+}
+
+static int prepare(struct asking *a, const struct usage_question *q)
+{
+    struct buf sql;
+    int64_t first_hour = q->since_us / LEDGER_HOUR_US + (q->since_us % LEDGER_HOUR_US > 0);
+    int64_t end_hour = q->until_us / LEDGER_HOUR_US;
+    buf_init(&sql, SQL_BYTES_MAX);
+    write_sql(&sql, q, sums_tell(q) && first_hour < end_hour);
+    int rc =
+        sql.failed ? SQLITE_NOMEM : sqlite3_prepare_v2(a->db, sql.at, (int)sql.len, &a->stmt, NULL);
+    buf_release(&sql);
+    return rc == SQLITE_OK ? bind_all(a->stmt, q, first_hour, end_hour) : rc;
+}
+
+static void read_sums(sqlite3_stmt *stmt, struct usage_sums *s)
+{
+    int64_t *const columns[] = {
+        &s->calls,
+        &s->errors,
+        &s->expired,
+        &s->waited_us,
+        &s->held_us,
+        &s->requests,
+        &s->tokens,
+        &s->parts.of[PART_INPUT],
+        &s->parts.of[PART_CACHE_READ],
+        &s->parts.of[PART_CACHE_WRITE_5M],
+        &s->parts.of[PART_CACHE_WRITE_1H],
+        &s->parts.of[PART_OUTPUT],
+        &s->usd_milli,
+        &s->usd_rest,
+        &s->first_us,
+        &s->last_us,
+    };
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        *columns[i] = sqlite3_column_int64(stmt, (int)i + 1);
+    }
+    s->usd_milli += s->usd_rest / PICOUSD_PER_MILLIUSD;
+    s->usd_rest %= PICOUSD_PER_MILLIUSD;
+}
+
+static void give_row(sqlite3_stmt *stmt, enum usage_by by,
+                     void (*each)(void *ctx, struct text key, const struct usage_sums *sums),
+                     void *ctx)
+{
+    char time[KEY_BYTES_MAX];
+    struct usage_sums sums;
+    struct text key;
+    read_sums(stmt, &sums);
+    if (by_time(by)) {
+        key = time_key(by, sqlite3_column_int64(stmt, 0), time);
+    } else {
+        const char *at = (const char *)sqlite3_column_text(stmt, 0);
+        key = (struct text){at, at ? (size_t)sqlite3_column_bytes(stmt, 0) : 0};
+    }
+    each(ctx, key, &sums);
+}
+
+int usage_ask(const char *path, const struct usage_question *q, const atomic_bool *stop,
+              void (*each)(void *ctx, struct text key, const struct usage_sums *sums), void *ctx,
+              bool *more, struct buf *why)
+{
+    struct asking a = {.stop = stop, .until = seconds_now() + USAGE_SECONDS_MAX};
+    int64_t rows = 0;
+    int rc = open_reader(&a, path);
+    rc = rc == SQLITE_OK ? prepare(&a, q) : rc;
+    *more = false;
+    if (rc == SQLITE_OK) {
+        while ((rc = sqlite3_step(a.stmt)) == SQLITE_ROW) {
+            if (rows++ == q->rows_max) {
+                *more = true;
+                rc = SQLITE_DONE;
+                break;
+            }
+            give_row(a.stmt, q->by, each, ctx);
+        }
+    }
+    int code = rc == SQLITE_DONE ? 0 : fail(&a, rc, why);
+    sqlite3_finalize(a.stmt);
+    sqlite3_close(a.db);
+    return code;
+}
