@@ -190,15 +190,9 @@ void json_null(struct json_writer *w)
     buf_add_str(w->out, "null");
 }
 
-void json_picousd(struct json_writer *w, int64_t picousd)
+static void put_usd(struct json_writer *w, uint64_t dollars, uint64_t fraction)
 {
-    uint64_t amount = picousd < 0 ? -(uint64_t)picousd : (uint64_t)picousd;
-    uint64_t fraction = amount % (uint64_t)PICOUSD_PER_USD;
-    begin_value(w);
-    if (picousd < 0) {
-        buf_add_char(w->out, '-');
-    }
-    buf_add_u64(w->out, amount / (uint64_t)PICOUSD_PER_USD);
+    buf_add_u64(w->out, dollars);
     if (fraction) {
         char digits[PICOUSD_DIGITS + 1];
         snprintf(digits, sizeof(digits), "%012llu", (unsigned long long)fraction);
@@ -209,4 +203,21 @@ void json_picousd(struct json_writer *w, int64_t picousd)
         buf_add_char(w->out, '.');
         buf_add(w->out, digits, len);
     }
+}
+
+void json_picousd(struct json_writer *w, int64_t picousd)
+{
+    uint64_t amount = picousd < 0 ? -(uint64_t)picousd : (uint64_t)picousd;
+    begin_value(w);
+    if (picousd < 0) {
+        buf_add_char(w->out, '-');
+    }
+    put_usd(w, amount / (uint64_t)PICOUSD_PER_USD, amount % (uint64_t)PICOUSD_PER_USD);
+}
+
+void json_milliusd(struct json_writer *w, int64_t milliusd, int64_t picousd)
+{
+    uint64_t rest = (uint64_t)(milliusd % 1000) * (uint64_t)(PICOUSD_PER_USD / 1000);
+    begin_value(w);
+    put_usd(w, (uint64_t)(milliusd / 1000), rest + (uint64_t)picousd);
 }

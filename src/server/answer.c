@@ -315,6 +315,28 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
     json_object_end(w);
 }
 
+static void put_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
+{
+    if (unit == UNIT_USD) {
+        member_picousd(w, key, n);
+    } else {
+        member_i64(w, key, n);
+    }
+}
+
+static void write_budget(const struct effect *e, struct json_writer *w)
+{
+    member_text(w, "resource", e->budget.resource);
+    member_str(w, "limit", e->budget.limit);
+    member_text_if(w, "scope_key", e->budget.scope_key);
+    member_str(w, "unit", unit_name(e->budget.unit));
+    put_amount(w, "given_back", e->budget.unit, e->budget.given_back);
+    put_amount(w, "amount", e->budget.unit, e->budget.amount);
+    put_amount(w, "used", e->budget.unit, e->budget.used);
+    put_amount(w, "held", e->budget.unit, e->budget.held);
+    put_amount(w, "remaining", e->budget.unit, e->budget.remaining);
+}
+
 void answer_write(const struct effect *effect, const struct policy *policy, struct json_writer *w)
 {
     switch ((int)effect->kind) {
@@ -325,6 +347,7 @@ void answer_write(const struct effect *effect, const struct policy *policy, stru
     case EFFECT_RENEWED: write_renewed(effect, w); return;
     case EFFECT_CANCELLED: write_cancelled(effect, w); return;
     case EFFECT_HEALTH: write_health(effect, w); return;
+    case EFFECT_BUDGET: write_budget(effect, w); return;
     default: assert(!"this effect answers nobody");
     }
 }

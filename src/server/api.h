@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "config/config.h"
+#include "core/view.h"
 #include "http/http.h"
 #include "http/json.h"
 #include "journal/journal.h"
@@ -36,6 +37,8 @@ struct api {
     struct identity_rules rules; /* and the configuration in force */
     const struct restored *restored;
     int64_t started_us;
+    uv_loop_t *loop;
+    size_t usage_jobs; /* questions to the ledger under way */
 };
 
 /* One request to a route. */
@@ -60,6 +63,15 @@ void api_refuse(struct http_request *req, enum error_code code, const char *mess
 /* Answers 200 with a report, or over_cap if it did not fit. */
 void api_reply(struct http_request *req, const char *content_type, const struct buf *body);
 
+/* What a limit is, and what its counter says, as members of an object. */
+void api_write_limit(struct json_writer *w, const struct limit_view *view);
+void api_write_counter(struct json_writer *w, const struct limit_view *view);
+
+/* The counter of one key of a scoped limit, from the core or, where it was forgotten there, from
+ * the journal. False where there is none. */
+bool api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                    struct limit_view *view);
+
 /* ask.c */
 void api_acquire(const struct call *call, const json_value *body);
 void api_release(const struct call *call, const json_value *body);
@@ -79,6 +91,13 @@ void api_events(const struct call *call);
 void api_health(const struct call *call);
 void api_ready(const struct call *call);
 void api_root(const struct call *call);
+
+/* usage.c */
+void api_usage(const struct call *call);
+void api_session(const struct call *call);
+
+/* budget.c */
+void api_budget(const struct call *call, const json_value *body);
 
 /* metrics.c */
 void api_metrics(const struct call *call);

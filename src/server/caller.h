@@ -33,7 +33,14 @@
 enum caller_state { CALLER_FREE, CALLER_ASKED, CALLER_WAITING, CALLER_ANSWERED };
 
 /* Which API this is, hence how a line about it is tagged. */
-enum caller_kind { CALLER_ACQUIRE, CALLER_RELEASE, CALLER_RENEW, CALLER_CANCEL, CALLER_REOPEN };
+enum caller_kind {
+    CALLER_ACQUIRE,
+    CALLER_RELEASE,
+    CALLER_RENEW,
+    CALLER_CANCEL,
+    CALLER_REOPEN,
+    CALLER_BUDGET,
+};
 
 struct client {
     char name[NAME_LEN_MAX + 1];   /* the key's name; "" where there are no keys */

@@ -78,8 +78,7 @@ static void put_reset(struct json_writer *w, int64_t reset_us)
     }
 }
 
-/* What a counter says; a scoped limit has one only for a key that was asked for. */
-static void put_counter(struct json_writer *w, const struct limit_view *v)
+void api_write_counter(struct json_writer *w, const struct limit_view *v)
 {
     enum unit unit = v->limit->unit;
     put_amount(w, "used", unit, v->used);
@@ -88,7 +87,7 @@ static void put_counter(struct json_writer *w, const struct limit_view *v)
     put_reset(w, v->reset_us);
 }
 
-static void put_limit_facts(struct json_writer *w, const struct limit_view *v)
+void api_write_limit(struct json_writer *w, const struct limit_view *v)
 {
     const struct limit *l = v->limit;
     member_str(w, "limit", l->name);
@@ -121,15 +120,15 @@ static void put_limit(struct json_writer *w, const struct call *call, size_t i, 
     struct limit_view v;
     core_limit_view(core, i, j, &v);
     json_object_begin(w);
-    put_limit_facts(w, &v);
+    api_write_limit(w, &v);
     if (v.limit->scope == SCOPE_RESOURCE) {
-        put_counter(w, &v);
+        api_write_counter(w, &v);
     } else {
         member_i64(w, "counters", (int64_t)v.counters);
         if (scope_key.len > 0 && may_see(call, v.limit, scope_key) &&
-            core_scope_view(core, i, j, scope_key, &v)) {
+            api_scope_view(call->api, i, j, scope_key, &v)) {
             member_text_if(w, "scope_key", scope_key);
-            put_counter(w, &v);
+            api_write_counter(w, &v);
         }
     }
     json_object_end(w);
@@ -513,6 +512,9 @@ void api_root(const struct call *call)
                     "POST /v1/cancel      leave the line\n"
                     "GET  /v1/resources   limits, lines, states and what is left\n"
                     "GET  /v1/leases      what is held\n"
+                    "GET  /v1/usage       what was used, and what it cost\n"
+                    "GET  /v1/sessions/ID the same of one run\n"
+                    "POST /v1/budget      give back what a budget has used\n"
                     "GET  /v1/events      what happens, as it happens\n"
                     "GET  /metrics        for Prometheus\n"
                     "GET  /healthz, /readyz\n"));

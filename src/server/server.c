@@ -144,6 +144,15 @@ static void call_from_journal(void *ctx)
     uv_async_send(&s->journal_called);
 }
 
+/* The ledger's times are the wall's. */
+static void prune_ledger(struct server *s)
+{
+    int64_t wall_us = clock_now_us(&s->clock) + clock_skew_us(&s->clock);
+    if (s->config->ledger_keep_us > 0) {
+        journal_prune_ledger(s->journal, max_i64(0, sub_sat(wall_us, s->config->ledger_keep_us)));
+    }
+}
+
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct server *s = timer->data;
@@ -152,6 +161,7 @@ static void on_heartbeat(uv_timer_t *timer)
     driver_look_around(&s->driver);
     if (s->beats % PRUNE_BEATS == 0) {
         journal_prune(s->journal, core_horizon_us(s->core));
+        prune_ledger(s);
     }
     if (s->beats % KEEP_ALIVE_BEATS == 0) {
         events_keep_alive(&s->events);
@@ -515,7 +525,8 @@ static void make_api(struct server *s)
                           .webhook = s->webhook,
                           .rules = {s->config, loopback_only},
                           .restored = &s->restored,
-                          .started_us = clock_now_us(&s->clock)};
+                          .started_us = clock_now_us(&s->clock),
+                          .loop = &s->loop};
 }
 
 static int start(struct server *s, struct buf *why)

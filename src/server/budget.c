@@ -1,0 +1,220 @@
+/*
+ * Budgets: what a scope's counter says, also where the core has forgotten it, and an operator's
+ * correction of one.
+ */
+#include "base/num.h"
+#include "core/view.h"
+#include "http/fields.h"
+#include "server/api.h"
+
+/* --- Looking. --- */
+
+/* What the journal keeps of a counter that was forgotten in the core: that of a lifetime. */
+static bool stored_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                        struct limit_view *v, struct record *record)
+{
+    struct resource_view resource;
+    bool found = false;
+    core_limit_view(api->core, i, j, v);
+    core_resource_view(api->core, i, &resource);
+    bool pooled = v->limit->shared[0] != '\0';
+    *record = (struct record){
+        .kind = RECORD_COUNTER,
+        .resource = pooled ? TEXT_NONE : text_of(resource.resource->name),
+        .limit = text_of(pooled ? v->limit->shared : v->limit->name),
+        .scope_key = scope_key,
+        .since_us = -1,
+    };
+    return v->limit->window == WINDOW_LIFETIME &&
+           journal_counter(api->journal, record, &found) == 0 && found;
+}
+
+bool api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                    struct limit_view *v)
+{
+    struct record record;
+    if (core_scope_view(api->core, i, j, scope_key, v)) {
+        return true;
+    }
+    if (!stored_view(api, i, j, scope_key, v, &record)) {
+        return false;
+    }
+    v->used = record.used;
+    v->remaining = sub_sat(v->amount, record.used);
+    v->reset_us = INT64_MAX;
+    return true;
+}
+
+/* --- Correcting. --- */
+
+struct budget_request {
+    struct text resource;
+    struct text limit;
+    struct text scope_key;
+    const json_value *give_back; /* a number: units, or dollars; NULL: not given */
+    bool reset;
+};
+
+static int refuse(struct buf *why, const char *words)
+{
+    buf_add_str(why, words);
+    return ERR_INVALID_REQUEST;
+}
+
+static int read_give_back(const struct field *field, const json_value *v, void *into,
+                          struct buf *why)
+{
+    struct budget_request *request = into;
+    (void)field;
+    if (!json_is_number(v)) {
+        return refuse(why, "`give_back` must be a number of units, or of dollars");
+    }
+    request->give_back = v;
+    return 0;
+}
+
+static int read_reset(const struct field *field, const json_value *v, void *into, struct buf *why)
+{
+    struct budget_request *request = into;
+    (void)field;
+    return json_read_bool(v, &request->reset) ? 0 : refuse(why, "`reset` must be true or false");
+}
+
+static const struct field budget_table[] = {
+    FIELD("resource", field_text, struct budget_request, resource, 1, NAME_LEN_MAX),
+    FIELD("limit", field_text, struct budget_request, limit, 1, NAME_LEN_MAX),
+    FIELD("scope_key", field_text, struct budget_request, scope_key, 0, LABELS_LEN_MAX),
+    FIELD("give_back", read_give_back, struct budget_request, give_back, 0, 0),
+    FIELD("reset", read_reset, struct budget_request, reset, 0, 0),
+};
+
+static int read_request(const json_value *body, struct budget_request *out, struct buf *why)
+{
+    static const struct fields fields = {budget_table,
+                                         sizeof(budget_table) / sizeof(budget_table[0])};
+    uint32_t given;
+    *out = (struct budget_request){0};
+    int err = fields_read(&fields, body, out, &given, why);
+    if (err) {
+        return err;
+    }
+    if (out->resource.len == 0 || out->limit.len == 0) {
+        return refuse(why, "`resource` and `limit` must be given");
+    }
+    return out->reset == (out->give_back != NULL)
+               ? refuse(why, "either `give_back` or `reset` must be given")
+               : 0;
+}
+
+/* Which limit of which resource is meant; 0 or a code with a clause in `why`. */
+static enum error_code find_limit(const struct core *core, const struct budget_request *request,
+                                  size_t *i, size_t *j, struct limit_view *v, struct buf *why)
+{
+    struct resource_view resource;
+    for (*i = 0; *i < core_resources(core); ++*i) {
+        core_resource_view(core, *i, &resource);
+        if (text_equal(text_of(resource.resource->name), request->resource)) {
+            break;
+        }
+    }
+    if (*i == core_resources(core)) {
+        return ERR_UNKNOWN_RESOURCE;
+    }
+    for (*j = 0; *j < core_limits(core, *i); ++*j) {
+        core_limit_view(core, *i, *j, v);
+        const struct limit *l = &resource.resource->limits[*j];
+        if (text_equal(text_of(l->name), request->limit) &&
+            (l->window == WINDOW_CALENDAR || l->window == WINDOW_LIFETIME)) {
+            return ERR_NONE;
+        }
+    }
+    buf_add_str(why, "the resource has no such limit that counts by calendar or lifetime");
+    return ERR_INVALID_REQUEST;
+}
+
+static enum error_code read_amount(const struct budget_request *request, const struct limit *limit,
+                                   int64_t *amount, struct buf *why)
+{
+    *amount = INT64_MAX;
+    if (request->reset) {
+        return ERR_NONE;
+    }
+    bool read = limit->unit == UNIT_USD ? json_read_picousd(request->give_back, amount)
+                                        : json_read_i64(request->give_back, amount);
+    if (read && *amount > 0) {
+        return ERR_NONE;
+    }
+    buf_add_str(why, limit->unit == UNIT_USD ? "`give_back` must be a number of dollars above 0"
+                                             : "`give_back` must be a whole number above 0");
+    return ERR_INVALID_REQUEST;
+}
+
+/* The core must know a counter to correct it. */
+static enum error_code recall(const struct api *api, size_t i, size_t j, struct text scope_key)
+{
+    struct limit_view v;
+    struct record record;
+    if (core_scope_view(api->core, i, j, scope_key, &v) ||
+        !stored_view(api, i, j, scope_key, &v, &record)) {
+        return ERR_NONE;
+    }
+    return (enum error_code)core_recall(api->core, &record);
+}
+
+static enum error_code prepare(const struct call *call, const json_value *body, struct event *event,
+                               struct buf *why)
+{
+    struct budget_request request;
+    struct limit_view v = {0};
+    size_t i = 0, j = 0;
+    int64_t amount = 0;
+    enum error_code err = (enum error_code)read_request(body, &request, why);
+    err = err ? err : find_limit(call->api->core, &request, &i, &j, &v, why);
+    err = err ? err : read_amount(&request, v.limit, &amount, why);
+    if (!err && (v.limit->scope == SCOPE_RESOURCE) != (request.scope_key.len == 0)) {
+        err = (enum error_code)refuse(
+            why, v.limit->scope == SCOPE_RESOURCE
+                     ? "the limit is of the whole resource: `scope_key` must be left out"
+                     : "the limit counts each key by itself: `scope_key` must say which");
+    }
+    bool own = v.limit && v.limit->scope == SCOPE_TENANT &&
+               text_equal(request.scope_key, call->identity.tenant);
+    if (!err && call->identity.bound && !own) {
+        buf_add_str(why, "this API key is bound to a tenant, whose budgets alone it may correct");
+        err = ERR_FORBIDDEN;
+    }
+    err = err ? err : recall(call->api, i, j, request.scope_key);
+    *event = (struct event){.kind = EVENT_BUDGET};
+    event->budget.resource = request.resource;
+    event->budget.limit = request.limit;
+    event->budget.scope_key = request.scope_key;
+    event->budget.amount = amount;
+    return err;
+}
+
+void api_budget(const struct call *call, const json_value *body)
+{
+    struct driver *driver = call->api->driver;
+    struct event event;
+    struct buf why;
+    buf_init(&why, WHY_LEN_MAX);
+    enum error_code err = prepare(call, body, &event, &why);
+    if (err) {
+        api_refuse(call->req, err, why.len ? why.at : NULL);
+        buf_release(&why);
+        return;
+    }
+    buf_release(&why);
+    const char *words;
+    err = driver_ready(driver, &words);
+    struct caller *caller =
+        caller_new(&driver->callers, call->identity.client, CALLER_BUDGET, call->req);
+    if (!caller) {
+        api_refuse(call->req, ERR_OVER_CAP, NULL);
+    } else if (err) {
+        driver_refuse(driver, caller, TEXT_NONE, err, words);
+    } else {
+        event.caller = caller_id_of(caller);
+        driver_step(driver, &event);
+    }
+}
