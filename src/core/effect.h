@@ -2,12 +2,13 @@
  * An effect: what a step of the core has decided, to be carried out by whoever stepped it.
  *
  * Texts are valid until the next step, names of limits as long as the policy. May depend on
- * src/base, event.h, record.h and policy.h only.
+ * src/base, advice.h, event.h, record.h and policy.h only.
  */
 #ifndef SLUICE_CORE_EFFECT_H
 #define SLUICE_CORE_EFFECT_H
 
 #include "base/error.h"
+#include "core/advice.h"
 #include "core/event.h"
 #include "core/record.h"
 
@@ -25,22 +26,6 @@ enum effect_kind {
     EFFECT_HEALTH,    /* answers REOPEN, or nobody: a resource changed its state */
     EFFECT_BUDGET,    /* answers BUDGET */
     EFFECT_ALERT,     /* something an operator should know */
-};
-
-/* What to do after a call. */
-enum advice_action {
-    ADVICE_DONE,
-    ADVICE_RETRY,    /* ask again with `ticket` after `after_us`: the place is kept */
-    ADVICE_FALLBACK, /* ask again with `ticket`: it stands in the line of `resource` */
-    ADVICE_GIVE_UP,
-};
-
-struct advice {
-    enum advice_action action;
-    int64_t after_us;
-    uint64_t ticket;      /* 0: none, ask anew */
-    const char *reason;   /* one word; static storage */
-    struct text resource; /* the one to ask for next, where it is another */
 };
 
 enum alert_kind {

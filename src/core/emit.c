@@ -55,11 +55,46 @@ struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id ca
     return effect;
 }
 
+/* Its facts; texts are the lease's own. */
+static void fill_record(const struct lease *l, enum record_kind kind, int64_t at_us,
+                        struct record *r)
+{
+    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL || kind == RECORD_EXPIRE;
+    r->kind = kind;
+    r->at_us = at_us;
+    r->expires_us = l->expires_us;
+    r->lease = l->lease;
+    r->parent = l->parent;
+    r->load = over ? l->used : l->load;
+    r->priority = l->priority;
+    r->attempt = l->attempt;
+    r->waited_us = l->waited_us;
+    r->held_for_us = over ? l->ended_us - l->granted_us : 0;
+    r->late = false;
+    r->outcome = ANSWER_OK;
+    r->has_parts = false;
+    r->parts = (struct parts){0};
+    r->model = way_model(l->way, l->line);
+    r->account = text_of(l->line->resource->account);
+    r->resource = l->line->name;
+    r->route = l->way ? l->way->route : TEXT_NONE;
+    r->step = l->way ? l->way->step + 1 : 0;
+    r->tenant = l->tenant;
+    r->session = l->session;
+    r->labels = l->labels;
+    r->id = l->id;
+    r->limit = TEXT_NONE;
+    r->scope_key = TEXT_NONE;
+    r->period_us = 0;
+    r->used = 0;
+    r->level = 0;
+}
+
 void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
                    int64_t at_us)
 {
     struct effect *e = effect_next(core, EFFECT_PERSIST, 0);
-    lease_record(lease, kind, at_us, &e->record);
+    fill_record(lease, kind, at_us, &e->record);
     bool begins = kind == RECORD_GRANT || kind == RECORD_RENEW;
     e->record.skew_us = begins ? lease->skew_us : core->skew_us;
 }

@@ -379,7 +379,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
     return 0;
 }
 
-/* --- Records. --- */
+/* --- Living on. --- */
 
 void lease_extend(struct core *core, struct lease *l, int64_t expires_us)
 {
@@ -395,39 +395,6 @@ void lease_noted(struct core *core, struct lease *l)
     l->noted_us = core->now_us;
     list_remove(&l->place);
     list_append(&core->open, &l->place);
-}
-
-void lease_record(const struct lease *l, enum record_kind kind, int64_t at_us, struct record *r)
-{
-    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL || kind == RECORD_EXPIRE;
-    r->kind = kind;
-    r->at_us = at_us;
-    r->expires_us = l->expires_us;
-    r->lease = l->lease;
-    r->parent = l->parent;
-    r->load = over ? l->used : l->load;
-    r->priority = l->priority;
-    r->attempt = l->attempt;
-    r->waited_us = l->waited_us;
-    r->held_for_us = over ? l->ended_us - l->granted_us : 0;
-    r->late = false;
-    r->outcome = ANSWER_OK;
-    r->has_parts = false;
-    r->parts = (struct parts){0};
-    r->model = way_model(l->way, l->line);
-    r->account = text_of(l->line->resource->account);
-    r->resource = l->line->name;
-    r->route = l->way ? l->way->route : TEXT_NONE;
-    r->step = l->way ? l->way->step + 1 : 0;
-    r->tenant = l->tenant;
-    r->session = l->session;
-    r->labels = l->labels;
-    r->id = l->id;
-    r->limit = TEXT_NONE;
-    r->scope_key = TEXT_NONE;
-    r->period_us = 0;
-    r->used = 0;
-    r->level = 0;
 }
 
 /* --- Ancestors. --- */

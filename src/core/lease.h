@@ -113,10 +113,6 @@ void lease_noted(struct core *core, struct lease *lease);
 /* How long the end of a lease may be asked for, or be inside a window. */
 int64_t lease_end_matters_us(const struct core *core);
 
-/* Its facts as a record; texts are the lease's own. */
-void lease_record(const struct lease *lease, enum record_kind kind, int64_t at_us,
-                  struct record *record);
-
 /* Counts the ancestors' holdings as stuck while a descendant waits (sign 1), or no longer (-1). */
 void lease_ancestors_wait(struct core *core, uint64_t parent, int sign);
 

@@ -104,7 +104,8 @@ static size_t entry_size(const struct record *record)
     const size_t align = _Alignof(struct entry);
     size_t size = sizeof(struct entry) + record->resource.len + record->tenant.len +
                   record->session.len + record->labels.len + record->id.len + record->limit.len +
-                  record->scope_key.len + record->model.len + record->account.len;
+                  record->scope_key.len + record->model.len + record->account.len +
+                  record->route.len;
     return (size + align - 1) / align * align;
 }
 
@@ -157,6 +158,7 @@ static struct entry *place(struct backlog *b, const struct record *record, size_
     at = place_text(at, &r->scope_key);
     at = place_text(at, &r->model);
     at = place_text(at, &r->account);
+    at = place_text(at, &r->route);
     assert(at <= (char *)entry + size);
     b->last->used += size;
     return entry;

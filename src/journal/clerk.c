@@ -39,10 +39,10 @@ static const char add_up_sql[] =
 
 static const char *const statement_sql[LEDGER_STATEMENTS] = {
     [LEDGER_INSERT] =
-        "INSERT INTO ledger (at_us, lease, resource, account, model, tenant, session, labels, "
-        "outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "
+        "INSERT INTO ledger (at_us, lease, resource, account, model, route, step, tenant, session, "
+        "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "
         "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [LEDGER_ADD_UP] = add_up_sql,
     [LEDGER_FIND_EXPIRED] =
         "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = 'expired' ORDER BY seq DESC",
@@ -109,6 +109,12 @@ static void bind_text(struct binder *b, struct text t)
     b->rc = b->rc == SQLITE_OK ? rc : b->rc;
 }
 
+static void bind_step(struct binder *b, int32_t step)
+{
+    int rc = step ? sqlite3_bind_int(b->stmt, ++b->at, step) : sqlite3_bind_null(b->stmt, ++b->at);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
 /* Where nobody said which token was which, input and output are told apart as far as they add up.
  */
 static struct parts parts_of(const struct record *r)
@@ -142,6 +148,8 @@ static int insert(struct clerk *c, const struct record *r, int64_t at_us)
     b.rc = b.rc == SQLITE_OK ? rc : b.rc;
     bind_text(&b, r->account);
     bind_text(&b, r->model);
+    bind_text(&b, r->route);
+    bind_step(&b, r->step);
     bind_text(&b, r->tenant);
     bind_text(&b, r->session);
     bind_text(&b, r->labels);

@@ -24,8 +24,9 @@ static const char *load_problem(const struct load *load)
 static const char *texts_problem(const struct record *r)
 {
     if (r->model.len > NAME_LEN_MAX || r->account.len > NAME_LEN_MAX ||
-        r->resource.len > NAME_LEN_MAX || r->tenant.len > NAME_LEN_MAX ||
-        r->session.len > NAME_LEN_MAX || r->id.len > NAME_LEN_MAX || r->limit.len > NAME_LEN_MAX) {
+        r->route.len > NAME_LEN_MAX || r->resource.len > NAME_LEN_MAX ||
+        r->tenant.len > NAME_LEN_MAX || r->session.len > NAME_LEN_MAX || r->id.len > NAME_LEN_MAX ||
+        r->limit.len > NAME_LEN_MAX) {
         return "a name is too long";
     }
     /* A label's value is a scope key as well. */
@@ -50,7 +51,7 @@ static const char *lease_problem(const struct record *r)
     if (!within(r->held_for_us, 0, ROW_TIME_US_MAX)) {
         return "a time is out of range";
     }
-    if (!within(r->attempt, 0, INT32_MAX)) {
+    if (!within(r->attempt, 0, INT32_MAX) || !within(r->step, 0, INT32_MAX)) {
         return "the attempt is out of range";
     }
     if (began && r->resource.len == 0) {

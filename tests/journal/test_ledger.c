@@ -110,13 +110,15 @@ static void test_a_settlement_has_one_row_with_all_it_is_known_by(void **state)
     r.parts = (struct parts){{1, 2, 3, 4, 5}};
     r.model = TEXT("m-1");
     r.account = TEXT("second");
+    r.route = TEXT("best");
+    r.step = 2;
     r.held_for_us = 99;
     fixture_start(f, DURABILITY_PROCESS);
     append(f, &r, 1);
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger"), 1);
     assert_int_equal(fixture_sql(f, "SELECT lease = 7 AND tenant = 'acme' AND model = 'm-1' AND "
                                     "account = 'second' AND outcome = 'overload' AND late = 0 AND "
-                                    "held_us = 99 AND route IS NULL FROM ledger"),
+                                    "held_us = 99 AND route = 'best' AND step = 2 FROM ledger"),
                      1);
     assert_int_equal(fixture_sql(f, "SELECT input || cache_read || cache_write_5m || "
                                     "cache_write_1h || output = '12345' FROM ledger"),
