@@ -85,8 +85,8 @@ void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
 /* Picodollars as a decimal number of dollars, exact: 1500000000000 → 1.5 */
 void json_picousd(struct json_writer *w, int64_t picousd);
-/* A sum that leaves 64 bits of them: so many thousandths of a dollar, and picodollars beyond. Both at
- * least 0, the second less than a thousandth. */
+/* A sum that leaves 64 bits of them: so many thousandths of a dollar, and picodollars beyond. Both
+ * at least 0, the second less than a thousandth. */
 void json_milliusd(struct json_writer *w, int64_t milliusd, int64_t picousd);
 
 #endif
