@@ -9,10 +9,15 @@
 #include "server/answer.h"
 
 static const char *const names[ALERT_TOPICS] = {
-    [TOPIC_BUDGET_WARN] = "budget_warn",   [TOPIC_WAIT_TIMEOUT] = "wait_timeout",
-    [TOPIC_OVERRUN] = "overrun",           [TOPIC_NUMBERS_DIFFER] = "numbers_differ",
-    [TOPIC_BREAKER_OPEN] = "breaker_open", [TOPIC_LONG_BACKOFF] = "long_backoff",
-    [TOPIC_LONG_LINE] = "long_line",       [TOPIC_UNPRICED] = "unpriced",
+    [TOPIC_BUDGET_WARN] = "budget_warn",
+    [TOPIC_WAIT_TIMEOUT] = "wait_timeout",
+    [TOPIC_OVERRUN] = "overrun",
+    [TOPIC_NUMBERS_DIFFER] = "numbers_differ",
+    [TOPIC_BREAKER_OPEN] = "breaker_open",
+    [TOPIC_LONG_BACKOFF] = "long_backoff",
+    [TOPIC_LONG_LINE] = "long_line",
+    [TOPIC_UNPRICED] = "unpriced",
+    [TOPIC_FALLBACK_SHARE] = "fallback_share",
 };
 
 const char *alert_name(enum alert_topic topic)
@@ -138,7 +143,8 @@ static void add_closed(const struct alert *a, struct buf *words)
 
 void alert_words(const struct alert *a, struct buf *words)
 {
-    buf_addf(words, "resource %.*s: ", (int)a->resource.len, a->resource.len ? a->resource.at : "");
+    buf_addf(words, "%s %.*s: ", a->topic == TOPIC_FALLBACK_SHARE ? "route" : "resource",
+             (int)a->resource.len, a->resource.len ? a->resource.at : "");
     switch (a->topic) {
     case TOPIC_BUDGET_WARN:
     case TOPIC_OVERRUN: add_used(a, words); break;
@@ -160,6 +166,10 @@ void alert_words(const struct alert *a, struct buf *words)
         break;
     case TOPIC_UNPRICED:
         buf_addf(words, "%lld tokens were used, and no price is known", (long long)a->tokens);
+        break;
+    case TOPIC_FALLBACK_SHARE:
+        buf_addf(words, "%.0f %% of what it granted in the last minute were fallbacks",
+                 (double)a->share_ppm / 1e4);
         break;
     case ALERT_TOPICS: break;
     }
@@ -208,6 +218,9 @@ void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
     } else if (a->topic == TOPIC_LONG_LINE) {
         member_i64(w, "eta_ms", a->eta_us / US_PER_MS);
         member_i64(w, "wait_ms", a->wait_us / US_PER_MS);
+    } else if (a->topic == TOPIC_FALLBACK_SHARE) {
+        json_key(w, "share");
+        json_double(w, (double)a->share_ppm / 1e6);
     } else if (a->topic == TOPIC_UNPRICED) {
         member_i64(w, "tokens", a->tokens);
     }
@@ -217,7 +230,9 @@ void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
 
 void alerts_init(struct alerts *alerts)
 {
-    *alerts = (struct alerts){.backoff_us = ALERT_BACKOFF_US, .again_us = ALERT_AGAIN_US};
+    *alerts = (struct alerts){.fallback_ppm = ALERT_FALLBACK_PPM,
+                              .backoff_us = ALERT_BACKOFF_US,
+                              .again_us = ALERT_AGAIN_US};
 }
 
 static struct alert_row *find_row(const struct alerts *alerts, struct text resource)
@@ -232,17 +247,19 @@ static struct alert_row *find_row(const struct alerts *alerts, struct text resou
 
 void alerts_configure(struct alerts *alerts, const struct policy *policy)
 {
-    size_t n = policy->resources_n;
+    size_t n = policy->resources_n + policy->routes_n;
     struct alert_row *rows = calloc(n ? n : 1, sizeof(*rows));
     if (!rows) {
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        const struct alert_row *before = find_row(alerts, text_of(policy->resources[i].name));
+        const char *name = i < policy->resources_n ? policy->resources[i].name
+                                                   : policy->routes[i - policy->resources_n].name;
+        const struct alert_row *before = find_row(alerts, text_of(name));
         if (before) {
             rows[i] = *before;
         }
-        memcpy(rows[i].resource, policy->resources[i].name, sizeof(rows[i].resource));
+        memcpy(rows[i].resource, name, sizeof(rows[i].resource));
     }
     free(alerts->rows);
     alerts->rows = rows;

@@ -19,6 +19,7 @@
 #include "http/json.h"
 
 #define ALERT_AGAIN_US        INT64_C(60000000)
+#define ALERT_FALLBACK_PPM    100000
 #define ALERT_BACKOFF_US      INT64_C(10000000)
 #define ALERT_WORDS_BYTES_MAX 1024
 
@@ -28,9 +29,10 @@ enum alert_topic {
     TOPIC_OVERRUN,        /* more was used than held, and than the limit allows */
     TOPIC_NUMBERS_DIFFER, /* the provider tells another amount than is configured */
     TOPIC_BREAKER_OPEN,
-    TOPIC_LONG_BACKOFF, /* paused or backing off for more than `backoff_us` */
-    TOPIC_LONG_LINE,    /* who came last is not expected to be granted in its time */
-    TOPIC_UNPRICED,     /* tokens are used whose price is not known, where money is counted */
+    TOPIC_LONG_BACKOFF,   /* paused or backing off for more than `backoff_us` */
+    TOPIC_LONG_LINE,      /* who came last is not expected to be granted in its time */
+    TOPIC_FALLBACK_SHARE, /* a route's fallbacks are more than `fallback_ppm` of its grants */
+    TOPIC_UNPRICED,       /* tokens are used whose price is not known, where money is counted */
     ALERT_TOPICS
 };
 
@@ -47,6 +49,7 @@ struct alert {
     int64_t eta_us;            /* LONG_LINE: expected … */
     int64_t wait_us;           /* … and allowed */
     int64_t tokens;            /* UNPRICED: since the start */
+    int32_t share_ppm;         /* FALLBACK_SHARE; `resource` is the route */
 };
 
 /* "budget_warn", "wait_timeout", … */
@@ -58,7 +61,7 @@ void alert_words(const struct alert *alert, struct buf *words);
 /* The members of its object. */
 void alert_write(const struct alert *alert, int64_t now_us, struct json_writer *w);
 
-/* How often there was one of each, by resource; a row for each resource of the policy. */
+/* How often there was one of each, by resource; a row for each resource and route of the policy. */
 struct alert_row {
     char resource[NAME_LEN_MAX + 1];
     uint64_t n[ALERT_TOPICS];
@@ -68,6 +71,7 @@ struct alert_row {
 struct alerts {
     struct alert_row *rows;
     size_t rows_n;
+    int32_t fallback_ppm;
     int64_t backoff_us; /* closed for longer than this is worth a word */
     int64_t again_us;   /* the same of the same resource is told once in this time */
 };

@@ -99,11 +99,37 @@ static void write_ticket(uint64_t ticket, struct json_writer *w)
     member_text(w, "ticket", public_name_text(&name));
 }
 
+/* Which step of a route served, and why not those before it. */
+static void write_routed(const struct routed *routed, struct json_writer *w)
+{
+    if (routed->route.len == 0) {
+        return;
+    }
+    member_text(w, "route", routed->route);
+    if (routed->step > 0) {
+        member_i64(w, "step", (int64_t)routed->step);
+    }
+    json_key(w, "passed");
+    json_array_begin(w);
+    for (size_t i = 0; i < routed->passed_n; i++) {
+        json_object_begin(w);
+        member_text(w, "resource", routed->passed[i].resource);
+        member_str(w, "reason", routed->passed[i].reason);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
 static void write_grant(const struct effect *e, struct json_writer *w)
 {
     answer_write_lease("lease", e->grant.lease, w);
     member_text(w, "resource", e->grant.resource);
     member_text(w, "model", e->grant.model);
+    member_text_if(w, "account", e->grant.account);
+    write_routed(&e->grant.routed, w);
+    if (e->grant.max_output_tokens > 0) {
+        member_i64(w, "max_output_tokens", e->grant.max_output_tokens);
+    }
     json_key(w, "held");
     answer_write_load(&e->grant.held, w);
     member_i64(w, "waited_ms", e->grant.waited_us / US_PER_MS);
@@ -266,13 +292,38 @@ static void add_held_by_words(const struct held_by *held_by, struct buf *words)
     }
 }
 
+static void add_passed_words(const struct routed *routed, struct buf *words)
+{
+    for (size_t i = 0; i < routed->passed_n; i++) {
+        const struct passed *p = &routed->passed[i];
+        buf_addf(words, "%s`%.*s`: %s", i == 0 ? ": " : ", ", (int)p->resource.len, p->resource.at,
+                 p->reason);
+    }
+}
+
+/* What a caller is to do where a route has nothing left. */
+static void write_finally(const struct effect *e, struct json_writer *w)
+{
+    static const char *const names[] = {
+        [FINALLY_REFUSE] = "refuse", [FINALLY_CACHED] = "cached", [FINALLY_STATIC] = "static"};
+    if (e->refuse.code != ERR_ROUTE_EXHAUSTED) {
+        return;
+    }
+    member_str(w, "finally", names[e->refuse.finally]);
+    if (e->refuse.static_answer) {
+        member_str(w, "static_answer", e->refuse.static_answer);
+    }
+}
+
 static void write_message(const struct effect *e, const struct policy *policy,
                           struct json_writer *w)
 {
     struct buf words;
     buf_init(&words, MESSAGE_LEN_MAX);
     buf_add_str(&words, error_sentence(e->refuse.code));
-    if (e->refuse.code == ERR_BREAKER_OPEN && e->refuse.held_by.limits_n > 0) {
+    if (e->refuse.code == ERR_ROUTE_EXHAUSTED) {
+        add_passed_words(&e->refuse.routed, &words);
+    } else if (e->refuse.code == ERR_BREAKER_OPEN && e->refuse.held_by.limits_n > 0) {
         buf_addf(&words, ": the resource is in state `%s`", e->refuse.held_by.limits[0]);
     } else if (e->refuse.limit && e->refuse.limit_amount > 0) {
         add_limit_words(e, policy, &words);
@@ -309,6 +360,8 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
         json_key(w, "held_by");
         answer_write_held_by(&e->refuse.held_by, w);
     }
+    write_routed(&e->refuse.routed, w);
+    write_finally(e, w);
     if (e->refuse.position > 0) {
         member_i64(w, "position", e->refuse.position);
     }

@@ -350,6 +350,12 @@ void driver_look_around(struct driver *d)
         }
         any |= n > 0;
     }
+    for (size_t i = 0; i < core_routes(d->o.core); i++) {
+        if (watch_route(&d->watch, d->o.core, i, d->alerts.fallback_ppm, &due[0])) {
+            give_alert(d, &due[0]);
+            any = true;
+        }
+    }
     if (any) {
         d->o.wake(d->o.ctx);
     }

@@ -230,6 +230,49 @@ static bool query(const struct call *call, const char *name, struct buf *to, str
     return !to->failed;
 }
 
+static void put_route(struct json_writer *w, const struct route_view *v,
+                      const struct policy *policy)
+{
+    const struct route *route = v->route;
+    json_object_begin(w);
+    member_str(w, "route", route->name);
+    member_bool(w, "accounts", route->accounts);
+    member_i64(w, "waiting", (int64_t)v->waiting);
+    json_key(w, "steps");
+    json_array_begin(w);
+    for (size_t i = 0; i < route->steps_n; i++) {
+        json_object_begin(w);
+        member_str(w, "resource", policy->resources[route->steps[i].resource].name);
+        member_i64(w, "granted", (int64_t)v->granted[i]);
+        json_object_end(w);
+    }
+    json_array_end(w);
+    json_key(w, "passed");
+    json_object_begin(w);
+    for (int pass = 1; pass < PASS_COUNT; pass++) {
+        if (v->passed[pass]) {
+            member_i64(w, pass_name((enum pass)pass), (int64_t)v->passed[pass]);
+        }
+    }
+    json_object_end(w);
+    member_i64(w, "exhausted", (int64_t)v->exhausted);
+    member_i64(w, "moved", (int64_t)v->moved);
+    member_i64(w, "fallbacks", (int64_t)v->fallbacks);
+    json_object_end(w);
+}
+
+static void put_routes(struct json_writer *w, const struct call *call)
+{
+    json_key(w, "routes");
+    json_array_begin(w);
+    for (size_t i = 0; i < core_routes(call->api->core); i++) {
+        struct route_view v;
+        core_route_view(call->api->core, i, &v);
+        put_route(w, &v, call->api->driver->o.policy);
+    }
+    json_array_end(w);
+}
+
 static void reply_resources(const struct call *call, struct text scope_key)
 {
     struct buf body;
@@ -244,6 +287,7 @@ static void reply_resources(const struct call *call, struct text scope_key)
         put_resource(&w, call, i, scope_key);
     }
     json_array_end(&w);
+    put_routes(&w, call);
     json_object_end(&w);
     buf_add_char(&body, '\n');
     api_reply(call->req, "application/json", &body);

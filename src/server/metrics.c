@@ -329,6 +329,99 @@ static void put_resources(struct buf *out, const struct core *core)
     free(views);
 }
 
+/* --- By route. --- */
+
+static void put_steps(struct buf *out, const struct core *core, const struct policy *policy,
+                      bool accounts)
+{
+    const char *name = accounts ? "sluice_account_granted_total" : "sluice_route_granted_total";
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, name, "counter",
+             accounts ? "Leases granted, by the account of a pool."
+                      : "Leases granted, by the step of a route; from 2 on they are fallbacks.");
+    for (size_t i = 0; i < core_routes(core); i++) {
+        struct route_view v;
+        core_route_view(core, i, &v);
+        for (size_t j = 0; j < v.route->steps_n && v.route->accounts == accounts; j++) {
+            char step[2] = {(char)('1' + j), '\0'};
+            buf_clear(&labels);
+            put_label(&labels, accounts ? "pool" : "route", v.route->name);
+            put_label(&labels, "resource", policy->resources[v.route->steps[j].resource].name);
+            if (!accounts) {
+                put_label(&labels, "step", step);
+            }
+            put_labelled(out, name, &labels, (double)v.granted[j]);
+        }
+    }
+    buf_release(&labels);
+}
+
+static void put_passed(struct buf *out, const struct core *core)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_route_passed_total", "counter",
+             "Steps of routes that were passed over by a grant, by reason.");
+    for (size_t i = 0; i < core_routes(core); i++) {
+        struct route_view v;
+        core_route_view(core, i, &v);
+        for (int pass = 1; pass < PASS_COUNT; pass++) {
+            buf_clear(&labels);
+            put_label(&labels, "route", v.route->name);
+            put_label(&labels, "reason", pass_name((enum pass)pass));
+            put_labelled(out, "sluice_route_passed_total", &labels, (double)v.passed[pass]);
+        }
+    }
+    buf_release(&labels);
+}
+
+typedef double route_value(const struct route_view *v);
+
+static double value_exhausted(const struct route_view *v)
+{
+    return (double)v->exhausted;
+}
+
+static double value_moved(const struct route_view *v)
+{
+    return (double)v->moved;
+}
+
+static double value_fallbacks(const struct route_view *v)
+{
+    return (double)v->fallbacks;
+}
+
+static void put_route_counter(struct buf *out, const struct core *core, const char *name,
+                              const char *help, route_value *value)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, name, "counter", help);
+    for (size_t i = 0; i < core_routes(core); i++) {
+        struct route_view v;
+        core_route_view(core, i, &v);
+        buf_clear(&labels);
+        put_label(&labels, "route", v.route->name);
+        put_labelled(out, name, &labels, value(&v));
+    }
+    buf_release(&labels);
+}
+
+static void put_routes(struct buf *out, const struct api *api)
+{
+    put_steps(out, api->core, api->driver->o.policy, false);
+    put_steps(out, api->core, api->driver->o.policy, true);
+    put_passed(out, api->core);
+    put_route_counter(out, api->core, "sluice_route_exhausted_total",
+                      "Requests for which no resource of the route would do.", value_exhausted);
+    put_route_counter(out, api->core, "sluice_route_moved_total",
+                      "Requests that went on from one line of the route to another.", value_moved);
+    put_route_counter(out, api->core, "sluice_route_fallbacks_total",
+                      "Fallbacks advised after a call.", value_fallbacks);
+}
+
 static void put_alerts(struct buf *out, const struct alerts *alerts)
 {
     struct buf labels;
@@ -450,6 +543,7 @@ void api_metrics(const struct call *call)
     struct buf body;
     buf_init(&body, REPLY_BYTES_MAX);
     put_resources(&body, call->api->core);
+    put_routes(&body, call->api);
     put_alerts(&body, &call->api->driver->alerts);
     put_webhook(&body, call->api->webhook);
     put_core(&body, call->api);

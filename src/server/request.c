@@ -143,14 +143,6 @@ static int read_labels(const struct field *field, const json_value *v, void *int
 
 /* --- acquire --- */
 
-static int read_route(const struct field *field, const json_value *v, void *into, struct buf *why)
-{
-    (void)field;
-    (void)v;
-    (void)into;
-    return refuse(why, "`route` is not supported by this version; name a `resource`");
-}
-
 #define NAME(literal, member, least)                                                               \
     FIELD(literal, field_text, struct acquire_request, acquire.member, least, NAME_LEN_MAX)
 #define NUMBER(literal, member, least, most)                                                       \
@@ -170,7 +162,7 @@ static const struct field acquire_table[] = {
     FIELD("parent", field_lease, struct acquire_request, acquire.parent, 0, 0),
     FIELD("labels", read_labels, struct acquire_request, labels, 0, 0),
     FIELD("ticket", field_ticket, struct acquire_request, ticket, 0, 0),
-    FIELD("route", read_route, struct acquire_request, acquire, 0, 0),
+    NAME("route", route, 1),
     NUMBER("input_bytes", acquire.input_bytes, 1, AMOUNT_MAX),
     NUMBER("max_output_tokens", max_output_tokens, 0, AMOUNT_MAX),
 };
@@ -205,8 +197,11 @@ int request_read_acquire(const json_value *object, struct acquire_request *out, 
     if (err) {
         return err;
     }
-    if (!out->ticket && out->acquire.resource.len == 0) {
-        return refuse(why, "`resource` is missing");
+    bool names_both = out->acquire.resource.len > 0 && out->acquire.route.len > 0;
+    bool names_none = out->acquire.resource.len == 0 && out->acquire.route.len == 0;
+    if (names_both || (names_none && !out->ticket)) {
+        return refuse(why, names_both ? "`resource` and `route` exclude each other"
+                                      : "`resource` is missing; or name a `route`");
     }
     struct acquire *a = &out->acquire;
     take_max_output(out);

@@ -186,6 +186,7 @@ static void tell_config(struct server *s, const char *state)
 
 static void configure_alerts(struct server *s)
 {
+    s->driver.alerts.fallback_ppm = s->config->alerts.fallback_share_ppm;
     s->driver.alerts.backoff_us = s->config->alerts.backoff_us;
     s->driver.alerts.again_us = s->config->alerts.again_us;
     if (webhook_configure(s->webhook, s->config->alerts.webhook) != 0) {

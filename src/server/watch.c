@@ -28,11 +28,15 @@ void watch_configure(struct watch *watch, const struct policy *policy)
     watch->at = calloc(n ? n : 1, sizeof(*watch->at));
     watch->n = watch->at ? n : 0;
     watch->counts_money = counts_money(policy);
+    free(watch->routes);
+    watch->routes = calloc(policy->routes_n ? policy->routes_n : 1, sizeof(*watch->routes));
+    watch->routes_n = watch->routes ? policy->routes_n : 0;
 }
 
 void watch_release(struct watch *watch)
 {
     free(watch->at);
+    free(watch->routes);
     *watch = (struct watch){0};
 }
 
@@ -76,4 +80,36 @@ size_t watch_look(struct watch *watch, const struct core *core, size_t i,
     n += line_is_long(&watch->at[i], &v, &alerts[n]);
     n += watch->counts_money && is_unpriced(&watch->at[i], &v, &alerts[n]);
     return n;
+}
+
+bool watch_route(struct watch *watch, const struct core *core, size_t i, int32_t share_ppm,
+                 struct alert *alert)
+{
+    struct route_view v;
+    struct core_totals totals;
+    uint64_t granted = 0;
+    if (i >= watch->routes_n) {
+        return false;
+    }
+    core_totals(core, &totals);
+    core_route_view(core, i, &v);
+    for (size_t step = 0; step < v.route->steps_n; step++) {
+        granted += v.granted[step];
+    }
+    struct watched_route *w = &watch->routes[i];
+    struct watched_route now = {granted, granted - v.granted[0], totals.now_us};
+    struct watched_route past = *w;
+    if (past.since_us != 0 && sub_sat(now.since_us, past.since_us) < US_PER_MIN) {
+        return false;
+    }
+    *w = now;
+    uint64_t n = now.granted - past.granted;
+    if (past.since_us == 0 || v.route->accounts || n < WATCH_GRANTS_MIN) {
+        return false;
+    }
+    int64_t share = mul_div_sat((int64_t)(now.fallbacks - past.fallbacks), 1000000, (int64_t)n);
+    *alert = (struct alert){.topic = TOPIC_FALLBACK_SHARE,
+                            .resource = text_of(v.route->name),
+                            .share_ppm = (int32_t)share};
+    return share > share_ppm;
 }

@@ -14,7 +14,7 @@
 
 #define RIG_ANSWERS_MAX 64
 #define RIG_PEERS_MAX   64
-#define RIG_BODY_MAX    2048
+#define RIG_BODY_MAX    32768
 
 struct rig_answer {
     int status; /* 0: a piece of a stream; -1: its end */

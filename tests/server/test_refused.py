@@ -41,7 +41,7 @@ resources:
         ({"resource": "chat", "labels": {str(i): "" for i in range(9)}}, "at most 8 texts"),
         ({"resource": "chat", "parent": "tk_0000000000000001"}, "`parent` must be a lease"),
         ({"ticket": "ls_0000000000000001"}, "`ticket` must be a ticket"),
-        ({"route": "chat"}, "`route` is not supported by this version"),
+        ({"resource": "chat", "route": "chat"}, "`resource` and `route` exclude each other"),
     ],
 )
 def test_an_acquire_that_is_not_valid_says_what_is_wrong(daemon, fields, words):

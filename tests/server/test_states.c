@@ -200,6 +200,76 @@ static void test_a_change_of_state_is_an_event(void **state)
         strstr(heard, "\"resource\":\"chat\",\"was\":\"paused\",\"state\":{\"name\":\"ok\""));
 }
 
+/* --- Routes. --- */
+
+static struct resource both[2];
+static struct route route;
+
+/* "chat", and behind it "other", of one slot each. */
+static int set_up_route(void **state)
+{
+    (void)set_up(state);
+    route = (struct route){.name = "best",
+                           .steps = {{.resource = 0}, {.resource = 1, .model = "small"}},
+                           .steps_n = 2,
+                           .finally = FINALLY_STATIC,
+                           .static_answer = "come back later"};
+    both[0] = rig.resource;
+    both[0].limits[0].amount = 1;
+    both[1] = both[0];
+    memcpy(both[1].name, "other", sizeof("other"));
+    rig.policy.resources = both;
+    rig.policy.resources_n = 2;
+    rig.policy.routes = &route;
+    rig.policy.routes_n = 1;
+    return driver_configure(&rig.driver, &rig.policy);
+}
+
+#define BEST "{\"route\":\"best\",\"wait_ms\":0}"
+
+static void test_a_grant_by_a_route_says_which_step_served_and_why_not_the_first(void **state)
+{
+    (void)state;
+    expect(ask("POST", "/v1/acquire", BEST), 200,
+           "\"resource\":\"chat\",\"model\":\"chat\",\"route\":\"best\",\"step\":1,\"passed\":[]");
+    expect(ask("POST", "/v1/acquire", BEST), 200,
+           "\"resource\":\"other\",\"model\":\"small\",\"route\":\"best\",\"step\":2,"
+           "\"passed\":[{\"resource\":\"chat\",\"reason\":\"deadline\"}]");
+    expect(ask("GET", "/v1/resources", ""), 200,
+           "\"routes\":[{\"route\":\"best\",\"accounts\":false,\"waiting\":0,\"steps\":["
+           "{\"resource\":\"chat\",\"granted\":1},{\"resource\":\"other\",\"granted\":1}],"
+           "\"passed\":{\"deadline\":1},\"exhausted\":0");
+    const struct rig_answer *metrics = ask("GET", "/metrics", "");
+    expect(metrics, 200,
+           "sluice_route_granted_total{route=\"best\",resource=\"other\",step=\"2\"} 1\n");
+    expect(metrics, 200, "sluice_route_passed_total{route=\"best\",reason=\"deadline\"} 1\n");
+    expect(metrics, 200, "sluice_alerts_total{alert=\"fallback_share\",resource=\"best\"} 0\n");
+}
+
+static void test_a_route_with_nothing_left_says_what_to_do_instead(void **state)
+{
+    (void)state;
+    both[0].line_len_max = both[1].line_len_max = 1;
+    struct rig_answer released;
+    for (int i = 0; i < 2; i++) {
+        call_with(BEST, REFUSED_FOR_A_MINUTE, &released);
+    }
+    const struct rig_answer *refused = ask("POST", "/v1/acquire", BEST);
+    expect(refused, 503, "\"code\":\"route_exhausted\"");
+    expect(refused, 503, "`chat`: paused, `other`: paused");
+    expect(refused, 503, "\"finally\":\"static\",\"static_answer\":\"come back later\"");
+    expect(refused, 503, "\"passed\":[{\"resource\":\"chat\",\"reason\":\"paused\"},");
+}
+
+static void test_a_request_names_a_resource_or_a_route(void **state)
+{
+    (void)state;
+    expect(ask("POST", "/v1/acquire", "{\"route\":\"best\",\"resource\":\"chat\"}"), 400,
+           "`resource` and `route` exclude each other");
+    expect(ask("POST", "/v1/acquire", "{}"), 400, "or name a `route`");
+    expect(ask("POST", "/v1/acquire", "{\"route\":\"none\"}"), 404, "unknown_resource");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -213,6 +283,10 @@ int main(void)
         TEST(test_an_operator_reopens_what_was_closed),
         TEST(test_what_cannot_be_reopened_is_refused),
         TEST(test_a_change_of_state_is_an_event),
+#define TEST_ROUTE(name) cmocka_unit_test_setup_teardown(name, set_up_route, tear_down)
+        TEST_ROUTE(test_a_grant_by_a_route_says_which_step_served_and_why_not_the_first),
+        TEST_ROUTE(test_a_route_with_nothing_left_says_what_to_do_instead),
+        TEST_ROUTE(test_a_request_names_a_resource_or_a_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
