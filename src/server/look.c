@@ -84,6 +84,9 @@ void api_write_counter(struct json_writer *w, const struct limit_view *v)
     put_amount(w, "used", unit, v->used);
     put_amount(w, "held", unit, v->held);
     put_amount(w, "remaining", unit, v->remaining);
+    if (v->foreign > 0) {
+        put_amount(w, "foreign", unit, v->foreign);
+    }
     put_reset(w, v->reset_us);
 }
 
@@ -104,6 +107,12 @@ void api_write_limit(struct json_writer *w, const struct limit_view *v)
     member_text_if(w, "shared", text_of(l->shared));
     member_str(w, "exceed", exceed_name(l->exceed));
     put_amount(w, "amount", l->unit, v->amount);
+    if (v->told > 0) {
+        member_i64(w, "told", v->told);
+    }
+    if (l->learned) {
+        member_bool(w, "unknown", v->unknown);
+    }
 }
 
 /* Whether a key may see the counter of that tenant; other scopes are nobody's in particular. */

@@ -252,7 +252,15 @@ static void put_states(struct buf *out, const struct resource_view *views, size_
 
 /* --- By limit. --- */
 
-enum limit_value { LIMIT_AMOUNT, LIMIT_USED, LIMIT_HELD, LIMIT_REMAINING, LIMIT_VALUES };
+enum limit_value {
+    LIMIT_AMOUNT,
+    LIMIT_USED,
+    LIMIT_HELD,
+    LIMIT_REMAINING,
+    LIMIT_FOREIGN,
+    LIMIT_TOLD,
+    LIMIT_VALUES
+};
 
 static const struct {
     const char *name;
@@ -262,6 +270,8 @@ static const struct {
     [LIMIT_USED] = {"sluice_limit_used", "What its window counts now."},
     [LIMIT_HELD] = {"sluice_limit_held", "What open leases hold of it."},
     [LIMIT_REMAINING] = {"sluice_limit_remaining", "What a request could take now."},
+    [LIMIT_FOREIGN] = {"sluice_limit_foreign", "What others on the key are seen to use of it."},
+    [LIMIT_TOLD] = {"sluice_limit_told", "What the provider says it allows; 0: it has not said."},
 };
 
 static int64_t limit_value_of(const struct limit_view *v, enum limit_value which)
@@ -270,6 +280,8 @@ static int64_t limit_value_of(const struct limit_view *v, enum limit_value which
     case LIMIT_AMOUNT: return v->amount;
     case LIMIT_USED: return v->used;
     case LIMIT_HELD: return v->held;
+    case LIMIT_FOREIGN: return v->foreign;
+    case LIMIT_TOLD: return v->told;
     default: return v->remaining;
     }
 }
@@ -306,6 +318,75 @@ static void put_limits(struct buf *out, const struct core *core, enum limit_valu
     buf_release(&labels);
 }
 
+/* A window is kept this much longer than the provider's. */
+static void put_guards(struct buf *out, const struct core *core, const struct resource_view *views,
+                       size_t n)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_limit_guard_seconds", "gauge",
+             "How much longer a window is kept than the provider's; refusals raise it.");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < core_limits(core, i); j++) {
+            struct limit_view v;
+            core_limit_view(core, i, j, &v);
+            if (v.limit->window != WINDOW_ROLLING && v.limit->window != WINDOW_BUCKET) {
+                continue;
+            }
+            buf_clear(&labels);
+            put_label(&labels, "resource", views[i].resource->name);
+            put_label(&labels, "limit", v.limit->name);
+            put_labelled(out, "sluice_limit_guard_seconds", &labels, seconds(v.guard_us));
+        }
+    }
+    buf_release(&labels);
+}
+
+/* --- Estimates. --- */
+
+/* By how far off they were, each bound once: what was held beyond what was used, of that. */
+static void put_errors(struct buf *out, const struct resource_view *v, struct buf *labels)
+{
+    for (size_t i = 0; i < ESTIMATE_ERRORS; i++) {
+        char bound[16] = "more";
+        if (i < ESTIMATE_ERRORS - 1) {
+            snprintf(bound, sizeof(bound), "%g", estimate_error_percent[i] / 100.0);
+        }
+        buf_clear(labels);
+        put_label(labels, "resource", v->resource->name);
+        put_label(labels, "upto", bound);
+        put_labelled(out, "sluice_estimates_total", labels, (double)v->estimates[i]);
+    }
+}
+
+static void put_estimates(struct buf *out, const struct resource_view *views, size_t n)
+{
+    struct buf labels;
+    buf_init(&labels, LABEL_BYTES_MAX);
+    put_head(out, "sluice_estimates_total", "counter",
+             "Settled loads that were estimated, by the share that was held beyond what was used.");
+    for (size_t i = 0; i < n; i++) {
+        put_errors(out, &views[i], &labels);
+    }
+    buf_release(&labels);
+}
+
+static double value_estimated(const struct resource_view *v)
+{
+    return (double)v->estimated;
+}
+
+static double value_real(const struct resource_view *v)
+{
+    return (double)v->real;
+}
+
+static const struct resource_metric estimate_metrics[] = {
+    {"sluice_estimated_tokens_total", "counter", "Tokens held by estimates, once settled.",
+     value_estimated},
+    {"sluice_estimated_used_tokens_total", "counter", "What those calls really used.", value_real},
+};
+
 static void put_resources(struct buf *out, const struct core *core)
 {
     size_t n = core_resources(core);
@@ -325,6 +406,11 @@ static void put_resources(struct buf *out, const struct core *core)
     put_states(out, views, n);
     for (int which = 0; which < LIMIT_VALUES; which++) {
         put_limits(out, core, (enum limit_value)which, views, n);
+    }
+    put_guards(out, core, views, n);
+    put_estimates(out, views, n);
+    for (size_t i = 0; i < sizeof(estimate_metrics) / sizeof(estimate_metrics[0]); i++) {
+        put_resource_metric(out, &estimate_metrics[i], views, n);
     }
     free(views);
 }
