@@ -394,6 +394,49 @@ struct flow *line_pick(struct core *core, struct line *line)
     return NULL;
 }
 
+/* The first of a line, if it may be granted anything now; or NULL. */
+static const struct request *line_first(struct core *core, struct line *line)
+{
+    struct flow *flow = health_lets(core, line) ? line_pick(core, line) : NULL;
+    return flow ? flow_first(flow) : NULL;
+}
+
+/* Of the lines that are to be run and share a limit with this one, that of which the first comes
+ * before the first of this one, and before those of the others; or NULL. */
+static struct line *pending_before(struct core *core, struct line *line)
+{
+    const struct request *first = NULL;
+    struct line *best = NULL;
+    bool looked = false;
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        for (size_t u = 0; rule->users_n > 1 && u < rule->users_n; u++) {
+            struct line *other = rule->users[u];
+            if (other == line || !list_holds(&other->pending)) {
+                continue;
+            }
+            first = looked ? first : line_first(core, line);
+            looked = true;
+            const struct request *r = line_first(core, other);
+            if (first && r && request_before(r, first)) {
+                first = r;
+                best = other;
+            }
+        }
+    }
+    return best;
+}
+
+struct line *line_next(struct core *core)
+{
+    struct line *line = CONTAINER_OF(list_first(&core->pending), struct line, pending);
+    struct line *before = line;
+    while ((before = pending_before(core, line)) != NULL) {
+        line = before;
+    }
+    return line;
+}
+
 int64_t line_position(const struct line *line, const struct request *r)
 {
     size_t ahead = rank_before(&line->urgencies[r->priority].rank, r->arrival);

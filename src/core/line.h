@@ -51,6 +51,11 @@ void line_age(struct core *core, struct flow *flow);
 /* The flow whose first request is next by all rules of order, or NULL. */
 struct flow *line_pick(struct core *core, struct line *line);
 
+/* The line that is to be run next, of those that are pending: there is one. Lines that share a
+ * limit take turns by the order of their firsts, priority and then arrival, so that nobody takes of
+ * it what the head of another line, yet to be judged, claims. */
+struct line *line_next(struct core *core);
+
 /* Order where tenants do not count: priority, then arrival. */
 static inline bool request_before(const struct request *a, const struct request *b)
 {

@@ -20,7 +20,9 @@
  * line could be starved by small requests of another. So a head that is held by shared limits, and
  * by nothing else, claims what it needs of all of them: requests of other lines that come later, by
  * priority and arrival, must leave that much. A head that one of its own limits holds claims
- * nothing: its resource must not idle the others.
+ * nothing: its resource must not idle the others. Where several such lines are to be run at once,
+ * they take turns by the same order (line_next), so that what each head claims is known before
+ * anybody behind it is judged.
  *
  * A stalled line is run again when one of its counters gains, when its head leaves, when somebody
  * joins, when another line takes from a scope's counter, at which its head may now have to sleep,
@@ -476,12 +478,10 @@ void run_lines_due(struct core *core)
         counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
     }
     while (!list_empty(&core->pending) && core->budget > 0) {
-        struct line *line = CONTAINER_OF(list_first(&core->pending), struct line, pending);
-        while (core->budget > 0 && list_holds(&line->pending)) {
-            core->budget--;
-            if (!line_turn(core, line)) {
-                list_remove(&line->pending);
-            }
+        struct line *line = line_next(core);
+        core->budget--;
+        if (!line_turn(core, line)) {
+            list_remove(&line->pending);
         }
         while (!list_empty(&core->gained) && core->budget > 0) {
             counter_wake(core, CONTAINER_OF(list_first(&core->gained), struct counter, gained));
