@@ -237,7 +237,6 @@ static void jump(struct daemon *d, int64_t machine_us)
     if (machine_us <= d->machine_us) {
         return;
     }
-    end_turn(d);
     if (!d->late_ticks) {
         rest(d);
         oracle_before(d->stage.oracle, now_of(d) + machine_us - d->machine_us);
@@ -245,9 +244,13 @@ static void jump(struct daemon *d, int64_t machine_us)
     set_time(d, machine_us);
 }
 
-/* The loop's timer fires at each deadline up to then. */
+/* The loop's timer fires at each deadline up to then: it is set when the turn has ended, for that
+ * may have given back what nobody is left to be told of. */
 static void pass_time(struct daemon *d, int64_t until_us)
 {
+    if (until_us > d->machine_us) {
+        end_turn(d);
+    }
     while (!d->stage.problem.len) {
         int64_t due_us = core_next_deadline(d->core);
         int64_t now_us = now_of(d);

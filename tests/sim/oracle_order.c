@@ -264,6 +264,39 @@ static bool meet(struct oracle *o, const struct waiter *a, const struct waiter *
     return false;
 }
 
+/* Order where tenants do not count: priority, then arrival. */
+static enum verdict_of plainly_before(const struct oracle *o, const struct waiter *a,
+                                      const struct waiter *b)
+{
+    enum verdict_of answers[2];
+    for (int64_t back = 0; back <= 1; back++) {
+        int pa = effective_priority(o, a, o->now_us - back);
+        int pb = effective_priority(o, b, o->now_us - back);
+        answers[back] = pa < pb || (pa == pb && a->seq < b->seq) ? YES : NO;
+    }
+    return answers[0] == answers[1] ? answers[0] : PERHAPS;
+}
+
+/* Whether somebody before x asks, of a counter of a scope that x fits, more than it has: then x may
+ * be asleep behind it there, and nowhere else. */
+static bool sleeps_behind(struct oracle *o, const struct waiter *x)
+{
+    struct ask of_x[CHARGES_MAX], of_y[CHARGES_MAX];
+    size_t x_n = asks_of(o, x, of_x);
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *y = &o->waiters[i];
+        bool before = y != x && !y->away && plainly_before(o, y, x) != NO;
+        size_t y_n = before ? asks_of(o, y, of_y) : 0;
+        for (size_t k = 0; k < y_n * x_n; k++) {
+            const struct ask *a = &of_x[k % x_n], *b = &of_y[k / x_n];
+            if (same_scoped_counter(a, b) && ask_fits(o, a) && !ask_fits(o, b)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Whether two requests of a tenant stand in one row, where the first keeps the others waiting even
  * if they ask nothing of what holds it. */
 static bool in_one_row(const struct waiter *a, const struct waiter *b)
@@ -281,19 +314,6 @@ static size_t scoped_misses(struct oracle *o, const struct waiter *w)
         misses += asks[i].limit->scope != SCOPE_RESOURCE && !ask_fits(o, &asks[i]);
     }
     return misses;
-}
-
-/* Order where tenants do not count: priority, then arrival. */
-static enum verdict_of plainly_before(const struct oracle *o, const struct waiter *a,
-                                      const struct waiter *b)
-{
-    enum verdict_of answers[2];
-    for (int64_t back = 0; back <= 1; back++) {
-        int pa = effective_priority(o, a, o->now_us - back);
-        int pb = effective_priority(o, b, o->now_us - back);
-        answers[back] = pa < pb || (pa == pb && a->seq < b->seq) ? YES : NO;
-    }
-    return answers[0] == answers[1] ? answers[0] : PERHAPS;
 }
 
 /* Whether a request has been judged for sure, so that it is asleep where it does not fit: nobody
@@ -369,7 +389,7 @@ static enum verdict_of work_out_eligible(struct oracle *o, const struct waiter *
         /* Only one that was reached in its turn is asleep. */
         bool reached = x->resource_at == w->resource_at && was_reached(o, x) &&
                        before(o, x, w) == YES && !has_reserves(o, w->resource);
-        if (misses == 1 && first == YES && reached && meet(o, w, x, true)) {
+        if (misses == 1 && first == YES && reached && meet(o, w, x, true) && !sleeps_behind(o, x)) {
             return NO;
         }
         bool doubt = misses && (meet(o, w, x, false) || in_one_row(w, x));
