@@ -76,7 +76,7 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     c->fact = fact;
     c->n = n;
     c->at_us = at_us;
-    c->wall_us = f->granted_us + o->skew_us;
+    c->wall_us = f->granted_wall_us;
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
     }
@@ -246,6 +246,7 @@ static void new_fact(struct oracle *o, const struct record *r)
     f->load = r->load;
     f->priority = r->priority;
     f->granted_us = r->at_us;
+    f->granted_wall_us = r->at_us + o->skew_us;
     f->waited_us = r->waited_us;
     f->expires_us = f->first_expires_us = r->expires_us;
     size_t i = o->facts_n++;

@@ -28,6 +28,7 @@ struct fact {
     struct load load;
     int priority;
     int64_t granted_us;
+    int64_t granted_wall_us;
     int64_t waited_us;
     int64_t first_expires_us;
     int64_t expires_us;
