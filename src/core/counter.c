@@ -158,18 +158,20 @@ static void counter_changed(struct core *core, struct counter *c)
     }
 }
 
-/* Whether a calendar window has begun anew since then. */
-static bool is_of_the_past(const struct counter *c, int64_t wall_us)
+/* Whether a calendar window has begun anew since then. What is charged now never is: clocks that
+ * are set back do not bring a period back. */
+static bool is_of_the_past(const struct core *core, const struct counter *c, int64_t at_us,
+                           window_mark mark)
 {
-    return c->rule->terms.kind == WINDOW_CALENDAR &&
-           window_mark_at(&c->rule->terms, wall_us) < c->window.count.period.start_us;
+    return at_us < core->now_us && c->rule->terms.kind == WINDOW_CALENDAR &&
+           mark < c->window.count.period.start_us;
 }
 
 window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
                            int64_t skew_us)
 {
     assert(amount > 0);
-    int64_t wall_us = add_sat(at_us, skew_us);
+    window_mark mark = window_mark_at(&c->window, &c->rule->terms, add_sat(at_us, skew_us));
     if (at_us < core->now_us) {
         c->due_us = INT64_MIN; /* what is charged then may have left by now */
     }
@@ -182,8 +184,8 @@ window_mark counter_charge(struct core *core, struct counter *c, int64_t amount,
         return 0;
     }
     bool known = core->restoring && c->rule->recorded;
-    if (known || is_of_the_past(c, wall_us)) {
-        return window_mark_at(&c->rule->terms, wall_us);
+    if (known || is_of_the_past(core, c, at_us, mark)) {
+        return mark;
     }
     counter_changed(core, c);
     c->taken = add_sat(c->taken, amount);
@@ -239,7 +241,8 @@ window_mark counter_settle(struct core *core, struct counter *c, const struct ch
     c->held -= charge->amount;
     c->owed--;
     if (core->restoring && c->rule->recorded) {
-        mark = window_mark_at(&c->rule->terms, add_sat(core->now_us, core->skew_us));
+        int64_t wall_us = add_sat(core->now_us, core->skew_us);
+        mark = window_mark_at(&c->window, &c->rule->terms, wall_us);
     } else if (c->rule->terms.kind != WINDOW_NONE) {
         mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
         c->taken = add_sat(c->taken, booked);

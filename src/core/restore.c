@@ -71,8 +71,10 @@ static void set_counter(struct counter *c, const struct record *r)
     if (t->kind == WINDOW_LIFETIME) {
         w->count.used = r->used;
     } else if (t->kind == WINDOW_CALENDAR) {
+        /* Where the zone is another now, the period that had begun still counts. */
         w->count.period = calendar_period(t->step, t->zone, r->period_us);
-        w->count.used = w->count.period.start_us == r->period_us ? r->used : 0;
+        w->count.period.start_us = r->period_us;
+        w->count.used = r->used;
     } else {
         w->bucket.at_us = min_i64(r->period_us, r->at_us);
         w->bucket.level = (int128)min_i64(r->level, t->burst) * t->per_us;

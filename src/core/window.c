@@ -274,6 +274,9 @@ static int64_t calendar_end_us(const struct window *w, int64_t now_us)
     return max_i64(add_sat(now_us, 1), sub_sat(w->count.period.end_us, w->count.skew_us));
 }
 
+/* A period that has begun goes on to its end, also when a reload changes the zone, and when the
+ * clocks are set back. By another zone the one around that end may have begun no later: then it is
+ * the same still. */
 static void calendar_advance(struct window *w, const struct terms *t, int64_t wall_us)
 {
     if (wall_us < w->count.period.end_us) {
@@ -284,6 +287,7 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
         w->count.period = p;
         w->count.used = 0;
     }
+    w->count.period.end_us = p.end_us;
 }
 
 int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
@@ -321,10 +325,14 @@ window_mark window_charge(struct window *w, const struct terms *t, int64_t now_u
     return 0;
 }
 
-window_mark window_mark_at(const struct terms *t, int64_t at_us)
+window_mark window_mark_at(const struct window *w, const struct terms *t, int64_t at_us)
 {
-    return t->kind == WINDOW_CALENDAR ? calendar_period(t->step, t->zone, at_us).start_us
-                                      : INT64_MIN;
+    if (t->kind != WINDOW_CALENDAR) {
+        return INT64_MIN;
+    }
+    const struct period *p = &w->count.period;
+    bool within = p->start_us <= at_us && at_us < p->end_us;
+    return within ? p->start_us : calendar_period(t->step, t->zone, at_us).start_us;
 }
 
 bool window_adjust(struct window *w, const struct terms *t, window_mark mark, int64_t delta)

@@ -122,8 +122,9 @@ static inline int64_t window_free(const struct window *w, const struct terms *t)
  * that entry's: late is safe, early is not. */
 window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount);
 
-/* The mark that a charge at `at_us` had, for a window that counts up: calendar or lifetime. */
-window_mark window_mark_at(const struct terms *t, int64_t at_us);
+/* The mark that a charge at `at_us` had, for a window that counts up: calendar or lifetime. That of
+ * the period in force, where it lies within: a zone may have changed since that began. */
+window_mark window_mark_at(const struct window *w, const struct terms *t, int64_t at_us);
 
 /* Changes what was charged at `mark` by `delta`, if that is still inside; says whether it is. */
 bool window_adjust(struct window *w, const struct terms *t, window_mark mark, int64_t delta);
