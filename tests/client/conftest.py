@@ -23,7 +23,7 @@ resources:
 def patient_close(monkeypatch):
     """A close gives up on what it could not deliver after two seconds, and a busy machine may take longer."""
     monkeypatch.setattr("sluice._engine.CLOSE_S", PATIENCE_S)
-    monkeypatch.setattr("sluice._client.CLOSE_S", PATIENCE_S)
+    monkeypatch.setattr("sluice._engine_thread.CLOSE_S", PATIENCE_S)
 
 
 @pytest.fixture

@@ -56,10 +56,10 @@ def test_refusals_are_typed_and_have_their_facts(coordinator):
             client.acquire("small", priority=11)
         with client.acquire("one") as parent:
             with pytest.raises(sluice.WouldWait) as wait:
-                client.acquire("one", timeout=0)
+                client.acquire("one", timeout=0, parent=None)
             assert wait.value.limit == "concurrency"
             with pytest.raises(sluice.WaitTimeout) as late:
-                client.acquire("one", timeout=0.05)
+                client.acquire("one", timeout=0.05, parent=None)
             assert late.value.held_by == ("concurrency",)
             with pytest.raises(sluice.WouldDeadlock):
                 client.acquire("one", parent=parent)
@@ -68,7 +68,7 @@ def test_refusals_are_typed_and_have_their_facts(coordinator):
             while client.resources("one")["line"]["waiting"] == 0:
                 pass
             with pytest.raises(sluice.LineFull):
-                client.acquire("one")
+                client.acquire("one", parent=None)
             parent.settle()
             thread.join()
 
@@ -252,7 +252,7 @@ def test_a_heartbeat_keeps_a_lease_beyond_its_life(coordinator):
     with sluice.Client(c.url, lease_seconds=3) as client:
         with client.acquire("one") as lease:
             with pytest.raises(sluice.WaitTimeout):
-                client.acquire("one", timeout=3.5)
+                client.acquire("one", timeout=3.5, parent=None)
             assert not lease.lost
             assert not lease.settle().result(PATIENCE_S).late
     assert c.resource("one")["expired"] == 0
@@ -407,5 +407,5 @@ def test_httpx_own_transport_serves_as_well(coordinator):
     with sluice.Client(coordinator().url, transport=httpx.AsyncHTTPTransport()) as client:
         with client.acquire("one") as lease:
             with pytest.raises(sluice.WaitTimeout):
-                client.acquire("one", timeout=0.05)
+                client.acquire("one", timeout=0.05, parent=None)
             assert lease.settle().result(PATIENCE_S).settled["requests"] == 1

@@ -267,7 +267,7 @@ def test_a_stream_that_breaks_off_is_charged_in_full(pretend):
         with pytest.raises(Stub):
             with client.acquire("a") as lease:
                 list(lease.follow(broken()))
-    assert released(pretend) == [{"error": "Stub: cut"}]
+    assert released(pretend) == [{"status": 200, "error": "Stub: cut"}]
 
 
 def test_what_is_held_when_the_client_closes_is_charged_in_full(pretend):

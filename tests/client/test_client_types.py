@@ -21,10 +21,27 @@ with sluice.Client(timeout=None, on_unreachable=sluice.LocalShare(share=0.5)) as
 
     four: int = double(2)
 
+    def ask(lease: sluice.Lease) -> str:
+        return lease.model
+
+    text: str = client.call(ask, "a", cached=lambda: "old", usage=len)
+    try:
+        client.call(ask, route="chat", tokens=5)
+    except sluice.GaveUp as gave_up:
+        reason: str = gave_up.reason
+    except sluice.RouteExhausted as exhausted:
+        last: str = exhausted.finally_
+
 async def main() -> sluice.Settlement:
     async with sluice.AsyncClient() as client:
         async with client.acquire("a") as lease:
             return await lease.settle(3)
+
+async def call(client: sluice.AsyncClient) -> int:
+    async def ask(lease: sluice.AsyncLease) -> int:
+        return 2
+
+    return await client.call(ask, "a")
 """
 
 WRONG = """
@@ -34,6 +51,7 @@ client = sluice.Client(on_unreachable=3)
 client.acquire("a", tokens="five")
 client.acquire(7)
 lease = client.acquire("a", prority=1)
+number: int = client.call(lambda lease: lease.model, "a")
 """
 
 
@@ -59,4 +77,4 @@ def test_a_program_that_uses_it_is_checked(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     done = mypy(str(wrong))
     found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error:" in line}
-    assert found == {4, 5, 6, 7}, done.stdout
+    assert found == {4, 5, 6, 7, 8}, done.stdout

@@ -1,17 +1,21 @@
 """Client of the Sluice coordinator: ask before you call a language model, settle with what the call used."""
 
-from ._client import Acquiring, AsyncClient, Client
+from ._async_client import Acquiring, AsyncClient
+from ._client import Client
 from ._errors import (
     BreakerOpen,
     BudgetExceeded,
     Cancelled,
     ClientClosed,
     Forbidden,
+    GaveUp,
     IdInUse,
     InvalidRequest,
     LineFull,
     NeverFits,
     OverCap,
+    RouteExhausted,
+    SdkRetriesWarning,
     ShuttingDown,
     SluiceError,
     StoreFailed,
@@ -27,6 +31,8 @@ from ._errors import (
 )
 from ._lease import Advice, AsyncLease, AsyncReceipt, Lease, Receipt, Settlement
 from ._local import LocalShare
+from ._nested import current_lease
+from ._watch import watch
 
 __version__ = "0.1.0"
 
@@ -42,6 +48,7 @@ __all__ = [
     "Client",
     "ClientClosed",
     "Forbidden",
+    "GaveUp",
     "IdInUse",
     "InvalidRequest",
     "Lease",
@@ -50,6 +57,8 @@ __all__ = [
     "NeverFits",
     "OverCap",
     "Receipt",
+    "RouteExhausted",
+    "SdkRetriesWarning",
     "Settlement",
     "ShuttingDown",
     "SluiceError",
@@ -63,4 +72,6 @@ __all__ = [
     "WaitTimeout",
     "WouldDeadlock",
     "WouldWait",
+    "current_lease",
+    "watch",
 ]

@@ -36,6 +36,7 @@ class Grant(NamedTuple):
     attempt: int
     local: bool
     place: Place
+    facts: Mapping[str, Any] = {}  # all that the coordinator said
 
 
 class Answerable(Protocol):
@@ -51,12 +52,14 @@ class Answerable(Protocol):
 class Ask:
     """A request for a lease. `deadline` is the loop's time, None for as long as it takes."""
 
-    __slots__ = ("_open_text", "deadline", "fields", "future", "id", "judged", "lease", "number", "older", "patient", "place", "sent", "state", "stream", "ticket", "tries")
+    __slots__ = ("_open_text", "deadline", "fields", "future", "given_ticket", "id", "judged", "lease", "number", "older", "parent_found", "patient", "place", "sent", "state", "stream", "ticket", "tries")
 
     def __init__(
         self, fields: Dict[str, Any], future: Answerable, deadline: Optional[float], place: Place, patient: bool = True
     ) -> None:
         self.fields = fields
+        self.given_ticket: Optional[str] = fields.pop("ticket", None)  # by the caller, from a settlement's advice
+        self.parent_found = False  # the parent was found, not given
         self.patient = patient  # whether it waits at all
         self._open_text = encode(fields)[:-1]  # all but the closing brace
         self.id: str = fields["id"]
@@ -66,7 +69,7 @@ class Ask:
         self.state = State.WAITING
         self.number = 0  # in the order of asking
         self.stream: Optional[object] = None  # the stream that will bring the answer
-        self.ticket: Optional[str] = None
+        self.ticket = self.given_ticket
         self.lease: Optional[str] = None  # once granted
         self.judged = False  # by the local share, the coordinator being away
         self.sent = False  # the coordinator may know of it
@@ -80,6 +83,21 @@ class Ask:
         wait_ms = max(int(left * 1000), 1 if self.patient else 0)
         ticket = "" if self.ticket is None else f',"ticket":"{self.ticket}"'
         return f'{self._open_text},"wait_ms":{wait_ms}{ticket}}}'
+
+    @property
+    def name(self) -> str:
+        """What was asked for: a resource, or a route."""
+        return str(self.fields.get("resource") or self.fields.get("route"))
+
+    def lose_ticket(self) -> None:
+        """The place is gone, the request is not: it is asked anew, by its id."""
+        self.ticket = self.given_ticket = None
+
+    def lose_parent(self) -> None:
+        """The lease that was found around it has ended meanwhile."""
+        self.parent_found = False
+        del self.fields["parent"]
+        self._open_text = encode(self.fields)[:-1]
 
     def late(self, now: float) -> bool:
         return self.deadline is not None and now >= self.deadline
@@ -125,16 +143,20 @@ def load_of(
 
 
 def fields_of(
-    resource: str,
+    resource: Optional[str],
+    route: Optional[str],
     load: Optional[Union[int, Dict[str, Any]]],
     optional: Mapping[str, Any],
     lease_ms: int,
     make_id: Callable[[], str],
 ) -> Dict[str, Any]:
     """The object of an acquire, without what changes between attempts."""
-    if not isinstance(resource, str) or not resource:
-        raise TypeError("the resource is a name")
-    fields: Dict[str, Any] = {"resource": resource}
+    if (resource is None) == (route is None):
+        raise TypeError("name either a resource or a route")
+    name = resource if route is None else route
+    if not isinstance(name, str) or not name:
+        raise TypeError("a resource, or a route, is a name")
+    fields: Dict[str, Any] = {"resource" if route is None else "route": name}
     if load is not None:
         fields["load"] = load
     for name, value in optional.items():

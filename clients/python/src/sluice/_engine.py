@@ -56,7 +56,9 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.get_running_loop()
+        self.home = (settings.url, settings.api_key)  # whose leases these are
         self.closed = False
+        self._hung_up = False
         self._pid = os.getpid()
         self._thread = threading.get_ident()
         self._inbox: Deque[Tuple[Callable[..., None], Tuple[Any, ...]]] = deque()
@@ -156,7 +158,7 @@ class Engine:
 
     def release(self, lease: str, facts: Dict[str, Any], done: Done) -> None:
         """Settles a lease; `facts` is all of the release but the lease."""
-        self._drop(lease)
+        self.drop(lease)
         if lease.startswith(LEASE_PREFIX) and self._judge is not None:
             done({"settled": self._judge.settle(lease)}, None)
         elif self.closed:
@@ -166,11 +168,16 @@ class Engine:
 
     def cancel(self, lease: str, ask_id: str) -> None:
         """Ends a lease as if nothing had been used."""
-        self._drop(lease)
+        self.drop(lease)
         if lease.startswith(LEASE_PREFIX) and self._judge is not None:
             self._judge.settle(lease)
         elif not self.closed:
             self._withdraw(ask_id)
+
+    def decline(self, ticket: str) -> None:
+        """Gives up a place in line that nobody will come back to; told of also while the client closes."""
+        if not self._hung_up:
+            self._cancels.post(Parcel(encode({"ticket": ticket}), _ignore))
 
     async def flush(self) -> None:
         """Returns when all releases and cancels so far were delivered."""
@@ -195,6 +202,7 @@ class Engine:
             await asyncio.wait_for(self.flush(), CLOSE_S)
         except asyncio.TimeoutError:
             log.warning("closed before all releases were delivered; their leases will expire")
+        self._hung_up = True
         for part in (self._line, self._releases, self._cancels, self._heartbeat, self._outage):
             part.close()
         if self._judge is not None:
@@ -214,7 +222,7 @@ class Engine:
         lease_ms = ask.fields["lease_ms"]
         self._held[grant.lease] = self._heartbeat.add(grant.lease, grant.resource, grant.place, lease_ms)
 
-    def _drop(self, lease: str) -> None:
+    def drop(self, lease: str) -> None:
         if self._held.pop(lease, None) is not None:
             self._heartbeat.drop(lease)
 

@@ -127,9 +127,58 @@ class LineFull(SluiceError):
 
 
 class BreakerOpen(SluiceError):
-    """The provider is failing; the coordinator lets nothing through for a while."""
+    """The provider is failing; the coordinator lets nothing through for a while. `state` is what the resource is in."""
 
     code = "breaker_open"
+
+    @property
+    def state(self) -> Optional[str]:
+        return self.facts.get("state")
+
+
+class RouteExhausted(SluiceError):
+    """No resource of the route can serve the call in time.
+
+    `passed` says why not, a resource and a reason each; `finally_` what the route ends in: "refuse", "cached" (an answer
+    that the program has kept) or "static", whose `text` is the answer.
+    """
+
+    code = "route_exhausted"
+
+    @property
+    def passed(self) -> Tuple[Tuple[str, str], ...]:
+        return tuple((str(p.get("resource")), str(p.get("reason"))) for p in self.facts.get("passed") or ())
+
+    @property
+    def finally_(self) -> str:
+        return str(self.facts.get("finally", "refuse"))
+
+    @property
+    def text(self) -> Optional[str]:
+        return self.facts.get("static")
+
+
+class GaveUp(SluiceError):
+    """A call failed, and trying again will not help; its `__cause__` is the exception of the last attempt.
+
+    `reason` is the coordinator's: what the failure was ("bad_request", "auth", "out_of_money", …), or what there is no more of
+    ("attempts", "deadline", "retry_budget"). `attempts` counts the calls, `tried` names the resource and the model of each
+    with its reason, `resource` is the last.
+    """
+
+    code = "gave_up"
+
+    @property
+    def reason(self) -> str:
+        return str(self.facts.get("reason", ""))
+
+    @property
+    def attempts(self) -> int:
+        return len(self.tried)
+
+    @property
+    def tried(self) -> Tuple[Tuple[str, str, str], ...]:
+        return tuple(self.facts.get("tried") or ())
 
 
 class ShuttingDown(SluiceError):
@@ -162,6 +211,10 @@ class ClientClosed(SluiceError, RuntimeError):
     code = "client_closed"
 
 
+class SdkRetriesWarning(UserWarning):
+    """A provider's package tries failed calls again by itself, behind the coordinator's back."""
+
+
 class UnsettledLeaseWarning(UserWarning):
     """A lease ended without a word about what was used, and was charged in full."""
 
@@ -184,6 +237,7 @@ _BY_CODE: Dict[str, Type[SluiceError]] = {
         Cancelled,
         LineFull,
         BreakerOpen,
+        RouteExhausted,
         ShuttingDown,
         StoreFailed,
         OverCap,

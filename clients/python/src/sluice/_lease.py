@@ -17,9 +17,11 @@ from typing import Any, AsyncIterable, AsyncIterator, Dict, Generator, Iterable,
 from ._ask import Ask, Grant
 from ._engine import Engine, warn_unsettled
 from ._errors import SluiceError
+from ._failure import is_the_calls, report_of
 from ._heartbeat import Held
+from ._nested import Entered, enter_block, leave_block
 from ._wire import encode
-from ._usage import headers_of, merge_usage, report_of, usage_of
+from ._usage import headers_in, headers_of, merge_usage, usage_of
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class Advice:
     after: float
     reason: str
     ticket: Optional[str]
+    resource: Optional[str] = None  # the one to go on with, where it is another
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def _settlement(answer: Dict[str, Any]) -> Settlement:
             after=advice.get("after_ms", 0) / 1000,
             reason=str(advice.get("reason", "")),
             ticket=advice.get("ticket"),
+            resource=advice.get("resource"),
         ),
     )
 
@@ -135,6 +139,10 @@ class _LeaseBase:
         self._held: Optional[Held] = None
         self._since = time.monotonic()
         self._noted: Optional[Dict[str, Any]] = None
+        self._began = False  # a stream was served in part
+        self._seen: Dict[str, str] = {}
+        self._asked_output = _output_of(ask.fields.get("load"))
+        self._entered: Optional[Entered] = None
         self._ended = False
 
     @property
@@ -151,6 +159,23 @@ class _LeaseBase:
     def model(self) -> str:
         """The model's name at the provider."""
         return self._grant.model
+
+    @property
+    def account(self) -> Optional[str]:
+        """The account to call with, where the resource has several."""
+        account = self._grant.facts.get("account")
+        return None if account is None else str(account)
+
+    @property
+    def max_output_tokens(self) -> Optional[int]:
+        """The longest answer to ask the provider for: what was asked for, or less where the route says so."""
+        capped = self._grant.facts.get("max_output_tokens")
+        return capped if isinstance(capped, int) else self._asked_output
+
+    @property
+    def facts(self) -> Dict[str, Any]:
+        """All that the coordinator said of the grant: of a route also why its earlier resources did not serve."""
+        return dict(self._grant.facts)
 
     @property
     def held(self) -> Dict[str, Any]:
@@ -187,9 +212,17 @@ class _LeaseBase:
 
     def note(self, event: Any) -> None:
         """Notes the usage that an event of a stream carries, if any. The block's end settles with it."""
+        self._began = True
         usage = usage_of(event)
         if usage is not None:
             self._noted = merge_usage(self._noted, usage)
+
+    def _see(self, response: Any) -> None:
+        """Notes what an answer of the provider's says of limits, for the settlement."""
+        self._see_headers(getattr(response, "headers", None))
+
+    def _see_headers(self, headers: Any) -> None:
+        self._seen = headers_of(headers) or self._seen
 
     def cancel(self) -> None:
         """The call was never made: ends the lease as if nothing had been used."""
@@ -212,10 +245,19 @@ class _LeaseBase:
             status = getattr(value, "status_code", None)
         if isinstance(status, int):
             facts["status"] = status
-        kept = headers_of(getattr(value, "headers", None) if headers is None else headers)
+        kept = headers_of(headers_in(value) if headers is None else headers) or self._seen
         if kept:
             facts["headers"] = kept
         return facts
+
+    def _facts_of(self, error: BaseException) -> Dict[str, Any]:
+        """What a release says of a call that ended in an exception."""
+        report = report_of(error)
+        if self._seen and is_the_calls(error):
+            report.setdefault("headers", self._seen)
+        if self._began:
+            report.setdefault("status", 200)
+        return {"elapsed_ms": self._elapsed_ms(), **report}
 
     def _can_send(self, usage: Dict[str, Any]) -> bool:
         """An answer that was paid for must not be lost to its caller over a number that cannot be told."""
@@ -240,12 +282,24 @@ class _LeaseBase:
             return
         facts: Dict[str, Any] = {"elapsed_ms": self._elapsed_ms()}
         if error is not None:
-            facts.update(report_of(error))
+            facts = self._facts_of(error)
         elif self._noted is not None and self._can_send(self._noted):
             facts["usage"] = self._noted
-        self._end(facts, _nobody)
+        if self._seen:
+            facts.setdefault("headers", self._seen)
+        self._end(facts, _Declined(self._engine))
         if error is None and self._noted is None:
             self._warn("ended without settle()")
+
+    def _decline(self, advice: Advice) -> None:
+        """Nobody will follow it."""
+        if advice.ticket is not None:
+            self._engine.post(self._engine.decline, advice.ticket)
+
+    def _disown(self) -> None:
+        """It turned out to have ended before: there is nothing to tell of it."""
+        self._ended = True
+        self._engine.post(self._engine.drop, self.id)
 
     def _warn(self, what: str) -> None:
         warn_unsettled(self._grant.place, f"a lease on {self.resource!r} {what}: charged in full")
@@ -259,6 +313,25 @@ class _LeaseBase:
             self._warn("was forgotten without settle()")
         except Exception:  # the interpreter or the loop is going down; the lease will expire
             pass
+
+
+class _Declined:
+    """Takes the answer to a release where nobody follows the advice: a place that was kept is given up."""
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, answer: Optional[Dict[str, Any]], _error: Optional[SluiceError]) -> None:
+        ticket = ((answer or {}).get("advice") or {}).get("ticket")
+        if ticket is not None:
+            self._engine.decline(ticket)
+
+
+def _output_of(load: Any) -> Optional[int]:
+    output = load.get("output_tokens") if isinstance(load, dict) else None
+    return output if isinstance(output, int) else None
 
 
 def _nobody(_answer: Optional[Dict[str, Any]], _error: Optional[SluiceError]) -> None:
@@ -285,6 +358,12 @@ class Lease(_LeaseBase):
             self._end(self._facts(value, amounts, status, headers), receipt._take)
         return receipt
 
+    def _report(self, error: BaseException) -> Receipt:
+        """Settles with how the call failed."""
+        receipt = Receipt()
+        self._end(self._facts_of(error), receipt._take)
+        return receipt
+
     def follow(self, stream: Iterable[T]) -> Iterator[T]:
         """Passes a stream's events on, and settles with the usage they carried when it is through."""
         for event in stream:
@@ -294,11 +373,13 @@ class Lease(_LeaseBase):
             self.settle(self._noted)
 
     def __enter__(self) -> Lease:
+        self._entered = enter_block(self)
         return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        leave_block(self._entered)
         self._leave(error)
 
 
@@ -316,6 +397,12 @@ class AsyncLease(_LeaseBase):
             self._end(self._facts(value, amounts, status, headers), receipt._take)
         return receipt
 
+    def _report(self, error: BaseException) -> AsyncReceipt:
+        """Settles with how the call failed."""
+        receipt = AsyncReceipt()
+        self._end(self._facts_of(error), receipt._take)
+        return receipt
+
     async def follow(self, stream: AsyncIterable[T]) -> AsyncIterator[T]:
         """Passes a stream's events on, and settles with the usage they carried when it is through."""
         async for event in stream:
@@ -325,9 +412,11 @@ class AsyncLease(_LeaseBase):
             self.settle(self._noted)
 
     async def __aenter__(self) -> AsyncLease:
+        self._entered = enter_block(self)
         return self
 
     async def __aexit__(
         self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        leave_block(self._entered)
         self._leave(error)

@@ -29,7 +29,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protoco
 import httpx
 
 from ._ask import HOLD_S, Ask, Grant, State
-from ._errors import Cancelled, LineFull, ShuttingDown, SluiceError, UnknownTicket, Unreachable, WaitTimeout, error_from
+from ._errors import Cancelled, LineFull, ShuttingDown, SluiceError, UnknownLease, UnknownTicket, Unreachable, WaitTimeout, error_from
 from ._gather import Gather
 from ._outage import Outage
 from ._wire import TROUBLE, Answer, Wire, is_away, read_json, read_lines, refusal
@@ -208,7 +208,7 @@ class Line:
             if stream.waiting > SIZE_RATIO * len(batch) or stream.waiting + len(batch) > ARRAY_MAX:
                 break
             for ask in stream.left():
-                ask.ticket = None  # the id is what keeps the place of a request that has a caller
+                ask.ticket = ask.given_ticket  # else the id is what keeps the place of a request that has a caller
                 ask.older.add(stream)
                 batch.append(ask)
             stream.waiting = 0
@@ -280,15 +280,18 @@ class Line:
     def _refused(self, ask: Ask, error: SluiceError) -> None:
         if isinstance(error, ShuttingDown):
             self._outage.begin(error.message, error.retry_after or 0.0)
-            ask.ticket = None
+            ask.lose_ticket()
             self._put([ask])
         elif isinstance(error, UnknownTicket) and ask.ticket is not None:
-            ask.ticket = None  # the place is gone, the request is not
+            ask.lose_ticket()
+            self._put([ask])
+        elif isinstance(error, UnknownLease) and ask.parent_found:
+            ask.lose_parent()
             self._put([ask])
         elif isinstance(error, Cancelled) and ask.older:
             self._put([ask])  # an older stream arrived last and took its place: asking again takes it back
         elif isinstance(error, WaitTimeout) and ask.deadline is None:
-            ask.ticket = None  # "as long as it takes" is longer than the longest wait there is
+            ask.lose_ticket()  # "as long as it takes" is longer than the longest wait there is
             self._put([ask])
         else:
             self._fail(ask, error)
@@ -298,13 +301,14 @@ class Line:
             return  # the same grant, asked for twice
         grant = Grant(
             lease=answer["lease"],
-            resource=answer.get("resource", ask.fields["resource"]),
+            resource=answer.get("resource") or ask.name,
             model=answer.get("model", ""),
             held=answer.get("held", {}),
             waited_s=answer.get("waited_ms", 0) / 1000,
             attempt=answer.get("attempt", 1),
             local=False,
             place=ask.place,
+            facts=answer,
         )
         self._left(ask)
         self.forget(ask)

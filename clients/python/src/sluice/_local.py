@@ -172,7 +172,9 @@ class LocalJudge:
 
     def take(self, ask: Ask) -> bool:
         """Judges an ask here. False where there is no share to judge by, or it could never fit."""
-        resource = ask.fields["resource"]
+        resource = ask.fields.get("resource")
+        if resource is None:
+            return False  # what a route leads to, the coordinator alone knows
         counters = self._counters.get(resource)
         if counters is None:
             counters = self._counters[resource] = self._share.counters(self._views.get(resource))

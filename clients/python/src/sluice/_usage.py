@@ -1,4 +1,4 @@
-"""What a call used, and how it failed, read from what the call returned or raised.
+"""What a call used, read from what the call returned.
 
 Nothing of the providers' packages is imported: an object counts by its shape. The provider's usage object
 goes to the coordinator as it came, for the coordinator knows what counts as what.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Optional
 
-ERROR_CHARS_MAX = 500
 HEADER_CHARS_MAX = 256
 HEADERS_MAX = 32
 
@@ -28,13 +27,21 @@ _MARKERS = frozenset(
         "promptTokenCount",
         "candidatesTokenCount",
         "totalTokenCount",
+        "prompt_token_count",
+        "candidates_token_count",
+        "total_token_count",
+        "inputTokens",
+        "outputTokens",
+        "totalTokens",
     )
 )
 # Words that tell Anthropic's shape from the coordinator's own, but occur elsewhere too.
 _BESIDE = frozenset(("cache_creation", "service_tier", "server_tool_use"))
 # Where a response, or an event of a stream, keeps it.
-_HOLDERS = ("usage", "usage_metadata", "usageMetadata", "response", "message")
+_HOLDERS = ("usage", "usage_metadata", "usageMetadata", "response", "message", "http_response")
 _HEADER_PARTS = ("ratelimit", "retry-after", "should-retry")
+_HEADER_NAMES = frozenset(("x-amzn-errortype",))
+_HEADER_BESIDE = "date"  # tells a time in another header what to be held against, and nothing by itself
 
 
 def usage_of(value: Any) -> Optional[Dict[str, Any]]:
@@ -61,6 +68,9 @@ def _usage_in_mapping(value: Mapping[str, Any], depth: int) -> Optional[Dict[str
         found = _deeper(value.get(name), depth)
         if found is not None:
             return found
+    metadata = value.get("metadata")  # of Bedrock's streams; of others it is whatever their user wrote there
+    if isinstance(metadata, Mapping) and isinstance(metadata.get("usage"), Mapping):
+        return _deeper(metadata["usage"], depth)
     given = {name: amount for name, amount in value.items() if amount is not None}
     if not given or any(name in given for name in _MARKERS) or all(name in _NORMAL for name in given):
         return given or None
@@ -108,39 +118,20 @@ def _usage_in_body(response: Any, depth: int) -> Optional[Dict[str, Any]]:
 def headers_of(headers: Any) -> Dict[str, str]:
     """Those of a provider's headers that speak of limits."""
     items = headers.items() if hasattr(headers, "items") else ()
-    kept = {
-        str(name).lower(): str(value)[:HEADER_CHARS_MAX]
-        for name, value in items
-        if any(part in str(name).lower() for part in _HEADER_PARTS)
-    }
+    told = {str(name).lower(): str(value)[:HEADER_CHARS_MAX] for name, value in items}
+    kept = {name: value for name, value in told.items() if name in _HEADER_NAMES or any(p in name for p in _HEADER_PARTS)}
+    if kept and _HEADER_BESIDE in told:
+        kept = {_HEADER_BESIDE: told[_HEADER_BESIDE], **kept}
     return dict(list(kept.items())[:HEADERS_MAX])
 
 
-def report_of(error: BaseException) -> Dict[str, Any]:
-    """What a release says of a call that ended in an exception."""
-    response = getattr(error, "response", None)
-    report: Dict[str, Any] = {"error": _error_of(error, response)}
-    status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
-        status = getattr(response, "status_code", None)
-    if isinstance(status, int) and 100 <= status <= 599:
-        report["status"] = status
-    headers = headers_of(getattr(response, "headers", None))
-    if headers:
-        report["headers"] = headers
-    return report
-
-
-def _error_of(error: BaseException, response: Any) -> Any:
-    body = getattr(error, "body", None)
-    if not isinstance(body, Mapping) and callable(getattr(response, "json", None)):
-        try:
-            body = response.json()
-        except Exception:  # not JSON, or a stream that was not read
-            body = None
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        if isinstance(inner, Mapping):
-            facts = {k: v for k, v in inner.items() if v is None or isinstance(v, (str, int, float, bool))}
-            return {k: v[:ERROR_CHARS_MAX] if isinstance(v, str) else v for k, v in facts.items() if v is not None}
-    return f"{type(error).__name__}: {error}"[:ERROR_CHARS_MAX]
+def headers_in(value: Any) -> Any:
+    """The headers of the answer that a returned value came in, where it has kept them."""
+    for name in ("headers", "sdk_http_response", "response"):  # httpx; google-genai; streams of openai and anthropic
+        inner = getattr(value, name, None)
+        found = inner if name == "headers" else getattr(inner, "headers", None)
+        if found is not None:
+            return found
+    if isinstance(value, Mapping) and isinstance(value.get("ResponseMetadata"), Mapping):  # botocore
+        return value["ResponseMetadata"].get("HTTPHeaders")
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import os
 import sys
 from typing import Any, Callable, Dict, Mapping, Optional, Union
@@ -12,6 +13,7 @@ import httpx
 from ._ask import Answerable, Ask, Load, Place, fields_of, load_of
 from ._engine import Engine, OnUnreachable, Settings
 from ._local import LocalShare
+from ._nested import parent_at
 from ._wire import read_address
 
 URL_DEFAULT = "http://127.0.0.1:7411"
@@ -40,6 +42,7 @@ class Defaults:
         lease_seconds: float,
         on_unreachable: OnUnreachable,
         transport: Optional[httpx.AsyncBaseTransport],
+        find_parent: bool = True,
     ) -> None:
         if not isinstance(on_unreachable, LocalShare) and on_unreachable not in ("wait", "refuse"):
             raise ValueError('on_unreachable is "wait", "refuse" or a LocalShare')
@@ -48,6 +51,7 @@ class Defaults:
         if lease_seconds < 0.001:
             raise ValueError("a lease lives at least a millisecond")
         self.timeout = timeout
+        self.find_parent = find_parent
         self.lease_ms = int(lease_seconds * 1000)
         self.settings = Settings(
             url=address,
@@ -56,22 +60,38 @@ class Defaults:
             transport=transport,
         )
 
-    def fields(self, engine: Engine, resource: str, words: Words) -> Dict[str, Any]:
+    def fields(self, engine: Engine, resource: Optional[str], words: Words) -> Dict[str, Any]:
         load = load_of(words.load, words.tokens, words.input_tokens, words.max_output_tokens)
-        return fields_of(resource, load, words.optional, self.lease_ms, engine.new_id)
+        return fields_of(resource, words.route, load, words.optional, self.lease_ms, engine.new_id)
 
-    def ask(self, engine: Engine, resource: str, words: Words, future: Answerable) -> Ask:
+    def timeout_of(self, words: Words) -> Optional[float]:
+        """How many seconds an acquire may stand in line; None: as long as it takes."""
         timeout = self.timeout if isinstance(words.timeout, Unset) else words.timeout
         if timeout is not None and timeout < 0:
             raise ValueError("a timeout is not negative")
+        return timeout
+
+    def ask(self, engine: Engine, resource: Optional[str], words: Words, future: Answerable) -> Ask:
+        """Called where the acquire is, for its parent is found there."""
+        timeout = self.timeout_of(words)
         deadline = None if timeout is None else engine.loop.time() + timeout
-        return Ask(self.fields(engine, resource, words), future, deadline, words.place, patient=timeout != 0)
+        fields = self.fields(engine, resource, words)
+        found = None
+        if isinstance(words.parent, Unset):
+            found = parent_at(engine.home) if self.find_parent else None
+            if found is not None:
+                fields["parent"] = found
+        elif words.parent is not None:
+            fields["parent"] = getattr(words.parent, "id", words.parent)
+        ask = Ask(fields, future, deadline, words.place, patient=timeout != 0)
+        ask.parent_found = found is not None
+        return ask
 
 
 class Words:
     """The words of one acquire, as its caller gave them."""
 
-    __slots__ = ("input_tokens", "load", "max_output_tokens", "optional", "place", "timeout", "tokens")
+    __slots__ = ("input_tokens", "load", "max_output_tokens", "optional", "parent", "place", "route", "timeout", "tokens")
 
     def __init__(
         self,
@@ -81,7 +101,8 @@ class Words:
         tokens: Optional[int] = None,
         load: Optional[Load] = None,
         timeout: Timeout = UNSET,
-        parent: Any = None,
+        parent: Any = UNSET,
+        route: Optional[str] = None,
         **optional: Any,
     ) -> None:
         self.place = place
@@ -90,13 +111,29 @@ class Words:
         self.tokens = tokens
         self.load = load
         self.timeout = timeout
-        if parent is not None:
-            optional["parent"] = getattr(parent, "id", parent)
+        self.parent = parent
+        self.route = route
         self.optional: Mapping[str, Any] = optional
+
+    def again(self, *, ticket: Optional[str], id: Optional[str], timeout: Optional[float]) -> Words:
+        """The same for another attempt."""
+        words = Words(
+            self.place,
+            self.input_tokens,
+            self.max_output_tokens,
+            self.tokens,
+            self.load,
+            timeout,
+            self.parent,
+            self.route,
+            **self.optional,
+        )
+        words.optional = {**self.optional, "ticket": ticket, "id": id}
+        return words
 
 
 WORDS = frozenset(
-    "input_tokens max_output_tokens tokens load priority tenant session labels parent timeout id ticket".split()
+    "input_tokens max_output_tokens tokens load input_bytes priority tenant session labels parent timeout max_attempts id ticket".split()
 )
 
 
@@ -115,6 +152,18 @@ def caller(depth: int = 2) -> Place:
 def place_of(function: Callable[..., Any]) -> Place:
     code = getattr(function, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else ("<unknown>", 1)
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    if inspect.isgeneratorfunction(function):
+        raise TypeError("a generator runs after its call has returned: acquire inside of it, and follow() the stream")
+
+
+def lease_passer(function: Callable[..., Any]) -> Callable[[Dict[str, Any], Any], Dict[str, Any]]:
+    """How a decorated function gets its lease: as `lease`, where it has a parameter of that name."""
+    if "lease" in inspect.signature(function).parameters:
+        return lambda kwargs, lease: {**kwargs, "lease": lease}
+    return lambda kwargs, lease: kwargs
 
 
 def evaluate(words: Mapping[str, Any], args: Any, kwargs: Any) -> Dict[str, Any]:
