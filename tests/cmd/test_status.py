@@ -21,9 +21,7 @@ def ask(url, *arguments, **environment):
 
 
 def post(coordinator, path, body):
-    request = urllib.request.Request(
-        coordinator.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(coordinator.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
 
@@ -82,9 +80,7 @@ def test_what_is_not_there_cannot_be_reopened(coordinator, name):
 
 
 def test_watch_shows_it_again_until_it_is_ended(coordinator):
-    watching = subprocess.Popen(
-        [binary(), "status", "--watch", "--url", coordinator.url], stdout=subprocess.PIPE, text=True
-    )
+    watching = subprocess.Popen([binary(), "status", "--watch", "--url", coordinator.url], stdout=subprocess.PIPE, text=True)
     heads = 0
     for line in watching.stdout:
         heads += line.startswith("RESOURCE  STATE")
