@@ -183,7 +183,7 @@ PASSED = [{"resource": "a", "reason": "breaker_open"}, {"resource": "b", "reason
 
 
 def test_a_route_with_nothing_left_says_why(pretend, call):
-    answer_with(pretend, (503, "route_exhausted", {"passed": PASSED, "finally": "static", "static": "try later"}))
+    answer_with(pretend, (503, "route_exhausted", {"passed": PASSED, "finally": "static", "static_answer": "try later"}))
     with pytest.raises(sluice.RouteExhausted) as caught:
         call(Failing(), route="chat", cached="old")
     exhausted = caught.value
@@ -193,7 +193,7 @@ def test_a_route_with_nothing_left_says_why(pretend, call):
 
 def test_a_route_may_end_in_an_answer_of_the_programs(pretend, call):
     cached = (503, "route_exhausted", {"finally": "cached"})
-    answer_with(pretend, cached, cached, (503, "route_exhausted", {"finally": "static", "static": "try later"}))
+    answer_with(pretend, cached, cached, (503, "route_exhausted", {"finally": "static", "static_answer": "try later"}))
     assert call(Failing(), route="chat", cached=lambda: "old") == "old"
     assert call(Failing(), route="chat", cached="older") == "older"
     assert call(Failing(), route="chat", static=str.upper) == "TRY LATER"

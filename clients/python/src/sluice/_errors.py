@@ -155,7 +155,7 @@ class RouteExhausted(SluiceError):
 
     @property
     def text(self) -> Optional[str]:
-        return self.facts.get("static")
+        return self.facts.get("static_answer")
 
 
 class GaveUp(SluiceError):
