@@ -152,7 +152,7 @@ struct expected {
 
 static bool is_remembered(const struct oracle *o, const struct fact *f)
 {
-    return f->end == END_OPEN || o->now_us - f->end_us < LEASE_REMEMBERED_US;
+    return !f->lost && (f->end == END_OPEN || o->now_us - f->end_us < LEASE_REMEMBERED_US);
 }
 
 /* Where leases are capped, those that ended are forgotten early. */
@@ -169,7 +169,7 @@ static const struct fact *fact_of_id(const struct oracle *o, const char *tenant,
 {
     for (size_t i = o->facts_n; id[0] && i > 0; i--) {
         const struct fact *f = &o->facts[i - 1];
-        if (strcmp(f->id, id) == 0 && (!tenant || strcmp(f->tenant, tenant) == 0)) {
+        if (!f->lost && strcmp(f->id, id) == 0 && (!tenant || strcmp(f->tenant, tenant) == 0)) {
             return f;
         }
     }

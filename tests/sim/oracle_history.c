@@ -13,7 +13,7 @@ static void copy_text(char *out, size_t size, struct text t)
 struct fact *find_fact(struct oracle *o, uint64_t lease)
 {
     for (size_t i = o->facts_n; i > 0; i--) {
-        if (o->facts[i - 1].lease == lease) {
+        if (o->facts[i - 1].lease == lease && !o->facts[i - 1].lost) {
             return &o->facts[i - 1];
         }
     }
@@ -462,8 +462,26 @@ static void restore_fact(struct oracle *o, size_t fact)
     }
 }
 
+/* What the configuration has no resource for does not come back. */
+static void lose_facts(struct oracle *o)
+{
+    for (size_t i = 0; i < o->facts_n; i++) {
+        struct fact *f = &o->facts[i];
+        f->lost = f->lost || resource_index(o, f->resource) == NONE;
+    }
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        for (size_t k = 0; k < id->charges_n; k++) {
+            const struct fact *f = &o->facts[id->charges[k].fact];
+            bool held = f->end == END_OPEN && id->limit->charge == CHARGE_AT_SETTLE;
+            id->charges[k].gone = id->charges[k].gone || (f->lost && held);
+        }
+    }
+}
+
 void history_restored(struct oracle *o)
 {
+    lose_facts(o);
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
         if (id->live && (id->window == WINDOW_ROLLING || id->window == WINDOW_NONE)) {

@@ -37,6 +37,7 @@ struct fact {
     int64_t end_us;
     int64_t end_wall_us;
     struct load used;
+    bool lost; /* a restart found its resource gone: nobody knows of it any more */
     bool late; /* settled after it had expired */
     size_t late_record;
     int64_t late_us;

@@ -12,7 +12,8 @@ void oracle_before(struct oracle *o, int64_t now_us)
     }
     judge_idle(o, now_us - 1);
     for (size_t i = 0; i < o->facts_n; i++) {
-        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us < now_us) {
+        const struct fact *f = &o->facts[i];
+        if (f->end == END_OPEN && !f->lost && f->expires_us < now_us) {
             wrong(o, "P6: a lease that expired at %lld is open at %lld",
                   (long long)o->facts[i].expires_us, (long long)now_us);
         }
@@ -108,7 +109,8 @@ static void judge_overdue(struct oracle *o)
         }
     }
     for (size_t i = 0; i < o->facts_n; i++) {
-        if (o->facts[i].end == END_OPEN && o->facts[i].expires_us <= o->now_us) {
+        const struct fact *f = &o->facts[i];
+        if (f->end == END_OPEN && !f->lost && f->expires_us <= o->now_us) {
             wrong(o, "P6: a lease is open past its time");
         }
     }
@@ -120,7 +122,7 @@ static void judge_totals(struct oracle *o, const struct core *core)
     size_t open = 0;
     core_totals(core, &t);
     for (size_t i = 0; i < o->facts_n; i++) {
-        open += o->facts[i].end == END_OPEN;
+        open += o->facts[i].end == END_OPEN && !o->facts[i].lost;
     }
     if (t.waiting != o->waiters_n || t.leases_open != open) {
         wrong(o, "the core counts %zu waiting and %zu open leases; history %zu and %zu", t.waiting,

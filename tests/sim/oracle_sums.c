@@ -225,7 +225,8 @@ static int64_t charge_amount(const struct limit *l, const struct fact *f, const 
 
 static bool is_held(const struct limit *l, const struct fact *f)
 {
-    return f->end == END_OPEN && (l->window == WINDOW_NONE || l->charge == CHARGE_AT_SETTLE);
+    return f->end == END_OPEN && !f->lost &&
+           (l->window == WINDOW_NONE || l->charge == CHARGE_AT_SETTLE);
 }
 
 /* --- Buckets: the whole story, told again --- */

@@ -211,11 +211,12 @@ static struct world_policy *changed_policy(struct world *w)
         if (x->limits_n > 1 && !x->limits[x->limits_n - 1].shared[0] && random_chance(r, 20)) {
             x->limits_n--;
         }
-        if (x->limits_n < 5 && random_chance(r, 20) && !w->crashes) {
+        if (x->limits_n < 5 && random_chance(r, 20) && (!w->crashes || w->rough)) {
             random_limit(r, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
         }
     }
-    if (p->policy.resources_n > 1 && random_chance(r, 15) && !w->crashes && !w->pools) {
+    bool may_go = w->rough || (!w->crashes && !w->pools);
+    if (p->policy.resources_n > 1 && random_chance(r, 15) && may_go) {
         p->policy.resources_n--;
     }
     fix_headroom(&p->policy);
@@ -235,7 +236,7 @@ static void init_api(struct world *w)
     w->durability = dice < 55 ? DURABILITY_FULL : dice < 95 ? DURABILITY_PROCESS : DURABILITY_NONE;
     w->client_max = random_chance(r, 20) ? random_in(r, 1, 6) : 100000;
     w->crashes = w->crashes || random_chance(r, 60);
-    w->skews = w->skews && !w->crashes;
+    w->skews = w->skews && (!w->crashes || w->rough);
 }
 
 void world_init(struct world *w, uint64_t seed, bool api)
@@ -255,7 +256,8 @@ void world_init(struct world *w, uint64_t seed, bool api)
     w->crashes = random_chance(r, 30);
     w->reloads = random_chance(r, 40);
     /* What was booked late under another wall clock than the restarted one is not promised. */
-    w->skews = random_chance(r, 30) && !w->crashes;
+    w->rough = seed >= ROUGH_SEEDS;
+    w->skews = random_chance(r, 30) && (!w->crashes || w->rough);
     w->late_ticks = random_chance(r, 15);
     w->api = api;
     if (api) {

@@ -68,6 +68,9 @@ struct world_client {
 
 #define CLIENTS_MAX 60000
 
+/* Worlds of seeds from here on are rough. */
+#define ROUGH_SEEDS 1000000
+
 struct world {
     struct random random;
     int64_t now_us;
@@ -86,6 +89,7 @@ struct world {
     bool late_ticks;
     bool hurried; /* little time passes, so lines are long */
     bool pools;   /* some limits are shared */
+    bool rough;   /* what changes a policy or the clock goes together with crashes and pools */
     bool api;     /* what follows is for worlds behind the API */
     bool crowded; /* several happenings share a turn, often */
     bool slow;    /* the disk does little at a time */
