@@ -107,15 +107,6 @@ void api_write_limit(struct json_writer *w, const struct limit_view *v)
     member_text_if(w, "shared", text_of(l->shared));
     member_str(w, "exceed", exceed_name(l->exceed));
     put_amount(w, "amount", l->unit, v->amount);
-    if (v->unknown) {
-        member_bool(w, "unknown", true);
-    }
-    if (v->told > 0) {
-        put_amount(w, "told", l->unit, v->told);
-    }
-    if (v->foreign > 0) {
-        put_amount(w, "foreign", l->unit, v->foreign);
-    }
     if (v->told > 0) {
         member_i64(w, "told", v->told);
     }

@@ -62,6 +62,9 @@ def test_a_providers_other_number_is_an_alert(daemon):
     event = alerts_after(d, lambda: d.release(d.lease(), status=200, headers=headers))
     assert event["alert"] == "numbers_differ" and event["limit"] == "rpm"
     assert event["told"] == 40 and event["amount"] == 100
+    (rpm,) = [limit for limit in d.resource()["limits"] if limit["limit"] == "rpm"]
+    assert rpm["told"] == 40
+    assert d.get("/v1/resources").text.count('"told"') == 1
     assert "the provider allows 40 requests, and 100 requests are configured of limit rpm" in event["message"]
 
 
