@@ -398,14 +398,9 @@ static int acquire_at(struct core *core, const struct event *event, struct line 
 
 /* --- What the caller leaves open. --- */
 
-static bool is_estimated(const struct resource *r, const struct acquire *a)
+static bool leaves_open(const struct line *line, const struct acquire *a)
 {
-    return r->output_percentile > 0 && !(a->has_input && a->has_output);
-}
-
-static bool leaves_open(const struct resource *r, const struct acquire *a)
-{
-    return is_estimated(r, a) || (r->price.known && !a->has_usd);
+    return estimate_wanted(line, a) || (line->resource->price.known && !a->has_usd);
 }
 
 /* A cap on the output, where it asks for more. */
@@ -425,9 +420,12 @@ int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct 
     const struct resource *r = line->resource;
     a->estimated = false;
     struct acquire dear = *a;
-    if (is_estimated(r, a)) {
+    bool priced = r->price.known && !a->has_usd;
+    if (estimate_wanted(line, a)) {
         estimate_load(core, line, a, r->output_percentile);
-        estimate_load(core, line, &dear, max_i64(COST_PERCENTILE, r->output_percentile));
+        if (priced) {
+            estimate_load(core, line, &dear, max_i64(COST_PERCENTILE, r->output_percentile));
+        }
     }
     bool capped = cap_output(&a->load, cap);
     capped |= cap_output(&dear.load, cap);
@@ -448,7 +446,7 @@ int request_acquire(struct core *core, const struct event *event)
         return acquire_by_route(core, event, path);
     }
     core->last_line = line;
-    if (!line || !leaves_open(line->resource, a)) {
+    if (!line || !leaves_open(line, a)) {
         return acquire_at(core, event, line);
     }
     struct event whole = *event;

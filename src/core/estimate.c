@@ -228,6 +228,19 @@ static void fit(const struct line *line, struct acquire *a)
     of[UNIT_TOKENS] = add_sat(of[UNIT_INPUT_TOKENS], of[UNIT_OUTPUT_TOKENS]);
 }
 
+bool estimate_wanted(const struct line *line, const struct acquire *a)
+{
+    const struct resource *r = line->resource;
+    if (r->output_percentile == 0 || (a->has_input && a->has_output)) {
+        return false;
+    }
+    bool counts = a->input_bytes > 0 || r->price.known;
+    for (size_t i = 0; !counts && i < line->limits_n; i++) {
+        counts = line->rules[i]->unit != UNIT_REQUESTS && line->rules[i]->unit != UNIT_SLOTS;
+    }
+    return counts;
+}
+
 void estimate_load(const struct core *core, struct line *line, struct acquire *a,
                    int64_t percentile)
 {
@@ -277,15 +290,15 @@ void estimate_learn(struct core *core, const struct lease *l, const struct load 
     int64_t input = usage->of[UNIT_INPUT_TOKENS];
     int64_t output = usage->of[UNIT_OUTPUT_TOKENS];
     bool apart = add_sat(input, output) == usage->of[UNIT_TOKENS] && usage->of[UNIT_TOKENS] > 0;
-    if (!apart) { /* where only the total is known, nothing follows for either */
+    if (!apart ||
+        !line->estimates) { /* where only the total is known, nothing follows for either */
         return;
     }
     if (l->origin.estimated) {
         count_error(&line->stats, l->load.of[UNIT_TOKENS], usage->of[UNIT_TOKENS]);
     }
-    line->estimates = line->estimates ? line->estimates : estimates_new();
     struct estimates *e = line->estimates;
-    struct tenant_habits *t = e ? tenant_get(core, e, l->tenant) : NULL;
+    struct tenant_habits *t = tenant_get(core, e, l->tenant);
     if (!t) {
         return;
     }

@@ -23,12 +23,17 @@ struct line;
 struct lease;
 struct estimates; /* of one resource */
 
+/* Whether the load of an acquire leaves open what somebody counts, or gives what it follows from.
+ */
+bool estimate_wanted(const struct line *line, const struct acquire *acquire);
+
 /* Fills in what the load of an acquire leaves open: what `percentile` of a hundred calls of the
  * resource have kept to. */
 void estimate_load(const struct core *core, struct line *line, struct acquire *acquire,
                    int64_t percentile);
 
-/* Takes in what the call of a lease really used that was served. */
+/* Takes in what the call of a lease really used that was served; nothing before the first estimate
+ * of the resource. */
 void estimate_learn(struct core *core, const struct lease *lease, const struct load *usage);
 
 /* Another holder of the same, and one fewer; NULL is nothing. */
