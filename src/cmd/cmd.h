@@ -18,5 +18,7 @@ int cmd_run(int argc, char **argv);
 int cmd_mock(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_reopen(int argc, char **argv);
+int cmd_usage(int argc, char **argv);
+int cmd_budget(int argc, char **argv);
 
 #endif

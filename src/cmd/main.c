@@ -23,6 +23,8 @@ static const struct command commands[] = {
     {"run", cmd_run, "run a command under a lease"},
     {"status", cmd_status, "show what stands where"},
     {"reopen", cmd_reopen, "say that a resource is well again"},
+    {"usage", cmd_usage, "what was used, and what it cost"},
+    {"budget", cmd_budget, "what is left of budgets; give back what was used"},
     {"mock", cmd_mock, "pretend to be a provider, with its limits"},
     {"help", cmd_help, "explain a command, or the keys of the configuration"},
     {"version", cmd_version, "print the version"},
