@@ -164,3 +164,22 @@ def test_without_keys_this_machine_is_welcome(daemon, headers):
 def test_with_keys_a_browser_may_ask_from_anywhere_if_it_has_one(keyed):
     headers = {"Origin": "https://app.example", "Host": "sluice.example"}
     assert keyed.get("/v1/resources", headers=headers).status == 200
+
+
+def test_a_key_that_is_bound_is_told_of_its_tenants_usage_alone(keyed):
+    for tenant in ("ours", "theirs"):
+        lease = keyed.lease("wide", key=tenant, load=10, session="shared")
+        keyed.release(lease, key=tenant)
+    assert [row["key"] for row in keyed.get("/v1/usage").json["rows"]] == ["ours", "theirs"]
+    assert [row["key"] for row in keyed.get("/v1/usage", key="ours").json["rows"]] == ["ours"]
+    assert keyed.get("/v1/usage?tenant=theirs", key="ours").code == "forbidden"
+    assert keyed.get("/v1/sessions/shared").json["calls"] == 2
+    assert keyed.get("/v1/sessions/shared", key="ours").json["calls"] == 1
+    assert keyed.get("/v1/usage", key="asker").code == "forbidden"
+
+
+def test_only_an_operator_corrects_budgets(keyed):
+    body = {"resource": "chat", "limit": "each", "scope_key": "ours", "reset": True}
+    assert keyed.post("/v1/budget", body, key="reader").code == "forbidden"
+    assert keyed.post("/v1/budget", body, key="asker").code == "forbidden"
+    assert keyed.post("/v1/budget", body, key="operator").code == "invalid_request"
