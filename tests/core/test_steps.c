@@ -325,6 +325,113 @@ static void test_the_beginning_of_a_lease_is_needed_until_its_end_is_forgotten(v
     core_free(core);
 }
 
+/* --- Many who move on. --- */
+
+static struct resource routed[2];
+static struct route route;
+
+/* A route of two resources with one call in flight each; the first closes at the first refusal. */
+static int set_up_route(void **state)
+{
+    (void)set_up(state);
+    for (int i = 0; i < 2; i++) {
+        routed[i] = resource;
+        routed[i].name[0] = "mn"[i];
+        routed[i].model[0] = "mn"[i];
+        routed[i].limits[0].unit = UNIT_SLOTS;
+        routed[i].limits[0].window = WINDOW_NONE;
+        routed[i].limits[0].amount = 1;
+    }
+    routed[0].feedback = feedback_default;
+    routed[0].feedback.breaker_refusals = 1;
+    route = (struct route){.name = "chat", .steps = {{.resource = 0}, {.resource = 1}}};
+    route.steps_n = 2;
+    policy.resources = routed;
+    policy.resources_n = 2;
+    policy.routes = &route;
+    policy.routes_n = 1;
+    struct policy_error why;
+    assert_int_equal(policy_check(&policy, &why), 0);
+    return 0;
+}
+
+/* The lease that was granted in a step, or 0. */
+static uint64_t granted(const struct effects *effects)
+{
+    uint64_t lease = 0;
+    for (size_t i = 0; i < effects->len; i++) {
+        lease = effects->at[i].kind == EFFECT_GRANT ? effects->at[i].grant.lease : lease;
+    }
+    return lease;
+}
+
+static uint64_t acquire_at(struct core *core, struct effects *effects, const char *name,
+                           const char *by, caller_id caller)
+{
+    struct event e = {.kind = EVENT_ACQUIRE, .now_us = 0, .caller = caller};
+    e.acquire.resource = text_of(name);
+    e.acquire.route = text_of(by);
+    e.acquire.load.of[UNIT_SLOTS] = 1;
+    e.acquire.priority = PRIORITY_DEFAULT;
+    e.acquire.wait_us = WAIT_US_MAX;
+    e.acquire.hold_us = 2 * WAIT_US_MAX;
+    e.acquire.lease_us = US_PER_H;
+    assert_int_equal(core_step(core, &e, effects), 0);
+    return granted(effects);
+}
+
+static void release(struct core *core, struct effects *effects, uint64_t lease,
+                    enum answer_class class)
+{
+    struct answer answer = {.class = class, .reached = true, .retry_after_us = -1};
+    struct event e = {.kind = EVENT_RELEASE, .now_us = 1, .any_tenant = true};
+    e.release.lease = lease;
+    e.release.answer = &answer;
+    assert_int_equal(core_step(core, &e, effects), 0);
+    core_check(core);
+}
+
+static size_t waiting_at(const struct core *core, size_t i)
+{
+    struct resource_view view;
+    core_resource_view(core, i, &view);
+    return view.waiting;
+}
+
+static void test_a_long_line_moves_on_over_steps_and_is_served_by_age(void **state)
+{
+    (void)state;
+    struct core *core = new_core();
+    struct effects effects;
+    effects_init(&effects);
+    uint64_t at_m = acquire_at(core, &effects, "m", "", CROWD + 1);
+    uint64_t at_n = acquire_at(core, &effects, "n", "", CROWD + 2);
+    for (caller_id i = 1; i <= CROWD; i++) {
+        acquire_at(core, &effects, "", "chat", i);
+    }
+    assert_int_equal(waiting_at(core, 0), CROWD);
+    release(core, &effects, at_m, ANSWER_BAD_REQUEST); /* the first of them is served there */
+    at_m = granted(&effects);
+    release(core, &effects, at_m, ANSWER_WAIT);
+    size_t steps = 1;
+    size_t tickets = 1; /* of the one that was refused: a place at the other resource */
+    for (struct event tick = {.kind = EVENT_TICK, .now_us = 1}; core_next_deadline(core) <= 1;) {
+        assert_true(waiting_at(core, 1) <= steps * CORE_STEP_MAX + tickets);
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        core_check(core);
+        steps++;
+    }
+    assert_int_equal(waiting_at(core, 1), CROWD - 1 + tickets);
+    assert_true(steps >= CROWD / CORE_STEP_MAX);
+    for (caller_id last = 1; last < CROWD;) {
+        release(core, &effects, at_n, ANSWER_BAD_REQUEST);
+        assert_int_equal(count(&effects, EFFECT_GRANT, &last), 1);
+        at_n = granted(&effects);
+    }
+    effects_release(&effects);
+    core_free(core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +443,8 @@ int main(void)
         cmocka_unit_test_setup(
             test_a_sound_record_is_taken_and_one_without_its_resource_passed_over, set_up),
         cmocka_unit_test_setup(test_records_that_no_core_has_made_are_refused, set_up),
+        cmocka_unit_test_setup(test_a_long_line_moves_on_over_steps_and_is_served_by_age,
+                               set_up_route),
         cmocka_unit_test_setup(test_the_beginning_of_a_lease_is_needed_until_its_end_is_forgotten,
                                set_up),
     };
