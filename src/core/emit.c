@@ -74,7 +74,7 @@ static void fill_record(const struct lease *l, enum record_kind kind, int64_t at
     r->outcome = ANSWER_OK;
     r->has_parts = false;
     r->parts = (struct parts){0};
-    r->model = way_model(l->way, l->line);
+    r->model = l->way ? way_model_at(l->way, l->line) : l->line->model;
     r->account = text_of(l->line->resource->account);
     r->resource = l->line->name;
     r->route = l->way ? l->way->route : TEXT_NONE;
@@ -104,7 +104,7 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
     struct effect *e = effect_next(core, EFFECT_GRANT, caller);
     e->grant.lease = l->lease;
     e->grant.resource = l->line->name;
-    e->grant.model = way_model(l->way, l->line);
+    e->grant.model = l->way ? way_model_at(l->way, l->line) : l->line->model;
     e->grant.account = text_of(l->line->resource->account);
     e->grant.tenant = l->tenant;
     e->grant.id = l->id;

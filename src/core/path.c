@@ -6,6 +6,10 @@
 
 #include "core/line.h"
 
+/* How many stick in all, and how long one that is idle. */
+#define STICKS_MAX 65536                             /* sessions that stick, in all */
+#define STICK_US   (INT64_C(60) * INT64_C(60000000)) /* one that is idle is forgotten */
+
 /* A session that goes back to the account that served it last. */
 struct stick {
     struct map_node node; /* in paths.sticks */
@@ -249,16 +253,13 @@ void paths_carry(struct core *next, struct core *core)
 
 #define WAY_ALIGNED(n) (((n) + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t))
 
-size_t way_size(const struct way *way)
+size_t way_bytes(const struct way *way)
 {
-    return way ? WAY_ALIGNED(sizeof(*way) + way->route.len) : 0;
+    return WAY_ALIGNED(sizeof(*way) + way->route.len);
 }
 
-struct way *way_copy(void *to, const struct way *from, struct request *request)
+struct way *way_put(void *to, const struct way *from, struct request *request)
 {
-    if (!from) {
-        return NULL;
-    }
     struct way *way = to;
     char *bytes = (char *)(way + 1);
     *way = *from;
@@ -350,14 +351,11 @@ void way_served(struct core *core, const struct way *way, struct text session)
     }
 }
 
-void way_tell(const struct way *way, bool served, struct routed *routed)
+void way_tell_all(const struct way *way, bool served, struct routed *routed)
 {
-    routed->route = way ? way->route : TEXT_NONE;
-    routed->step = way && served ? way->step + 1u : 0;
+    routed->route = way->route;
+    routed->step = served ? way->step + 1u : 0;
     routed->passed_n = 0;
-    if (!way) {
-        return;
-    }
     for (size_t i = 0; way->path && i < way->path->route->steps_n; i++) {
         if (way->passed[i] != PASS_NONE) {
             routed->passed[routed->passed_n++] = (struct passed){
@@ -368,8 +366,8 @@ void way_tell(const struct way *way, bool served, struct routed *routed)
     }
 }
 
-struct text way_model(const struct way *way, const struct line *line)
+struct text way_model_at(const struct way *way, const struct line *line)
 {
-    const struct route_step *step = way && way->path ? &way->path->route->steps[way->step] : NULL;
+    const struct route_step *step = way->path ? &way->path->route->steps[way->step] : NULL;
     return step && step->model[0] ? text_of(step->model) : line->model;
 }

@@ -19,9 +19,6 @@
 #include "core/event.h"
 #include "core/view.h"
 
-#define STICKS_MAX 65536                             /* sessions that stick, in all */
-#define STICK_US   (INT64_C(60) * INT64_C(60000000)) /* one that is idle is forgotten */
-
 struct core;
 struct line;
 struct request;
@@ -82,13 +79,11 @@ void paths_init(struct paths *paths);
 /* The paths of the core's policy, whose lines are there. 0 or ERR_NO_MEMORY. */
 int paths_build(struct core *core);
 void paths_release(struct paths *paths);
-
 /* After the struct around it was copied. */
 void paths_move(struct paths *to, struct paths *from);
 
 /* What was counted, and which sessions stick, goes on. */
 void paths_carry(struct core *next, struct core *core);
-
 void crossing_init(struct crossing *crossing);
 
 /* The path of that name, or NULL. */
@@ -100,11 +95,21 @@ struct path *path_asked(const struct core *core, const struct acquire *a);
 /* The step that is a line's, or steps_n. */
 size_t path_step(const struct path *path, const struct line *line);
 
-/* How many bytes a copy takes where memory is aligned for any type; 0 for NULL. */
-size_t way_size(const struct way *way);
+/* How many bytes a copy takes where memory is aligned for any type. */
+size_t way_bytes(const struct way *way);
 
-/* A copy at `to`, for a request or, where that is NULL, a lease; NULL for NULL. */
-struct way *way_copy(void *to, const struct way *from, struct request *request);
+static inline size_t way_size(const struct way *way)
+{
+    return way ? way_bytes(way) : 0;
+}
+
+/* A copy at `to`, for a request or, where that is NULL, a lease. */
+struct way *way_put(void *to, const struct way *from, struct request *request);
+
+static inline struct way *way_copy(void *to, const struct way *from, struct request *request)
+{
+    return from ? way_put(to, from, request) : NULL;
+}
 
 /* Finds its path among those of a new policy, for what stands in, or was granted by, that line. */
 void way_resume(const struct core *core, const struct line *line, struct way *way);
@@ -123,10 +128,21 @@ void way_leaves(struct way *way);
 void way_served(struct core *core, const struct way *way, struct text session);
 
 /* What is told of it; `served`: its step did. */
-void way_tell(const struct way *way, bool served, struct routed *routed);
+void way_tell_all(const struct way *way, bool served, struct routed *routed);
 
-/* The model that a grant names. */
-struct text way_model(const struct way *way, const struct line *line);
+static inline void way_tell(const struct way *way, bool served, struct routed *routed)
+{
+    if (way) {
+        way_tell_all(way, served, routed);
+    } else {
+        routed->route = TEXT_NONE;
+        routed->step = 0;
+        routed->passed_n = 0;
+    }
+}
+
+/* The model that a grant names at that line. */
+struct text way_model_at(const struct way *way, const struct line *line);
 
 /* The step at which a session is to be served again, or steps_n. */
 size_t path_stuck_at(const struct core *core, const struct path *path, struct text session);

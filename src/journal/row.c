@@ -51,8 +51,11 @@ static const char *lease_problem(const struct record *r)
     if (!within(r->held_for_us, 0, ROW_TIME_US_MAX)) {
         return "a time is out of range";
     }
-    if (!within(r->attempt, 0, INT32_MAX) || !within(r->step, 0, INT32_MAX)) {
+    if (!within(r->attempt, 0, INT32_MAX)) {
         return "the attempt is out of range";
+    }
+    if (!within(r->step, 0, ROUTE_STEPS_MAX) || (r->step > 0) != (r->route.len > 0)) {
+        return "the step is not one of a route";
     }
     if (began && r->resource.len == 0) {
         return "the resource is missing";
@@ -99,7 +102,7 @@ const char *row_problem(const struct record *r)
 
 /* --- Writing --- */
 
-#define TUPLE_COLUMNS 21 /* the parameters of a ROW_TUPLE */
+#define TUPLE_COLUMNS 23 /* the parameters of a ROW_TUPLE */
 
 /* Binds parameters one after the other and remembers the first failure. */
 struct binder {
@@ -162,6 +165,8 @@ int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *r)
     bind_text_or_null(&b, r->labels);
     bind_text_or_null(&b, r->id);
     bind_i64_or_null(&b, r->skew_us);
+    bind_text_or_null(&b, r->route);
+    bind_i64_or_null(&b, r->step);
     assert(b.at == (nth + 1) * TUPLE_COLUMNS);
     return b.rc;
 }
@@ -293,6 +298,9 @@ const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
     read.labels = read_text_or_null(&r);
     read.id = read_text_or_null(&r);
     read.skew_us = read_i64_or_null(&r);
+    read.route = read_text_or_null(&r);
+    int64_t step = read_i64_or_null(&r);
+    read.step = within(step, 0, ROUTE_STEPS_MAX) ? (int32_t)step : -1; /* which read_end refuses */
     return read_end(&r, &read, record);
 }
 

@@ -23,12 +23,12 @@ const char *row_problem(const struct record *record);
 
 /* Inserts one record, or several at once: what a statement costs beside its rows is a quarter of a
  * row. `nth` counts from 0. */
-#define ROW_TUPLE    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_TUPLE    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ROW_TUPLES_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
 #define ROW_INSERT                                                                                 \
     "INSERT INTO record (kind, at_us, lease, requests, tokens, input_tokens, output_tokens, "      \
     "slots, usd_pico, expires_us, priority, attempt, waited_us, late, parent, resource, tenant, "  \
-    "session, labels, id, skew_us) VALUES "
+    "session, labels, id, skew_us, route, step) VALUES "
 #define ROW_INSERT_1  ROW_INSERT ROW_TUPLE
 #define ROW_INSERT_4  ROW_INSERT ROW_TUPLES_4
 #define ROW_INSERT_16 ROW_INSERT_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4
@@ -47,8 +47,8 @@ int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 #define ROW_SELECT_RECORDS                                                                         \
     "SELECT kind, at_us, lease, requests, tokens, input_tokens, output_tokens, slots, usd_pico, "  \
     "expires_us, priority, attempt, waited_us, late, parent, resource, tenant, session, labels, "  \
-    "id, skew_us, seq FROM record ORDER BY seq"
-#define ROW_COLUMN_SEQ 21
+    "id, skew_us, route, step, seq FROM record ORDER BY seq"
+#define ROW_COLUMN_SEQ 23
 const char *row_read_record(sqlite3_stmt *stmt, struct record *record);
 
 #define ROW_SELECT_COUNTERS                                                                        \

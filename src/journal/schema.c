@@ -125,7 +125,13 @@ static const char schema_3[] =
     "    cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1e12 AS usd\n"
     "  FROM ledger;\n";
 
-const char *const schema_steps[] = {schema_1, schema_2, schema_3};
+/* A limit may count one route's requests: a lease that comes back is to be charged to it. */
+static const char schema_4[] =
+    "ALTER TABLE record ADD COLUMN route TEXT /* the route that was asked for */;\n"
+    "ALTER TABLE record ADD COLUMN step INTEGER\n"
+    "  /* which of the route's resources served, from 1; NULL: none was asked for */;\n";
+
+const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,

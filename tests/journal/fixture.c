@@ -135,6 +135,7 @@ static int see(void *ctx, const struct record *record)
     struct record *seen = &f->seen[f->seen_n++];
     *seen = *record;
     keep_text(f, &seen->resource);
+    keep_text(f, &seen->route);
     keep_text(f, &seen->tenant);
     keep_text(f, &seen->session);
     keep_text(f, &seen->labels);
@@ -198,6 +199,8 @@ struct record sample_grant(uint64_t lease, int64_t at_us)
         .skew_us = -77,
         .waited_us = 1234,
         .resource = TEXT("gpt-4o"),
+        .route = TEXT("chat"),
+        .step = 2,
         .tenant = TEXT("team-a"),
         .session = TEXT("session-1"),
         .labels = TEXT("app=chat\nenv=prod"),
@@ -251,6 +254,8 @@ void assert_same_record(const struct record *a, const struct record *b)
     assert_int_equal(a->skew_us, b->skew_us);
     assert_int_equal(a->late, b->late);
     assert_same_text(a->resource, b->resource);
+    assert_same_text(a->route, b->route);
+    assert_int_equal(a->step, b->step);
     assert_same_text(a->tenant, b->tenant);
     assert_same_text(a->session, b->session);
     assert_same_text(a->labels, b->labels);

@@ -124,7 +124,7 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
     struct fixture *f = *state;
     make_store(f, 1);
     fixture_sql(f, "PRAGMA user_version=7");
-    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 3");
+    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 4");
     assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 7);
 }
 
