@@ -170,6 +170,28 @@ class Keeper:
         reply.end()
 
 
+def test_a_ticket_that_was_given_stays_with_its_acquire_when_it_is_moved(pretend, monkeypatch, eventually_async):
+    monkeypatch.setattr("sluice._line.STREAMS_SOFT_MAX", 1)
+    keeper = Keeper(pretend)
+    pretend.on_acquire = keeper
+
+    async def main():
+        async with sluice.AsyncClient(pretend.url) as client:
+
+            async def one(ticket=None):
+                (await client.acquire("a", ticket=ticket)).settle(1)
+
+            first = asyncio.ensure_future(one("tk_0000000000000009"))
+            await eventually_async(lambda: len(pretend.arrays) == 1)
+            second = asyncio.ensure_future(one())
+            await eventually_async(lambda: len(pretend.arrays) == 2)
+            keeper.open.set()
+            await asyncio.gather(first, second)
+
+    run(main())
+    assert [item.get("ticket") for item in pretend.arrays[1]] == ["tk_0000000000000009", None]
+
+
 def test_many_waiting_acquires_made_at_different_times_share_few_connections(pretend):
     keeper = Keeper(pretend)
     pretend.on_acquire = keeper
