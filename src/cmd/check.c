@@ -34,7 +34,11 @@ static void row_add(struct table *t, const struct resource *r, const struct limi
     buf_init(&cell, 4096);
     table_add_str(t, r->name);
     table_add_str(t, l->name);
-    show_amount(&cell, l->unit, l->amount);
+    if (l->learned) {
+        buf_add_str(&cell, "learned");
+    } else {
+        show_amount(&cell, l->unit, l->amount);
+    }
     buf_addf(&cell, " %s", unit_name(l->unit));
     cell_add(t, &cell);
     if (l->window == WINDOW_NONE) {
@@ -74,6 +78,30 @@ static int print_limits(const struct policy *p)
     return code;
 }
 
+static void print_line(const char *head, const char *name, struct buf *text)
+{
+    printf("%-10s  %s%s%s\n", head, name, *name ? ": " : "", text->at ? text->at : "");
+    buf_clear(text);
+}
+
+/* What is tried in which order, and what a million tokens cost. */
+static void print_more(const struct policy *p)
+{
+    struct buf text;
+    buf_init(&text, 65536);
+    for (size_t i = 0; i < p->routes_n; i++) {
+        show_route(&text, p, &p->routes[i]);
+        print_line(p->routes[i].accounts ? "accounts" : "route", "", &text);
+    }
+    for (size_t i = 0; i < p->resources_n; i++) {
+        show_price(&text, &p->resources[i].price);
+        print_line("price", p->resources[i].name, &text);
+        show_feedback(&text, &p->resources[i]);
+        print_line("feedback", p->resources[i].name, &text);
+    }
+    buf_release(&text);
+}
+
 static int print_summary(const char *path, const struct config *config)
 {
     static const char *const durabilities[] = {"full", "process", "none"};
@@ -83,7 +111,10 @@ static int print_summary(const char *path, const struct config *config)
     }
     printf("\nstore       %s, durability %s\nkeys        %zu\nresources   %zu\n\n", config->store,
            durabilities[config->durability], config->keys_n, config->policy.resources_n);
-    return print_limits(&config->policy);
+    int code = print_limits(&config->policy);
+    putchar('\n');
+    print_more(&config->policy);
+    return code;
 }
 
 static int check(const char *path)

@@ -139,6 +139,11 @@ void config_free(struct config *config)
     if (owned) {
         price_table_free(owned->prices);
         free(owned->prices_path);
+        for (size_t i = 0; owned->answers && i < owned->routes_n; i++) {
+            free(owned->answers[i]);
+        }
+        free(owned->answers);
+        free(owned->routes);
     }
     for (size_t i = 0; i < config->listens_n; i++) {
         free(config->listens[i]);

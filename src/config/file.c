@@ -11,6 +11,7 @@
 #include "config/alert.h"
 #include "config/price.h"
 #include "config/resource.h"
+#include "config/route.h"
 
 #define LISTENS_MAX     16
 #define SOCKET_PATH_MAX 107 /* bytes, as Linux has it */
@@ -65,7 +66,7 @@ static void read_server(struct problems *p, const struct place *at, const struct
 }
 
 struct file_draft {
-    const struct node *listen, *keys, *tenants, *resources, *alerts, *ledger;
+    const struct node *listen, *keys, *tenants, *resources, *routes, *alerts, *ledger;
     struct word store, prices;
     struct setting durability;
     struct server_draft server;
@@ -100,8 +101,8 @@ static const struct key_row file_rows[] = {
      "What an operator is told of, and where; see \"Alerts\"."},
     {"ledger", read_node, AT(ledger), NULL, 0, 0, "a map of keys", "all defaults",
      "How long what was used and what it cost is kept; see \"Ledger\"."},
-    {"routes", read_absent, 0, NULL, 0, 0, "nothing yet", "none",
-     "routes are not supported by this version"},
+    {"routes", read_node, AT(routes), NULL, 0, 0, "a map NAME: {…}", "none",
+     "Resources to be tried in order, under one name; see \"Routes\"."},
 };
 
 const struct section file_section = {"The file", file_rows,
@@ -258,7 +259,7 @@ static void read_prices(struct problems *p, const struct word *w, struct owned *
     }
 }
 
-static void read_resources(struct problems *p, const struct node *map, struct config *config)
+static void read_resources(struct problems *p, const struct file_draft *d, struct config *config)
 {
     struct owned *owned = config->owned;
     struct limit_context *c = calloc(1, sizeof(*c));
@@ -273,7 +274,11 @@ static void read_resources(struct problems *p, const struct node *map, struct co
         c->tables[c->tables_n++] = owned->prices;
     }
     c->tables[c->tables_n++] = &price_table_builtin;
-    resources_read(c, map, &config->policy);
+    if (routes_begin(c, d->resources, d->routes, owned)) {
+        resources_read(c, d->resources, &config->policy);
+        routes_read(c, d->routes, &config->policy, owned);
+        owned->routes_n = c->routes_n;
+    }
     free(c);
 }
 
@@ -296,7 +301,7 @@ void file_read(struct problems *p, const struct node *root, struct config *confi
     ledger_read(p, d.ledger, config);
     read_prices(p, &d.prices, config->owned);
     if (d.resources) {
-        read_resources(p, d.resources, config);
+        read_resources(p, &d, config);
     } else if (root->kind == NODE_MAP) {
         problem_add(p, 0, "\"resources\" is missing; at least one is needed");
     }

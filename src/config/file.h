@@ -14,6 +14,9 @@
 struct owned {
     struct named_zone zones[ZONES_MAX];
     size_t zones_n;
+    struct route *routes;
+    char **answers; /* the static ones, by route; NULL where it has none */
+    size_t routes_n;
     char *prices_path; /* what `prices` names, or NULL */
     struct price_table *prices;
 };

@@ -29,8 +29,8 @@ struct estimates_draft {
 
 static const struct key_row estimates_rows[] = {
     {"output_percentile", read_amount, offsetof(struct estimates_draft, output_percentile), NULL, 1,
-     99, "a whole number from 1 to 99", "75",
-     "Where a request does not say how much output it may have, as much is held as so many of a "
+     99, "a whole number from 1 to 99", "60",
+     "Where a request does not say how many tokens it takes, as many are held as so many of a "
      "hundred calls have kept to."},
 };
 
@@ -142,19 +142,31 @@ static void build_limits(const struct profile *profile, struct resource *r)
     }
 }
 
+static void build_estimates(struct limit_context *c, const struct place *at, const struct node *n,
+                            struct resource *r)
+{
+    struct estimates_draft d = {.output_percentile = {OUTPUT_PERCENTILE_DEFAULT, 0}};
+    struct place here = {.up = at, .name = TEXT("estimates")};
+    char where[PLACE_LEN_MAX];
+    if (n && n->kind == NODE_MAP) {
+        section_read(c->problems, &here, &estimates_section, n, &d);
+    } else if (n && n->kind == NODE_SCALAR && text_equal(n->text, TEXT("off"))) {
+        d.output_percentile.value = 0;
+    } else if (n) {
+        problem_add(c->problems, n->line, "%s: what is wanted is \"off\", or a map of keys",
+                    place_text(&here, where));
+    }
+    r->output_percentile = (int32_t)d.output_percentile.value;
+}
+
 void learn_build(struct limit_context *c, const struct place *at, const struct learn_draft *d,
                  const struct profile *profile, struct resource *resource)
 {
-    char where[PLACE_LEN_MAX];
     if (d->adaptive_line) {
         build_adaptive(c, at, d, resource);
     }
     if (d->limits) {
         build_limits(profile, resource);
     }
-    if (d->estimates) {
-        problem_add(c->problems, d->estimates->line,
-                    "%s.estimates: estimates are not supported by this version",
-                    place_text(at, where));
-    }
+    build_estimates(c, at, d->estimates, resource);
 }

@@ -21,9 +21,7 @@ static const char *const expire_choices[] = {"full", "input_only", "nothing", NU
 static const char *const charge_choices[] = {"grant", "settle", NULL};
 static const char *const headers_choices[] = {"length", "second", "minute", "day",
                                               "month",  "none",   NULL};
-/* The last is known only so that it can be refused in so many words. */
 static const char *const exceed_choices[] = {"wait", "refuse", "downgrade", NULL};
-#define EXCEED_DOWNGRADE 2
 
 #define AMOUNT_TAKES "an amount: a number above 0, as in 500, 1.5k, 2M (usd: 50, 0.25)"
 #define AT(member)   offsetof(struct limit_draft, member)
@@ -67,11 +65,14 @@ static const struct key_row limit_rows[] = {
     {"on_expire", read_choice, AT(on_expire), expire_choices, 0, 0,
      "one of full, input_only, nothing", "full",
      "What a lease that expired without a settle is taken to have used."},
-    {"exceed", read_choice, AT(exceed), exceed_choices, 0, 0, "one of wait, refuse",
-     "wait; usd: refuse", "What a full limit does to a request."},
+    {"exceed", read_choice, AT(exceed), exceed_choices, 0, 0, "one of wait, refuse, downgrade",
+     "wait; usd: refuse",
+     "What a full limit does to a request; `downgrade`: on to the route's next resource, or "
+     "refuse."},
     {"scope", read_word, AT(scope), NULL, 0, 0,
-     "one of resource, tenant, session, model, label:KEY", "resource",
-     "Whose usage shares one counter: with `label:KEY`, one counter for each value of that label."},
+     "one of resource, tenant, session, model, label:KEY, route:NAME", "resource",
+     "Whose usage shares one counter: with `label:KEY`, one counter for each value of that label; "
+     "with `route:NAME`, only what comes by that route."},
     {"headers", read_choice, AT(headers), headers_choices, 0, 0,
      "one of second, minute, day, month, none, length", "length: the one of the same window",
      "Which of the provider's limits its answers must tell of to tell of this one, for windows of "
@@ -179,15 +180,16 @@ static void read_scope(struct build *b)
             return;
         }
     }
-    struct text key = w->text;
-    if (key.len > 6 && key.len - 6 <= NAME_LEN_MAX && memcmp(key.at, "label:", 6) == 0) {
-        b->limit->scope = SCOPE_LABEL;
-        memcpy(b->limit->label, key.at + 6, key.len - 6);
+    bool label = w->text.len > 6 && memcmp(w->text.at, "label:", 6) == 0;
+    bool route = w->text.len > 6 && memcmp(w->text.at, "route:", 6) == 0;
+    if ((label || route) && w->text.len - 6 <= NAME_LEN_MAX) {
+        b->limit->scope = label ? SCOPE_LABEL : SCOPE_ROUTE;
+        memcpy(b->limit->label, w->text.at + 6, w->text.len - 6);
         return;
     }
     complain(b, w->line, "scope",
              "\"%.*s\" is not one of resource, tenant, session, model, "
-             "label:KEY",
+             "label:KEY, route:NAME",
              shown_len(w->text), w->text.at);
 }
 
@@ -406,11 +408,7 @@ static void build_rules(struct build *b)
     const struct limit_draft *d = b->draft;
     struct limit *l = b->limit;
     l->exceed = l->unit == UNIT_USD ? EXCEED_REFUSE : EXCEED_WAIT;
-    if (d->exceed.line > 0 && d->exceed.value == EXCEED_DOWNGRADE) {
-        complain(b, d->exceed.line, "exceed",
-                 "\"downgrade\" needs routes, which are not supported by this version; "
-                 "use wait or refuse");
-    } else if (d->exceed.line > 0) {
+    if (d->exceed.line > 0) {
         l->exceed = (enum exceed)d->exceed.value;
     }
     l->on_expire = (enum expire_rule)d->on_expire.value;
@@ -447,7 +445,7 @@ static void check_headroom(struct build *b)
 
 static void build_name(struct build *b)
 {
-    static const char *const scopes[] = {"", "/tenant", "/session", "/model", "/"};
+    static const char *const scopes[] = {"", "/tenant", "/session", "/model", "/", "/"};
     const struct limit_draft *d = b->draft;
     struct limit *l = b->limit;
     if (d->shared.line > 0) {

@@ -16,8 +16,9 @@
 #include "core/policy.h"
 #include "price/table.h"
 
-#define POOLS_MAX 256 /* pool names in a file */
-#define ZONES_MAX 64  /* zone names in a file */
+#define RESOURCES_MAX 4096 /* accounts counted one by one */
+#define POOLS_MAX     256  /* pool names in a file */
+#define ZONES_MAX     64   /* zone names in a file */
 
 struct limit_draft {
     int line;
@@ -49,6 +50,9 @@ struct limit_context {
     size_t *zones_n;
     const struct price_table *tables[2]; /* the file's, if it names one, then the built-in one */
     size_t tables_n;
+    struct route *routes; /* room for all of the file's; owned by the configuration */
+    size_t routes_n;
+    bool given[RESOURCES_MAX]; /* the callers of the i-th resource say what a call costs */
 };
 
 extern const struct section limit_section;

@@ -174,6 +174,16 @@ static bool has_usd_limit(const struct resource *r)
     return false;
 }
 
+void price_missing(struct problems *p, const struct place *at, int line, const char *model)
+{
+    char where[PLACE_LEN_MAX];
+    problem_add(p, line,
+                "%s: a limit in usd needs a price, and none of \"%s\" is known; give it in USD per "
+                "million tokens, as in \"price: {input: 2.5, output: 10}\", or say \"price: "
+                "given\" where every caller says what a call costs",
+                place_text(at, where), model);
+}
+
 /* A price that is not known is no problem where nothing is limited by it. */
 static void build_found(struct build *b, int line)
 {
@@ -184,19 +194,14 @@ static void build_found(struct build *b, int line)
     if (found == PRICE_FOUND || !has_usd_limit(r)) {
         return;
     }
-    place_text(b->at, where);
     if (found == PRICE_AMBIGUOUS) {
         problem_add(b->c->problems, line,
                     "%s: a limit in usd needs a price, and \"%s\" has several; name one, as in "
                     "\"price: %s/%s\"",
-                    where, r->model, row->provider, row->model);
+                    place_text(b->at, where), r->model, row->provider, row->model);
         return;
     }
-    problem_add(b->c->problems, line,
-                "%s: a limit in usd needs a price, and none of \"%s\" is known; give it in USD per "
-                "million tokens, as in \"price: {input: 2.5, output: 10}\", or say \"price: "
-                "given\" where every caller says what a call costs",
-                where, r->model);
+    price_missing(b->c->problems, b->at, line, r->model);
 }
 
 static bool says_given(const struct node *n)
@@ -204,7 +209,7 @@ static bool says_given(const struct node *n)
     return n && n->kind == NODE_SCALAR && text_equal(n->text, TEXT("given"));
 }
 
-void price_build(struct limit_context *c, const struct place *at, int line,
+bool price_build(struct limit_context *c, const struct place *at, int line,
                  const struct price_draft *d, struct resource *resource)
 {
     struct build b = {.c = c, .at = at, .resource = resource};
@@ -217,7 +222,7 @@ void price_build(struct limit_context *c, const struct place *at, int line,
                         "%s.batch: means nothing where the price is given by callers",
                         place_text(at, where));
         }
-        return;
+        return true;
     }
     if (!d->price) {
         build_found(&b, line);
@@ -227,6 +232,7 @@ void price_build(struct limit_context *c, const struct place *at, int line,
         build_named(&b, &here, d->price);
     }
     resource->price.discount_ppm = batch && resource->price.known ? BATCH_OFF_PPM : 0;
+    return false;
 }
 
 /* --- The file's table. --- */

@@ -8,6 +8,7 @@
 #include "config/price.h"
 #include "config/profile.h"
 #include "config/resource.h"
+#include "config/route.h"
 #include "config/show.h"
 
 static void write_section(struct buf *b, const struct section *s)
@@ -51,9 +52,10 @@ static void write_profiles(struct buf *b)
 void reference_write(struct buf *b)
 {
     const struct section *const sections[] = {
-        &file_section,  &server_section,   &key_section,       &tenant_section, &resource_section,
-        &limit_section, &reserve_section,  &feedback_section,  &retry_section,  &breaker_section,
-        &price_section, &adaptive_section, &estimates_section, &alerts_section, &ledger_section,
+        &file_section,      &server_section, &key_section,     &tenant_section, &resource_section,
+        &account_section,   &limit_section,  &route_section,   &step_section,   &reserve_section,
+        &feedback_section,  &retry_section,  &breaker_section, &price_section,  &adaptive_section,
+        &estimates_section, &alerts_section, &ledger_section,
     };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
         write_section(b, sections[i]);

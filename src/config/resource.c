@@ -15,7 +15,8 @@ struct resource_draft {
     struct word provider, model;
     struct word rpm, tpm, itpm, otpm, rpd, tpd;
     struct setting ageing, line, tenant_line;
-    const struct node *limits, *reserve;
+    const struct node *limits, *reserve, *accounts;
+    struct setting sticky;
     struct feedback_draft feedback;
     struct price_draft price;
     struct learn_draft learn;
@@ -26,30 +27,58 @@ struct resource_draft {
 #define COUNT_TAKES  "a number from 1 to 10M"
 
 static const char *const batch_choices[] = {"false", "true", NULL};
+static const char *const sticky_choices[] = {"off", "session", NULL};
+
+/* What a resource and an account of one may say of limits. */
+#define LIMIT_ROWS                                                                                 \
+    {"rpm", read_word, AT(rpm), NULL, 0, 0, AMOUNT_TAKES, "no limit", "Requests per minute."},     \
+        {"tpm",        read_word,  AT(tpm),                                                        \
+         NULL,         0,          0,                                                              \
+         AMOUNT_TAKES, "no limit", "Tokens per minute; for gemini input tokens."},                 \
+        {"itpm",       read_word,  AT(itpm),                                                       \
+         NULL,         0,          0,                                                              \
+         AMOUNT_TAKES, "no limit", "Input tokens per minute."},                                    \
+        {"otpm",       read_word,  AT(otpm),                                                       \
+         NULL,         0,          0,                                                              \
+         AMOUNT_TAKES, "no limit", "Output tokens per minute."},                                   \
+        {"rpd",                                                                                    \
+         read_word,                                                                                \
+         AT(rpd),                                                                                  \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         AMOUNT_TAKES,                                                                             \
+         "no limit",                                                                               \
+         "Requests per day, as the provider counts days; any 24 hours where that is not "          \
+         "published."},                                                                            \
+        {"tpd",        read_word,  AT(tpd),                                                        \
+         NULL,         0,          0,                                                              \
+         AMOUNT_TAKES, "no limit", "Tokens per day, likewise; for gemini input tokens."},          \
+        {"concurrency",                                                                            \
+         read_concurrency,                                                                         \
+         AT(learn),                                                                                \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         AMOUNT_TAKES "; adaptive; or {adaptive: {min: N, max: N}}",                               \
+         "no limit",                                                                               \
+         "Calls in flight at once. `adaptive`: found by the latency of the answers."},             \
+    {                                                                                              \
+        "limits", read_node, AT(limits), NULL, 0, 0,                                               \
+            "a list of limits, at most 16 with those above; or from_provider, alone or in the "    \
+            "list",                                                                                \
+            "none",                                                                                \
+            "Further limits, see \"Limits\". `from_provider`: also those that the provider's "     \
+            "answers tell "                                                                        \
+            "of."                                                                                  \
+    }
 
 static const struct key_row resource_rows[] = {
     {"provider", read_name, AT(provider), NULL, 0, 0, "a provider's name, see \"Providers\"",
      "generic", "Whose rules the limits follow where they do not say otherwise."},
     {"model", read_name, AT(model), NULL, 0, 0, "a name of 1 to 128 printable bytes",
      "the resource's name", "What the model is called at the provider; a grant names it."},
-    {"rpm", read_word, AT(rpm), NULL, 0, 0, AMOUNT_TAKES, "no limit", "Requests per minute."},
-    {"tpm", read_word, AT(tpm), NULL, 0, 0, AMOUNT_TAKES, "no limit",
-     "Tokens per minute; for gemini input tokens."},
-    {"itpm", read_word, AT(itpm), NULL, 0, 0, AMOUNT_TAKES, "no limit", "Input tokens per minute."},
-    {"otpm", read_word, AT(otpm), NULL, 0, 0, AMOUNT_TAKES, "no limit",
-     "Output tokens per minute."},
-    {"rpd", read_word, AT(rpd), NULL, 0, 0, AMOUNT_TAKES, "no limit",
-     "Requests per day, as the provider counts days; any 24 hours where that is not published."},
-    {"tpd", read_word, AT(tpd), NULL, 0, 0, AMOUNT_TAKES, "no limit",
-     "Tokens per day, likewise; for gemini input tokens."},
-    {"concurrency", read_concurrency, AT(learn), NULL, 0, 0,
-     AMOUNT_TAKES "; adaptive; or {adaptive: {min: N, max: N}}", "no limit",
-     "Calls in flight at once. `adaptive`: found by the latency of the answers."},
-    {"limits", read_node, AT(limits), NULL, 0, 0,
-     "a list of limits, at most 16 with those above; or from_provider, alone or in the list",
-     "none",
-     "Further limits, see \"Limits\". `from_provider`: also those that the provider's answers tell "
-     "of."},
+    LIMIT_ROWS,
     {"ageing", read_duration, AT(ageing), NULL, 0, PER_US_MAX,
      "a duration, as in 30s; 0s for never", "0s",
      "A waiting request becomes one priority more urgent each time this passes."},
@@ -80,9 +109,23 @@ static const struct key_row resource_rows[] = {
      "What tokens cost, see \"Prices\". `given`: every caller says what a call costs."},
     {"batch", read_choice, AT(price.batch), batch_choices, 0, 0, "true or false", "false",
      "Whether calls go through the provider's batch API, at half the price."},
-    {"estimates", read_node, AT(learn.estimates), NULL, 0, 0, "a map of keys", "all defaults",
+    {"accounts", read_node, AT(accounts), NULL, 0, 0, "a map NAME: {…} of at most 8", "none",
+     "Accounts under one name, each with limits of its own, see \"Accounts\"; the least loaded "
+     "that "
+     "fits serves. Limits beside them count over all of them."},
+    {"sticky", read_choice, AT(sticky), sticky_choices, 0, 0, "session or off", "off",
+     "With accounts: a session goes back to the account that served it last."},
+    {"estimates", read_node, AT(learn.estimates), NULL, 0, 0, "off, or a map of keys",
+     "all defaults",
      "What is held where a request does not say how many tokens it takes, see \"Estimates\"."},
 };
+
+/* The keys of an account; the rest is the resource's. */
+static const struct key_row account_rows[] = {LIMIT_ROWS};
+
+const struct section account_section = {"Accounts (`resources.NAME.accounts.ACCOUNT`)",
+                                        account_rows,
+                                        sizeof(account_rows) / sizeof(account_rows[0])};
 
 const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
                                          sizeof(resource_rows) / sizeof(resource_rows[0])};
@@ -311,48 +354,214 @@ static const struct profile *read_provider(struct build *b, const struct word *w
     return profile_at(0);
 }
 
-static void read_resource(struct build *b, const struct node *n)
+static void read_limit_keys(struct build *b, struct resource_draft *d)
 {
-    struct resource_draft d = {.limits = NULL};
+    read_shorthands(b, d);
+    if (d->limits) {
+        read_limits(b, d->limits, &d->learn.limits);
+    }
+}
+
+static void read_resource(struct build *b, const struct node *n, struct resource_draft *d)
+{
     struct resource *r = b->resource;
-    section_read(b->c->problems, b->at, &resource_section, n, &d);
-    b->profile = read_provider(b, &d.provider);
+    section_read(b->c->problems, b->at, &resource_section, n, d);
+    b->profile = read_provider(b, &d->provider);
     name_copy(r->name, n->key->text);
-    name_copy(r->model, d.model.line > 0 ? d.model.text : n->key->text);
+    name_copy(r->model, d->model.line > 0 ? d->model.text : n->key->text);
     name_copy(r->provider, text_of(b->profile->name));
-    r->ageing_us = d.ageing.value;
-    r->line_len_max = d.line.line > 0 ? d.line.value : LINE_DEFAULT;
-    r->tenant_line_len_max = d.tenant_line.line > 0 ? d.tenant_line.value : r->line_len_max;
-    feedback_build(b->c, b->at, &d.feedback, b->profile, r);
-    read_shorthands(b, &d);
-    if (d.limits) {
-        read_limits(b, d.limits, &d.learn.limits);
+    r->ageing_us = d->ageing.value;
+    r->line_len_max = d->line.line > 0 ? d->line.value : LINE_DEFAULT;
+    r->tenant_line_len_max = d->tenant_line.line > 0 ? d->tenant_line.value : r->line_len_max;
+    feedback_build(b->c, b->at, &d->feedback, b->profile, r);
+    read_limit_keys(b, d);
+    if (d->reserve) {
+        read_reserves(b, d->reserve);
     }
-    learn_build(b->c, b->at, &d.learn, b->profile, r);
-    if (d.reserve) {
-        read_reserves(b, d.reserve);
+}
+
+/* What follows from all of the limits, those of an account included. */
+static void finish_resource(struct build *b, const struct resource_draft *d, size_t index, int line)
+{
+    learn_build(b->c, b->at, &d->learn, b->profile, b->resource);
+    b->c->given[index] = price_build(b->c, b->at, line, &d->price, b->resource);
+}
+
+/* --- Accounts. --- */
+
+/* How many accounts a resource may have, and whether it has the key at all. A key that is given
+ * twice is a problem, but its members are read before that is known to matter. */
+static size_t accounts_of(const struct node *resource, bool *any)
+{
+    size_t n = 0;
+    for (const struct node *m = resource->first; m; m = m->next) {
+        if (m->key && text_equal(m->key->text, TEXT("accounts"))) {
+            n += m->members;
+            *any = true;
+        }
     }
-    price_build(b->c, b->at, n->key->line, &d.price, r);
+    return n;
+}
+
+size_t pools_count(const struct node *map)
+{
+    size_t n = 0;
+    for (const struct node *m = map->first; m; m = m->next) {
+        bool any = false;
+        accounts_of(m, &any);
+        n += any;
+    }
+    return n;
+}
+
+/* Resources of the policy, at most: an account is one. */
+static size_t resources_count(const struct node *map)
+{
+    size_t n = 0;
+    for (const struct node *m = map->first; m; m = m->next) {
+        bool any = false;
+        size_t accounts = accounts_of(m, &any);
+        n += accounts > 0 ? accounts : 1;
+    }
+    return n;
+}
+
+/* The pool's name and what is behind it; the first is cut where both would be too long. */
+static void join_names(char to[NAME_LEN_MAX + 1], const char *pool, char between, struct text name)
+{
+    size_t room = NAME_LEN_MAX - min_i64((int64_t)name.len, NAME_LEN_MAX - 1) - 1;
+    size_t len = strlen(pool) < room ? strlen(pool) : room;
+    char joined[NAME_LEN_MAX + 1] = {0};
+    memcpy(joined, pool, len);
+    joined[len] = between;
+    memcpy(joined + len + 1, name.at, (size_t)min_i64((int64_t)name.len, NAME_LEN_MAX - 1));
+    memcpy(to, joined, sizeof(joined));
+}
+
+/* The pool's own limits count over all of its accounts. */
+static void share_limits(struct build *b, const struct resource *whole, int line)
+{
+    for (size_t i = 0; i < whole->limits_n; i++) {
+        struct limit *slot = limit_slot(b, line);
+        if (!slot) {
+            return;
+        }
+        *slot = whole->limits[i];
+        if (slot->shared[0] == '\0') {
+            join_names(slot->name, whole->name, '/', text_of(whole->limits[i].name));
+            memcpy(slot->shared, slot->name, sizeof(slot->shared));
+        }
+        limit_keep(b, line);
+    }
+}
+
+static void read_account(struct build *pool, const struct resource_draft *of_pool,
+                         const struct node *n, struct policy *policy)
+{
+    struct place here = {.up = pool->at, .name = n->key->text};
+    struct build b = {pool->c, &here, pool->profile, &policy->resources[policy->resources_n]};
+    struct resource_draft d = {.limits = NULL};
+    char where[PLACE_LEN_MAX];
+    if (!name_allowed(n->key->text) ||
+        strlen(pool->resource->name) + n->key->text.len + 1 > NAME_LEN_MAX) {
+        problem_add(b.c->problems, n->key->line,
+                    "%s: with the resource's name before it, an account's has at most %d printable "
+                    "bytes",
+                    place_text(pool->at, where), NAME_LEN_MAX);
+        return;
+    }
+    *b.resource = *pool->resource;
+    b.resource->limits_n = 0;
+    name_copy(b.resource->account, n->key->text);
+    join_names(b.resource->name, pool->resource->name, '@', text_of(b.resource->account));
+    section_read(b.c->problems, &here, &account_section, n, &d);
+    read_limit_keys(&b, &d);
+    share_limits(&b, pool->resource, n->line);
+    d.price = of_pool->price;
+    d.learn.estimates = of_pool->learn.estimates;
+    d.learn.limits = d.learn.limits || of_pool->learn.limits;
+    finish_resource(&b, &d, policy->resources_n++, n->key->line);
+}
+
+static void read_accounts(struct build *b, const struct resource_draft *d, struct policy *policy)
+{
+    struct place at = {.up = b->at, .name = TEXT("accounts")};
+    struct build pool = {b->c, &at, b->profile, b->resource};
+    char where[PLACE_LEN_MAX];
+    if (d->accounts->kind != NODE_MAP || d->accounts->members == 0 ||
+        d->accounts->members > ROUTE_STEPS_MAX) {
+        problem_add(b->c->problems, d->accounts->line,
+                    "%s: what is wanted is a map NAME: {…} of 1 to %d accounts",
+                    place_text(&at, where), ROUTE_STEPS_MAX);
+        return;
+    }
+    if (d->learn.adaptive_line) {
+        problem_add(b->c->problems, d->learn.adaptive_line,
+                    "%s.concurrency: adapts for one account alone; say so in each",
+                    place_text(b->at, where));
+    }
+    struct route *route = &b->c->routes[b->c->routes_n++];
+    memcpy(route->name, b->resource->name, sizeof(route->name));
+    route->accounts = true;
+    route->prefer = PREFER_LEAST_LOADED;
+    route->sticky = d->sticky.line > 0 && d->sticky.value == 1;
+    for (const struct node *n = d->accounts->first; n; n = n->next) {
+        size_t index = policy->resources_n;
+        read_account(&pool, d, n, policy);
+        if (index < policy->resources_n) {
+            route->steps[route->steps_n++].resource = index;
+        }
+    }
+}
+
+/* --- The section. --- */
+
+static void read_named(struct limit_context *c, const struct node *n, struct policy *policy)
+{
+    struct place all = {.name = TEXT("resources")};
+    struct place here = {.up = &all, .name = n->key->text};
+    struct resource whole = {.limits_n = 0};
+    struct resource_draft d = {.limits = NULL};
+    struct build b = {.c = c, .at = &here, .resource = &whole};
+    char where[PLACE_LEN_MAX];
+    read_resource(&b, n, &d);
+    if (d.accounts) {
+        read_accounts(&b, &d, policy);
+        return;
+    }
+    if (d.sticky.line > 0) {
+        problem_add(c->problems, d.sticky.line, "%s.sticky: means nothing without accounts",
+                    place_text(&here, where));
+    }
+    finish_resource(&b, &d, policy->resources_n, n->key->line);
+    policy->resources[policy->resources_n++] = whole;
 }
 
 void resources_read(struct limit_context *c, const struct node *map, struct policy *policy)
 {
     struct place at = {.name = TEXT("resources")};
-    void *array;
-    if (!map_wanted(c->problems, &at, map, RESOURCES_MAX, sizeof(struct resource), &array)) {
+    if (map->members <= RESOURCES_MAX && resources_count(map) > RESOURCES_MAX) {
+        problem_add(c->problems, map->line, "resources: more than %d, accounts counted one by one",
+                    RESOURCES_MAX);
         return;
     }
-    policy->resources = array;
+    void *one;
+    if (!map_wanted(c->problems, &at, map, RESOURCES_MAX, 1, &one)) {
+        return;
+    }
+    free(one); /* accounts want more room than the map has members */
+    policy->resources = calloc(resources_count(map) + 1, sizeof(struct resource));
+    if (!policy->resources) {
+        c->problems->no_memory = true;
+        return;
+    }
     for (const struct node *n = map->first; n; n = n->next) {
-        struct place here = {.up = &at, .name = n->key->text};
-        if (!name_allowed(n->key->text)) {
+        if (name_allowed(n->key->text)) {
+            read_named(c, n, policy);
+        } else {
             problem_add(c->problems, n->key->line,
                         "resources: a resource's name has 1 to %d printable bytes", NAME_LEN_MAX);
-            continue;
         }
-        struct build b = {.c = c, .at = &here, .resource = &policy->resources[policy->resources_n]};
-        read_resource(&b, n);
-        policy->resources_n++;
     }
     if (map->members == 0) {
         problem_add(c->problems, map->line, "resources: none is given; at least one is needed");

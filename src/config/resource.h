@@ -7,10 +7,12 @@
 
 #include "config/limit.h"
 
-#define RESOURCES_MAX 4096
-
 extern const struct section resource_section;
+extern const struct section account_section;
 extern const struct section reserve_section;
+
+/* How many pools of accounts the section `resources` has. */
+size_t pools_count(const struct node *map);
 
 /* The section `resources`: fills in its part of the policy. */
 void resources_read(struct limit_context *c, const struct node *map, struct policy *policy);

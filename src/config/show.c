@@ -73,9 +73,10 @@ void show_per(struct buf *b, const struct limit *l)
 
 void show_scope(struct buf *b, const struct limit *l)
 {
-    static const char *const scopes[] = {"resource", "tenant", "session", "model", "label:"};
+    static const char *const scopes[] = {"resource", "tenant", "session",
+                                         "model",    "label:", "route:"};
     buf_add_str(b, scopes[l->scope]);
-    if (l->scope == SCOPE_LABEL) {
+    if (l->scope == SCOPE_LABEL || l->scope == SCOPE_ROUTE) {
         buf_add_str(b, l->label);
     }
 }
@@ -111,7 +112,8 @@ const char *expire_name(enum expire_rule rule)
 
 const char *exceed_name(enum exceed exceed)
 {
-    return exceed == EXCEED_WAIT ? "wait" : "refuse";
+    static const char *const names[] = {"wait", "refuse", "downgrade"};
+    return names[exceed];
 }
 
 static void show_zone(struct buf *b, const struct zone *zone)
@@ -273,4 +275,33 @@ void show_price(struct buf *b, const struct price *p)
     if (p->discount_ppm) {
         show_part(b, "; less ", p->discount_ppm);
     }
+}
+
+static void show_step(struct buf *b, const struct policy *p, const struct route_step *step)
+{
+    buf_add_str(b, p->resources[step->resource].name);
+    if (step->model[0]) {
+        buf_addf(b, " as %s", step->model);
+    }
+    if (step->context_tokens) {
+        buf_add_str(b, " up to ");
+        show_amount(b, UNIT_TOKENS, step->context_tokens);
+    }
+    if (step->max_output_tokens) {
+        buf_add_str(b, ", output up to ");
+        show_amount(b, UNIT_TOKENS, step->max_output_tokens);
+    }
+}
+
+void show_route(struct buf *b, const struct policy *p, const struct route *route)
+{
+    static const char *const prefers[] = {"first", "fastest", "least loaded"};
+    static const char *const ends[] = {"refuse", "cached", "static"};
+    buf_addf(b, "%s: ", route->name);
+    for (size_t i = 0; i < route->steps_n; i++) {
+        buf_add_str(b, i == 0 ? "" : route->accounts ? " or " : ", then ");
+        show_step(b, p, &route->steps[i]);
+    }
+    buf_addf(b, "; prefer %s, finally %s%s", prefers[route->prefer], ends[route->finally],
+             route->sticky ? ", sticky by session" : "");
 }

@@ -40,6 +40,9 @@ void show_limit(struct buf *b, const struct limit *l);
 /* What a resource does about answers, on one line: "pause 1s, ramp 10s, …", or "off". */
 void show_feedback(struct buf *b, const struct resource *r);
 
+/* A route on one line: "chat: gpt-4o, then gpt-4o-mini, prefer first, finally refuse". */
+void show_route(struct buf *b, const struct policy *p, const struct route *route);
+
 /* What tokens cost, on one line: "input 2.5, output 10 USD per million tokens", or "unknown". */
 void show_price(struct buf *b, const struct price *p);
 

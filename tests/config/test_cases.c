@@ -51,6 +51,12 @@ static void show_resource(struct buf *b, const struct resource *r)
         show_duration(b, r->ageing_us);
     }
     buf_add_char(b, '\n');
+    if (r->account[0]) {
+        buf_addf(b, "  account %s\n", r->account);
+    }
+    if (r->output_percentile != OUTPUT_PERCENTILE_DEFAULT) {
+        buf_addf(b, "  estimates %d\n", (int)r->output_percentile);
+    }
     if (r->slots_max) {
         buf_addf(b, "  adaptive from %" PRId64 " to %" PRId64 "\n", r->slots_min, r->slots_max);
     }
@@ -79,6 +85,10 @@ static void show_policy(struct buf *b, const struct policy *p)
     }
     for (size_t i = 0; i < p->resources_n; i++) {
         show_resource(b, &p->resources[i]);
+    }
+    for (size_t i = 0; i < p->routes_n; i++) {
+        show_route(b, p, &p->routes[i]);
+        buf_add_char(b, '\n');
     }
 }
 

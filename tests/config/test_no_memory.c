@@ -86,7 +86,9 @@ static const char good[] =
     "resources:\n"
     "  a: {provider: gemini, rpm: 5, rpd: 10, price: {input: 1, output: 2}, "
     "limits: [{unit: usd, amount: 1, per: day}]}\n"
-    "  b: {limits: [{unit: requests, amount: 1, per: day, zone: Europe/Berlin}]}\n";
+    "  b: {limits: [{unit: requests, amount: 1, per: day, zone: Europe/Berlin}]}\n"
+    "  c: {rpm: 9, accounts: {x: {rpm: 5}, y: {}}}\n"
+    "routes: {r: {try: [c, a], finally: {static: none}}}\n";
 
 static const char bad[] = "listen: x\nresources:\n  a: {rpm: x, rpm: 5}\n  b: 5\nfoo: {}\n";
 
