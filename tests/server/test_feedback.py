@@ -56,3 +56,26 @@ def test_a_resource_without_numbers_begins_with_one_call_and_takes_its_limits_fr
 def test_adaptive_concurrency_begins_with_the_fewest_calls(daemon):
     d = daemon("resources: {chat: {concurrency: {adaptive: {min: 2, max: 9}}}}\n")
     assert [d.acquire(wait_ms=0).status for _ in range(3)] == [200, 200, 429]
+
+
+ROUTED = """
+resources:
+  first: {price: given, limits: [{unit: usd, amount: 1, per: day, exceed: downgrade}]}
+  second: {}
+  pool: {accounts: {a: {concurrency: 1}, b: {concurrency: 1}}}
+routes:
+  chat: {try: [first, second]}
+"""
+
+
+def test_a_route_goes_on_when_the_money_of_its_first_resource_is_out(daemon):
+    d = daemon(ROUTED)
+    served = [d.post("/v1/acquire", {"route": "chat", "load": {"usd": 0.6}}).json["resource"] for _ in range(2)]
+    assert served == ["first", "second"]
+
+
+def test_the_accounts_of_a_pool_serve_side_by_side(daemon):
+    d = daemon(ROUTED)
+    answers = [d.acquire("pool", wait_ms=0) for _ in range(3)]
+    assert [answer.status for answer in answers][:2] == [200, 200] and answers[2].status != 200
+    assert {answer.json["resource"] for answer in answers[:2]} == {"pool@a", "pool@b"}
