@@ -132,13 +132,21 @@ static void go_on(struct core *core)
     }
 }
 
-/* Serves what is due; lines are run in between, so that a request whose time is up at the very
- * instant at which its turn comes is granted. */
+/* Whether lines are run before a timer is served, so that a request whose time is up at the very
+ * instant at which its turn comes is granted. A retry that may be made again from this instant on
+ * stands in line first: at the end of a pause it has been told to come back just then. */
+static bool comes_after_lines(const struct core *core, const struct timer *t)
+{
+    return t->kind == TIMER_REQUEST &&
+           !request_comes_back(core, CONTAINER_OF(t, struct request, timer));
+}
+
+/* Serves what is due. */
 static void serve_time(struct core *core)
 {
     struct timer *t;
     while (core->budget > 0 && (t = timer_due(core)) != NULL) {
-        if (t->kind == TIMER_REQUEST) {
+        if (comes_after_lines(core, t)) {
             go_on(core);
             if (core->budget == 0 || timer_due(core) != t) {
                 continue;

@@ -383,7 +383,8 @@ int64_t health_opens_us(const struct core *core, const struct line *line)
     if (h->state == HEALTH_RECOVERING) {
         return h->next_us;
     }
-    return h->state == HEALTH_PROBING ? INT64_MAX : h->until_us;
+    /* Where a tick is late, it is due. */
+    return h->state == HEALTH_PROBING ? INT64_MAX : max_i64(h->until_us, core->now_us);
 }
 
 void health_granted(struct core *core, struct line *line, const struct lease *l)

@@ -287,13 +287,15 @@ static void sink_guards(struct core *core, struct line *line)
 
 /* Whether a longer guard might have kept the provider from refusing a call: the window is well
  * used, nobody else was seen to use it, and the provider did not say that it had room. */
-static bool is_suspect(const struct core *core, const struct rule *rule, const struct lease *l,
+static bool is_suspect(struct core *core, const struct rule *rule, const struct lease *l,
                        const struct answer *a)
 {
-    const struct counter *c = rule->whole;
-    if (!c || rule->terms.kind != WINDOW_ROLLING || rule_is_untold(rule)) {
+    struct counter *c = rule->whole;
+    if (!c || rule->terms.kind != WINDOW_ROLLING || rule_is_untold(rule) ||
+        rule->unit == UNIT_USD) { /* no provider refuses a call for what we may spend */
         return false;
     }
+    counter_advance(core, c); /* what has left the window by now must not depend on who looked */
     bool others = c->foreign > 0 && core->now_us - c->foreign_at_us < rule->terms.stay_us;
     bool news = l->granted_us >= rule->guard_at_us;
     const struct reading *told = reading_of(a, rule);

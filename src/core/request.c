@@ -273,12 +273,18 @@ static void step_back(struct core *core, struct request *r)
     request_set_timer(core, r);
 }
 
+bool request_comes_back(const struct core *core, const struct request *r)
+{
+    return r->state == REQUEST_AWAY && r->caller && core->now_us < r->deadline_us &&
+           core->now_us >= r->not_before_us;
+}
+
 void request_timer(struct core *core, struct request *r)
 {
     bool left = r->state == REQUEST_AWAY && !r->caller;
     if (left || core->now_us >= r->deadline_us) {
         request_time_up(core, r);
-    } else if (r->state == REQUEST_AWAY && core->now_us >= r->not_before_us) {
+    } else if (request_comes_back(core, r)) {
         step_back(core, r);
     } else {
         give_ticket(core, r);

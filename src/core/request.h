@@ -53,6 +53,9 @@ struct attempt {
 struct request *request_again(struct core *core, struct lease *lease,
                               const struct attempt *attempt);
 
+/* Whether a retry whose holder attends may go on from now on: its timer says so. */
+bool request_comes_back(const struct core *core, const struct request *r);
+
 /* Its timer: time up, or time to be told to come back with a ticket. */
 void request_timer(struct core *core, struct request *r);
 
