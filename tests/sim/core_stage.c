@@ -69,6 +69,7 @@ static void compare_twins(struct alone *s)
     }
     if (out[0].len != out[1].len || (out[0].len && memcmp(out[0].at, out[1].at, out[0].len) != 0)) {
         stage_object(&s->stage, s->now_us, "P10: two cores say different things");
+        printf("ONE:\n%.*sTWO:\n%.*s", (int)out[0].len, out[0].at, (int)out[1].len, out[1].at);
     }
     buf_release(&out[0]);
     buf_release(&out[1]);
@@ -98,7 +99,7 @@ static void step(struct alone *s, const struct event *e)
         }
     }
     oracle_step(s->stage.oracle, e, &s->effects[0]);
-    world_see(s->stage.world, &s->effects[0]);
+    world_see(s->stage.world, s->now_us, &s->effects[0]);
 }
 
 /* --- The journal's part --- */

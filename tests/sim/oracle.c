@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_health.h"
 #include "oracle_order.h"
 #include "oracle_state.h"
 
@@ -45,6 +46,7 @@ void oracle_free(struct oracle *o)
     free(o->waiters);
     free(o->tags);
     free(o->vtimes);
+    free(o->conditions);
     free(o);
 }
 
@@ -113,6 +115,9 @@ static void add_waiter(struct oracle *o, const struct event *e)
     w->deadline_us = o->now_us + a->wait_us;
     w->hold_at_us = o->now_us + a->hold_us;
     w->load = a->load;
+    price_load(o, a, &w->load);
+    w->attempt = 1;
+    w->attempts_max = a->attempts_max;
     w->priority = a->priority;
     w->parent = a->parent;
     w->wait_us = a->wait_us;
@@ -169,7 +174,8 @@ static const struct fact *fact_of_id(const struct oracle *o, const char *tenant,
 {
     for (size_t i = o->facts_n; id[0] && i > 0; i--) {
         const struct fact *f = &o->facts[i - 1];
-        if (!f->lost && strcmp(f->id, id) == 0 && (!tenant || strcmp(f->tenant, tenant) == 0)) {
+        if (!f->lost && !f->id_moved && strcmp(f->id, id) == 0 &&
+            (!tenant || strcmp(f->tenant, tenant) == 0)) {
             return f;
         }
     }
@@ -341,6 +347,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     case EVENT_CONFIGURE: history_configure(o, e->policy); break;
     default: break;
     }
+    health_event(o, e);
     o->moment++;
 }
 
@@ -352,6 +359,9 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *x = &o->policy->resources[r].limits[l];
         if (strcmp(x->name, limit) == 0) {
+            if (o->idents[o->ident_of[r][l]].learns) {
+                return true;
+            }
             char key[KEY_MAX];
             charged_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
             struct sum s = sum_of(o, o->ident_of[r][l], key);
@@ -373,7 +383,8 @@ static void judge_held_by(struct oracle *o, const struct waiter *w, const struct
         return;
     }
     for (size_t i = 0; i < h->limits_n; i++) {
-        bool holds = is_held_by(o, w, h->limits[i]);
+        bool state = is_state_name(h->limits[i]) && health_allows(o, w->resource) != ALLOWS;
+        bool holds = state || is_held_by(o, w, h->limits[i]);
         for (size_t k = 0; k < o->waiters_n && !holds; k++) {
             holds = is_held_by(o, &o->waiters[k], h->limits[i]);
         }
@@ -386,11 +397,13 @@ static void judge_held_by(struct oracle *o, const struct waiter *w, const struct
 
 static void judge_position(struct oracle *o, const struct waiter *w, int64_t position)
 {
-    int64_t earlier = 0;
+    int64_t earlier = 0, retries = 0;
     int mine = effective_priority(o, w, o->now_us);
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
         int its = effective_priority(o, x, o->now_us);
+        /* A retry has its old place, but is counted as having come when it came again. */
+        retries += strcmp(x->resource, w->resource) == 0 && x->attempt > 1;
         earlier += strcmp(x->resource, w->resource) == 0 &&
                    (its < mine || (its == mine && x->seq < w->seq));
     }
@@ -398,7 +411,8 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
     /* When a tick comes late, others whose time is up may have left before. */
     bool late = w->deadline_us < o->now_us || w->hold_at_us < o->now_us;
-    if (position < 1 || (!ageing && !late && position != earlier + 1)) {
+    bool far = llabs(position - (earlier + 1)) > retries && w->attempt == 1;
+    if (position < 1 || (!ageing && !late && far)) {
         wrong(o, "P9: caller %llu is said to be at position %lld, and is at %lld",
               (unsigned long long)w->caller, (long long)position, (long long)earlier + 1);
     }
@@ -449,6 +463,16 @@ static void see_grant(struct oracle *o, const struct effect *f, struct expected 
         return;
     }
     x->answers += f->caller == e->caller;
+    struct fact *granted = find_fact(o, f->grant.lease);
+    granted->seq = w->seq;
+    granted->lease_us = w->lease_us;
+    granted->wait_left_us = max_i64(0, w->deadline_us - o->now_us);
+    granted->attempt = w->attempt;
+    granted->attempts_max = w->attempts_max;
+    if (f->grant.attempt != w->attempt) {
+        wrong(o, "attempt %d is said to be attempt %d", w->attempt, f->grant.attempt);
+    }
+    health_grants(o, w, fact);
     if (f->grant.waited_us != o->now_us - w->enqueued_us ||
         f->grant.expires_us != o->now_us + w->lease_us ||
         memcmp(&f->grant.held, &w->load, sizeof(w->load)) != 0 ||
@@ -473,12 +497,12 @@ static void see_wait(struct oracle *o, const struct effect *f)
     }
     judge_held_by(o, w, &f->wait.held_by);
     judge_position(o, w, f->wait.position);
-    if (f->wait.held_by.limits_n == 0 && !waiter_fits(o, w)) {
+    if (f->wait.held_by.limits_n == 0 && !waiter_fits(o, w) && o->now_us >= w->not_before_us) {
         wrong(o, "P9: a ticket names no limit");
     }
     w->ticket = f->wait.ticket;
     w->away = true;
-    w->away_us = o->now_us;
+    w->away_us = max_i64(o->now_us, w->not_before_us);
     w->caller = 0;
     w->hold_at_us = INT64_MAX;
     o->moment++;
@@ -523,14 +547,15 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     unsigned limits;
     switch (f->refuse.code) {
     case ERR_WAIT_TIMEOUT:
-        ok = w->wait_us > 0 && o->now_us >= w->deadline_us &&
-             (f->refuse.held_by.limits_n > 0 || waiter_fits(o, w)) &&
-             f->refuse.waited_us == o->now_us - w->enqueued_us;
+        ok =
+            w->wait_us > 0 && o->now_us >= w->deadline_us &&
+            (f->refuse.held_by.limits_n > 0 || waiter_fits(o, w) || o->now_us < w->not_before_us) &&
+            f->refuse.waited_us == o->now_us - w->enqueued_us;
         judge_held_by(o, w, &f->refuse.held_by);
         judge_position(o, w, f->refuse.position);
         break;
     case ERR_WOULD_WAIT:
-        ok = w->arriving && w->wait_us == 0 && f->refuse.limit;
+        ok = w->arriving && w->wait_us == 0 && (f->refuse.limit || f->refuse.held_by.limits_n > 0);
         judge_held_by(o, w, &f->refuse.held_by);
         judge_idle(o, o->now_us);
         break;
@@ -541,13 +566,19 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     case ERR_OVER_CAP: ok = w->arriving && leases_are_full(o); break;
     case ERR_BUDGET_EXCEEDED:
         limit = must_refuse(o, w);
-        ok = limit != NONE;
+        ok = limit != NONE || has_learned(o, w->resource);
         break;
+    case ERR_BREAKER_OPEN:
+        ok = w->arriving && health_allows(o, w->resource) == ALLOWS_NOT &&
+             (w->wait_us == 0 || health_closed_beyond(o, w->resource, w->deadline_us));
+        break;
+    case ERR_WOULD_DEADLOCK: ok = w->arriving && has_learned(o, w->resource); break;
     case ERR_SHUTTING_DOWN: ok = o->draining; break;
     case ERR_UNKNOWN_RESOURCE: ok = w->resource_at == NONE; break;
     case ERR_NEVER_FITS:
-        ok = (e->kind != EVENT_ACQUIRE || f->caller != e->caller) && can_never_fit(o, w, &limits) &&
-             names_one_of(o, w, f->refuse.limit, limits);
+        ok = has_learned(o, w->resource) ||
+             ((e->kind != EVENT_ACQUIRE || f->caller != e->caller) &&
+              can_never_fit(o, w, &limits) && names_one_of(o, w, f->refuse.limit, limits));
         break;
     default: break;
     }
@@ -623,12 +654,15 @@ static void see_settled(struct oracle *o, const struct effect *f, struct expecte
               f->settled.repeated);
     }
     if (x->fact && kind == EXPECT_SETTLED) {
-        const struct load *want = e->release.has_usage ? &e->release.usage : &x->fact->load;
-        if (memcmp(want, &f->settled.settled, sizeof(*want)) != 0 ||
-            memcmp(want, &x->fact->used, sizeof(*want)) != 0 ||
+        struct load want = booked_load(o, e, x->fact);
+        if (memcmp(&want, &f->settled.settled, sizeof(want)) != 0 ||
+            memcmp(&want, &x->fact->used, sizeof(want)) != 0 ||
             f->settled.held_for_us != o->now_us - x->fact->granted_us) {
             wrong(o, "P7: what was settled is not what was used");
         }
+    }
+    if (!o->problem->len) {
+        health_settled(o, e, f);
     }
 }
 
@@ -665,7 +699,7 @@ static void see_effect(struct oracle *o, const struct event *e, const struct eff
         }
         break;
     case EFFECT_EXPIRED: see_expired(o, f); break;
-    case EFFECT_HEALTH:
+    case EFFECT_HEALTH: health_told(o, e, f); break;
     case EFFECT_BUDGET:
     case EFFECT_ALERT: break;
     }
@@ -712,6 +746,10 @@ void oracle_step(struct oracle *o, const struct event *event, const struct effec
         struct waiter *w = &o->waiters[i];
         if (w->arriving && w->wait_us == 0) {
             wrong(o, "P5: caller %llu does not want to wait, and waits",
+                  (unsigned long long)w->caller);
+        }
+        if (w->arriving && health_closed_beyond(o, w->resource, w->deadline_us)) {
+            wrong(o, "P5: caller %llu waits in vain for a resource that is closed",
                   (unsigned long long)w->caller);
         }
         w->arriving = false;

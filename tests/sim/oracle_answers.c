@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_health.h"
 #include "oracle_order.h"
 #include "oracle_state.h"
 
@@ -61,7 +62,8 @@ static bool is_stuck(struct oracle *o, const struct waiter *w, uint64_t lease, b
     }
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        if (!x->arriving && (count_away || !x->away) && is_ancestor(o, lease, x->parent)) {
+        if (!x->arriving && (count_away || (!x->away && o->now_us >= x->not_before_us)) &&
+            is_ancestor(o, lease, x->parent)) {
             return true;
         }
     }
@@ -140,7 +142,7 @@ enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsig
     if (w->parent && (!parent || parent->end != END_OPEN)) {
         return ERR_UNKNOWN_LEASE;
     }
-    if (parent && strcmp(parent->tenant, w->tenant) != 0) {
+    if ((parent && strcmp(parent->tenant, w->tenant) != 0) || has_learned(o, w->resource)) {
         *doubtful = true;
     }
     if ((*limits = limits_where(&q, never_fits))) {

@@ -37,8 +37,12 @@ struct fact {
     int64_t end_us;
     int64_t end_wall_us;
     struct load used;
-    bool lost; /* a restart found its resource gone: nobody knows of it any more */
-    bool late; /* settled after it had expired */
+    bool lost;    /* a restart found its resource gone: nobody knows of it any more */
+    uint64_t seq; /* of the request it was granted to, and what a retry of it inherits … */
+    int64_t lease_us, wait_left_us;
+    int32_t attempt, attempts_max;
+    bool id_moved; /* … with the id */
+    bool late;     /* settled after it had expired */
     size_t late_record;
     int64_t late_us;
     int64_t late_wall_us;
@@ -78,6 +82,7 @@ struct deed {
 /* One limit through all policies that carry its counters over. */
 struct ident {
     bool live;
+    bool learns; /* answers may have made it stricter than its limit says */
     bool pool;
     char resource[NAME_LEN_MAX + 1];
     char name[NAME_LEN_MAX + 1];

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_health.h"
 #include "oracle_order.h"
 #include "oracle_state.h"
 
@@ -88,6 +89,12 @@ size_t must_refuse(struct oracle *o, const struct waiter *w)
     return NONE;
 }
 
+/* Whether nobody waits in a place that is kept: its holder is gone, or may not go on yet. */
+static bool is_away(const struct oracle *o, const struct waiter *w)
+{
+    return w->away || o->now_us < w->not_before_us;
+}
+
 /* --- Order --- */
 
 int effective_priority(const struct oracle *o, const struct waiter *w, int64_t now_us)
@@ -135,7 +142,7 @@ static struct virtual_time *find_vtime(struct oracle *o, const char *resource, i
 static bool tags_are_known(const struct oracle *o, const char *resource)
 {
     size_t r = resource_index(o, resource);
-    if (r == NONE || o->aways || o->policy->resources[r].ageing_us) {
+    if (r == NONE || o->aways || o->policy->resources[r].ageing_us || has_learned(o, resource)) {
         return false;
     }
     for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
@@ -322,7 +329,7 @@ static bool was_reached(struct oracle *o, const struct waiter *w)
 {
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        if (x == w || x->away || x->resource_at != w->resource_at) {
+        if (x == w || is_away(o, x) || x->resource_at != w->resource_at) {
             continue;
         }
         bool in_row = x->seq < w->seq && in_one_row(x, w);
@@ -347,7 +354,8 @@ static int64_t asked_before(struct oracle *o, const struct waiter *w, const stru
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
         struct ask asks[CHARGES_MAX];
-        size_t n = x == w || x->away || plainly_before(o, x, w) == NO ? 0 : asks_of(o, x, asks);
+        size_t n =
+            x == w || is_away(o, x) || plainly_before(o, x, w) == NO ? 0 : asks_of(o, x, asks);
         for (size_t k = 0; k < n; k++) {
             sum += same_scoped_counter(&asks[k], ask) ? asks[k].n : 0;
         }
@@ -374,21 +382,23 @@ static bool crowded(struct oracle *o, const struct waiter *w)
 
 static enum verdict_of work_out_eligible(struct oracle *o, const struct waiter *w)
 {
-    if (w->away || scoped_misses(o, w)) {
+    if (is_away(o, w) || scoped_misses(o, w)) {
         return NO;
     }
     /* After a late tick, one whose time is up may be refused before or after it is judged. */
     enum verdict_of answer = w->wait_us > 0 && w->deadline_us <= o->now_us ? PERHAPS : YES;
+    /* Nobody is judged while a resource is closed, or where a learned limit stalls the line. */
+    bool in_doubt = has_learned(o, w->resource) || has_been_closed(o, w->resource);
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
-        enum verdict_of first = x == w || x->away ? NO : plainly_before(o, x, w);
+        enum verdict_of first = x == w || is_away(o, x) ? NO : plainly_before(o, x, w);
         if (first == NO) {
             continue;
         }
         size_t misses = scoped_misses(o, x);
         /* Only one that was reached in its turn is asleep. */
         bool reached = x->resource_at == w->resource_at && was_reached(o, x) &&
-                       before(o, x, w) == YES && !has_reserves(o, w->resource);
+                       before(o, x, w) == YES && !has_reserves(o, w->resource) && !in_doubt;
         if (misses == 1 && first == YES && reached && meet(o, w, x, true) && !sleeps_behind(o, x)) {
             return NO;
         }
@@ -475,7 +485,8 @@ static enum verdict_of below_share(struct oracle *o, const struct waiter *w,
         if (l->scope != SCOPE_RESOURCE) {
             continue;
         }
-        if (l->window == WINDOW_BUCKET || l->shared[0] || o->restoring) {
+        if (l->window == WINDOW_BUCKET || l->shared[0] || o->restoring ||
+            o->idents[asks[i].ident].learns) {
             answer = answer == YES ? PERHAPS : answer;
             continue;
         }
@@ -510,7 +521,7 @@ static bool holder_sleeps(struct oracle *o, const char *resource, const struct r
 {
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *w = &o->waiters[i];
-        if (strcmp(w->resource, resource) == 0 && is_of_reserve(w, s) && !w->away &&
+        if (strcmp(w->resource, resource) == 0 && is_of_reserve(w, s) && !is_away(o, w) &&
             eligible(o, w) != YES) {
             return true;
         }
@@ -618,6 +629,9 @@ static enum verdict_of held_by_shared(struct oracle *o, const struct waiter *w)
 {
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, w, asks), shared = 0, own = 0;
+    if (has_learned(o, w->resource) || health_allows(o, w->resource) != ALLOWS) {
+        return PERHAPS;
+    }
     for (size_t i = 0; i < n; i++) {
         const struct limit *l = asks[i].limit;
         bool fits_now = l->scope != SCOPE_RESOURCE || ask_fits(o, &asks[i]);
@@ -718,9 +732,10 @@ void judge_grant(struct oracle *o, const struct waiter *g)
     }
     o->counts.ordered += head && h.n == 1;
     for (size_t i = 0; i < h.n && !head && !justified; i++) {
+        bool learned = has_learned(o, g->resource);
         bool stalled = !waiter_fits(o, h.at[i]) || claimed_against(o, h.at[i]) != NO;
         passed = stalled && passes(o, g, h.at[i], false);
-        justified = passed;
+        justified = passed || learned;
     }
     o->counts.passes += passed && !head;
     if (!head && !justified) {
@@ -747,7 +762,9 @@ void judge_idle(struct oracle *o, int64_t now_us)
         for (size_t i = 0; i < ordinary.n; i++) {
             add_head(&h, ordinary.at[i]);
         }
-        bool idle = h.some && ordinary.some && h.n > 0;
+        const char *name = o->policy->resources[r].name;
+        bool idle = h.some && ordinary.some && h.n > 0 && health_allows(o, name) == ALLOWS &&
+                    !has_learned(o, name);
         for (size_t i = 0; i < h.n && idle; i++) {
             idle = waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO;
         }

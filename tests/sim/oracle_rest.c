@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/view.h"
+#include "oracle_health.h"
 #include "oracle_order.h"
 #include "oracle_state.h"
 
@@ -11,6 +12,7 @@ void oracle_before(struct oracle *o, int64_t now_us)
         return;
     }
     judge_idle(o, now_us - 1);
+    health_overdue(o, now_us - 1);
     for (size_t i = 0; i < o->facts_n; i++) {
         const struct fact *f = &o->facts[i];
         if (f->end == END_OPEN && !f->lost && f->expires_us < now_us) {
@@ -26,6 +28,15 @@ static void judge_view(struct oracle *o, size_t ident, const char *key, const st
     struct sum s = sum_of(o, ident, key);
     bool paced = id->limit->slice_us != 0;
     bool bucket = id->window == WINDOW_BUCKET;
+    if (id->learns) {
+        /* What was learned may only take away. */
+        if (v->amount > limit_most(id->limit) || v->remaining > s.free) {
+            wrong(o, "P1: the view of %s says amount %lld remaining %lld; history says %lld free",
+                  id->limit->name, (long long)v->amount, (long long)v->remaining,
+                  (long long)s.free);
+        }
+        return;
+    }
     if (v->amount != limit_most(id->limit) || (!paced && v->remaining != s.free) ||
         (!bucket && id->window != WINDOW_NONE && v->used != s.used)) {
         wrong(o,
@@ -137,6 +148,7 @@ void oracle_rest(struct oracle *o, const struct core *core)
     }
     judge_idle(o, o->now_us);
     judge_overdue(o);
+    health_overdue(o, o->now_us);
     judge_totals(o, core);
     if (o->rests % 32 == 0) {
         history_forget_past(o);
@@ -151,6 +163,7 @@ void oracle_crash(struct oracle *o, size_t records)
     history_cut(o, records);
     o->waiters_n = 0;
     o->tags_n = 0;
+    health_crash(o);
     o->vtimes_n = 0;
     o->draining = false;
     o->restoring = true;

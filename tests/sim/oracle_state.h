@@ -26,6 +26,8 @@ struct waiter {
     uint64_t parent;
     int64_t wait_us;
     int64_t lease_us;
+    int64_t not_before_us; /* of a retry */
+    int32_t attempt, attempts_max;
     size_t resource_at; /* in the present policy, or NONE */
     char resource[KEY_MAX];
     char tenant[KEY_MAX];
@@ -48,6 +50,28 @@ struct virtual_time {
     int priority;
     double at;
     double finish_max;
+};
+
+/* What answers have made of a resource. */
+struct condition {
+    char resource[KEY_MAX];
+    enum health_state state;
+    bool told; /* some other state than ok */
+    int64_t until_us;
+    uint64_t probe;          /* lease */
+    int refusals;            /* told since a call was served that was made after all of them */
+    int64_t refused_us;      /* the newest of them */
+    double rate_ppm, growth; /* recovering: at rate_at_us, and ppm a microsecond from there */
+    int64_t rate_at_us;
+    double next_low_us, next_high_us; /* when the next may be granted */
+    int64_t settled, held_for_us;
+};
+
+/* What the present event tells of a call. */
+struct cause {
+    char resource[KEY_MAX]; /* "": of none, or it was told of before */
+    const struct answer *answer;
+    bool probed;
 };
 
 struct memo {
@@ -81,6 +105,10 @@ struct oracle {
     size_t tags_n, tags_size;
     struct virtual_time *vtimes;
     size_t vtimes_n, vtimes_size;
+
+    struct condition *conditions;
+    size_t conditions_n, conditions_size;
+    struct cause cause;
 
     bool aways;              /* some request was away: start tags are in doubt from then on */
     int64_t tags_doubted_us; /* … until then */

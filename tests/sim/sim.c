@@ -1,11 +1,15 @@
 /*
  * The simulator: production code in a random world, judged by the oracle after every step.
  *
- *     sim [--driver] --seed N [--seeds COUNT] [--steps N] [--file SEEDS] [--brief] [--verbose]
+ *     sim [--driver] [--storm] --seed N [--seeds COUNT] [--steps N] [--file SEEDS] [--brief]
+ * [--verbose]
  *
  * A seed decides everything; more steps than one world lasts go on with the seeds after it. What
  * happens is first made up by the world (world.h), then played on a stage (stage.h): the core
  * alone, or with --driver the core with the API, the driver and the journal on a disk in memory.
+ *
+ * With --storm the calls go to a provider with hidden limits and troubles of its own (provider.h),
+ * what it answers is passed on, and money is counted.
  *
  * When something is objected to, the run is repeated with happenings left out while it still is,
  * and what remains is printed as a case for tests/core/cases, with the seed and the step (--brief:
@@ -30,7 +34,7 @@ struct story {
 struct options {
     const struct stage_kind *kind;
     uint64_t steps; /* of each seed */
-    bool brief, verbose;
+    bool brief, verbose, stormy;
 };
 
 /* What a seed is played on. */
@@ -158,7 +162,7 @@ static bool run_seed(const struct options *options, uint64_t seed, uint64_t step
     const struct stage_kind *kind = options->kind;
     struct world w;
     struct play play = {kind, seed, &w};
-    world_init(&w, seed, kind->through_api);
+    world_init(&w, seed, kind->through_api, options->stormy);
     struct stage *stage = kind->open(&w, seed, options->verbose);
     struct story story = {calloc(steps + 1, sizeof(*story.at)), 0};
     while (stage->steps < steps && story.len < steps && !stage->problem.len) {
@@ -212,6 +216,8 @@ static bool read_options(int argc, char **argv, struct options *o, uint64_t *see
             o->brief = true;
         } else if (strcmp(argv[i], "--driver") == 0) {
             o->kind = &driver_stage;
+        } else if (strcmp(argv[i], "--storm") == 0) {
+            o->stormy = true;
         } else if (strcmp(argv[i], "--seed") == 0) {
             *seed = strtoull(value, NULL, 10);
             i++;
@@ -238,8 +244,10 @@ int main(int argc, char **argv)
     uint64_t seed = 1, seeds = 1;
     const char *file = NULL;
     if (!read_options(argc, argv, &o, &seed, &seeds, &file)) {
-        fprintf(stderr, "usage: sim [--driver] --seed N [--seeds COUNT] [--steps N] [--file SEEDS] "
-                        "[--brief] [--verbose]\n");
+        fprintf(
+            stderr,
+            "usage: sim [--driver] [--storm] --seed N [--seeds COUNT] [--steps N] [--file SEEDS] "
+            "[--brief] [--verbose]\n");
         return 2;
     }
     size_t failed = file ? run_file(&o, file, &totals) : 0;

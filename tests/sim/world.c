@@ -148,6 +148,61 @@ static void random_resource(struct random *r, struct resource *x, const char *na
     }
 }
 
+/* --- Feedback and prices. --- */
+
+/* Numbers of any size, and parts of it switched off. */
+static void random_feedback(struct random *r, struct feedback *f)
+{
+    *f = feedback_default;
+    if (random_chance(r, 50)) {
+        return;
+    }
+    f->pause_us = random_chance(r, 10) ? 0 : random_in(r, 1, 5 * US_PER_S);
+    f->backoff_us = random_chance(r, 10) ? 0 : random_in(r, 1, 5 * US_PER_S);
+    f->backoff_us_max = f->backoff_us + random_in(r, 0, 60 * US_PER_S);
+    f->ramp_us = random_chance(r, 20) ? 0 : random_in(r, 1, 60 * US_PER_S);
+    f->slow_ppm = random_chance(r, 20) ? 0 : (int32_t)random_in(r, 100000, 999999);
+    f->growth_ppm = (int32_t)random_in(r, 1000, 1000000);
+    f->breaker_refusals = random_chance(r, 20) ? 0 : (int32_t)random_in(r, 1, 6);
+    f->breaker_us = random_in(r, 1, 90 * US_PER_S);
+    f->breaker_us_max = f->breaker_us + random_in(r, 0, 600 * US_PER_S);
+    f->attempts_max = (int32_t)random_in(r, 0, 8);
+    f->retry_share_ppm = (int32_t)random_in(r, 0, 1000000);
+    f->money_probe_us = random_chance(r, 20) ? 0 : random_in(r, 1, US_PER_H);
+    f->day_zone = random_chance(r, 50) ? &ZONE : NULL;
+}
+
+static void random_price(struct random *r, struct price *p)
+{
+    p->known = true;
+    for (int i = 0; i < PARTS; i++) {
+        p->of[i] = random_in(r, 0, 3) * PICOUSD_PER_USD / 300;
+        p->over[i] = 2 * p->of[i];
+    }
+    p->tier_start = random_chance(r, 30) ? random_in(r, 1, 60) : 0;
+    p->discount_ppm = random_chance(r, 20) ? (int32_t)random_in(r, 0, 1000000) : 0;
+}
+
+/* A resource as a storm finds it: what its provider answers has effects, and money counts. */
+static void brace(struct random *r, struct resource *x)
+{
+    if (random_chance(r, 90)) {
+        random_feedback(r, &x->feedback);
+    }
+    if (random_chance(r, 60)) {
+        random_price(r, &x->price);
+    }
+    if (random_chance(r, 60) && x->limits_n < 5) {
+        struct limit *l = &x->limits[x->limits_n++];
+        *l = (struct limit){.name = "budget", .unit = UNIT_USD, .charge = CHARGE_AT_SETTLE};
+        l->amount = random_in(r, 1, 40) * PICOUSD_PER_USD / 7;
+        l->window = random_chance(r, 50) ? WINDOW_LIFETIME : WINDOW_CALENDAR;
+        l->step = (enum calendar_step)random_in(r, STEP_MINUTE, STEP_DAY);
+        l->exceed = random_chance(r, 50) ? EXCEED_REFUSE : EXCEED_WAIT;
+        l->scope = random_chance(r, 30) ? SCOPE_SESSION : SCOPE_RESOURCE;
+    }
+}
+
 /* Headroom must leave something. */
 static void fix_headroom(struct policy *p)
 {
@@ -175,6 +230,9 @@ static struct world_policy *random_policy(struct world *w)
     p->policy.resources_n = (size_t)random_in(r, 1, 3);
     for (size_t i = 0; i < p->policy.resources_n; i++) {
         random_resource(r, &p->resources[i], RESOURCES[i], scoped, ageing);
+        if (w->stormy) {
+            brace(r, &p->resources[i]);
+        }
     }
     w->pools = random_chance(r, 40);
     if (w->pools) {
@@ -215,7 +273,7 @@ static struct world_policy *changed_policy(struct world *w)
             random_limit(r, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
         }
     }
-    bool may_go = w->rough || (!w->crashes && !w->pools);
+    bool may_go = !w->stormy && (w->rough || (!w->crashes && !w->pools));
     if (p->policy.resources_n > 1 && random_chance(r, 15) && may_go) {
         p->policy.resources_n--;
     }
@@ -239,7 +297,15 @@ static void init_api(struct world *w)
     w->skews = w->skews && (!w->crashes || w->rough);
 }
 
-void world_init(struct world *w, uint64_t seed, bool api)
+/* A storm has its own chances: what it adds leaves other worlds of the seed as they are. */
+static void init_storm(struct world *w, uint64_t seed)
+{
+    struct random r = {seed ^ UINT64_C(0x73746f726d)};
+    provider_init(&w->provider, seed, random_chance(&r, 50));
+    w->holds = true; /* who retries comes back with a ticket */
+}
+
+void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
 {
     memset(w, 0, sizeof(*w));
     w->random.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 12345;
@@ -262,6 +328,10 @@ void world_init(struct world *w, uint64_t seed, bool api)
     w->api = api;
     if (api) {
         init_api(w);
+    }
+    w->stormy = stormy;
+    if (stormy) {
+        init_storm(w, seed);
     }
     w->policy = random_policy(w);
 }
@@ -361,6 +431,10 @@ static void next_acquire(struct world *w, struct happening *h)
     a->wait_us = random_chance(r, 5) ? random_in(r, 1, WAIT_US_MAX) : a->wait_us;
     a->hold_us = w->holds && random_chance(r, 40) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
     a->lease_us = random_chance(r, 80) ? random_in(r, 1, 60 * US_PER_S) : random_in(r, 1, 20);
+    if (w->stormy) {
+        a->attempts_max = random_chance(r, 20) ? (int32_t)random_in(r, 1, 4) : 0;
+        a->has_usd = random_chance(r, 20);
+    }
 }
 
 static void next_release(struct world *w, struct happening *h)
@@ -372,6 +446,29 @@ static void next_release(struct world *w, struct happening *h)
     h->usage_percent = random_chance(&w->random, 30)   ? -1
                        : random_chance(&w->random, 10) ? (int)random_in(&w->random, 100, 300)
                                                        : (int)random_in(&w->random, 0, 100);
+    if (w->stormy) {
+        h->answered = random_chance(&w->random, 90);
+        h->apart = random_chance(&w->random, 50);
+        h->event.release.has_usd = random_chance(&w->random, 20);
+    }
+}
+
+/* Who was advised to try again mostly does. */
+static void next_resume(struct world *w, struct happening *h)
+{
+    struct random *r = &w->random;
+    h->event.kind = EVENT_RESUME;
+    h->event.any_tenant = true;
+    h->subject = random_ticketed(w);
+    h->event.resume.hold_us = random_chance(r, 70) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
+}
+
+static void next_reopen(struct world *w, struct happening *h)
+{
+    const struct policy *p = &w->policy->policy;
+    size_t i = (size_t)random_in(&w->random, 0, (int64_t)p->resources_n - 1);
+    h->event.kind = EVENT_REOPEN;
+    h->event.reopen.resource = text_of(p->resources[i].name);
 }
 
 /* What happens to a daemon beside its requests. False: nothing. */
@@ -412,6 +509,10 @@ static void next_rare(struct world *w, struct happening *h)
     if (w->api && next_to_daemon(w, h)) {
         return;
     }
+    if (w->stormy && random_chance(r, 8)) {
+        next_reopen(w, h);
+        return;
+    }
     int64_t dice = random_in(r, 0, 99);
     if (dice < 4 && w->crashes) {
         h->kind = random_chance(r, 50) ? WORLD_CRASH : WORLD_SYNC;
@@ -437,6 +538,8 @@ static void next_event(struct world *w, struct happening *h)
     if (dice < w->busy && w->callers + 1 < CLIENTS_MAX) {
         h->event.kind = EVENT_ACQUIRE;
         next_acquire(w, h);
+    } else if (w->stormy && dice >= 65 && dice < 75) {
+        next_resume(w, h);
     } else if (dice < 75) {
         next_release(w, h);
     } else if (dice < 80) {
@@ -452,11 +555,7 @@ static void next_event(struct world *w, struct happening *h)
         h->event.any_tenant = h->subject != 0;
         h->event.cancel.id = h->subject ? TEXT_NONE : text_of(PICK(r, IDS));
     } else if (dice < 88 && w->holds) {
-        h->event.kind = EVENT_RESUME;
-        h->event.any_tenant = true;
-        h->subject = random_ticketed(w);
-        h->event.resume.hold_us =
-            random_chance(r, 70) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
+        next_resume(w, h);
     } else if (dice < 91) {
         h->event.kind = EVENT_RENEW;
         h->event.any_tenant = true;
@@ -497,6 +596,29 @@ static struct world_client *client_of(struct world *w, caller_id caller)
 void world_begin_again(struct world *w)
 {
     memset(w->clients, 0, CLIENTS_MAX * sizeof(*w->clients));
+    provider_init(&w->provider, w->provider.seed, w->provider.tells);
+}
+
+static size_t place_of(struct text resource)
+{
+    size_t n = sizeof(RESOURCES) / sizeof(RESOURCES[0]);
+    for (size_t i = 0; i < n; i++) {
+        if (text_equal(resource, text_of(RESOURCES[i]))) {
+            return i;
+        }
+    }
+    return n;
+}
+
+/* What a grant says of a call that will be made. */
+static void see_grant(struct world *w, const struct effect *f)
+{
+    struct world_client *c = client_of(w, f->caller);
+    world_grant(w, f->caller, f->grant.lease, &f->grant.held);
+    if (c) {
+        c->resource = place_of(f->grant.resource);
+        c->granted_us = w->seen_us;
+    }
 }
 
 void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held)
@@ -516,12 +638,15 @@ void world_ticket(struct world *w, caller_id client, uint64_t ticket)
     }
 }
 
-void world_see(struct world *w, const struct effects *effects)
+void world_see(struct world *w, int64_t now_us, const struct effects *effects)
 {
+    w->seen_us = now_us;
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *f = &effects->at[i];
         if (f->kind == EFFECT_GRANT) {
-            world_grant(w, f->caller, f->grant.lease, &f->grant.held);
+            see_grant(w, f);
+        } else if (f->kind == EFFECT_SETTLED && f->settled.advice.ticket) {
+            world_ticket(w, f->caller, f->settled.advice.ticket);
         } else if (f->kind == EFFECT_WAIT) {
             world_ticket(w, f->caller, f->wait.ticket);
         }
@@ -549,7 +674,41 @@ void world_forget(struct world *w, bool leases)
     }
 }
 
-bool world_resolve(const struct world *w, const struct happening *h, struct event *event)
+/* Tokens of the kinds that are priced apart, of the usage that is told. */
+static void part_usage(struct world *w, const struct happening *h, struct event *event)
+{
+    const struct load *u = &event->release.usage;
+    struct random r = {h->subject};
+    int64_t input = u->of[UNIT_INPUT_TOKENS];
+    w->parts = (struct parts){.of = {[PART_OUTPUT] = u->of[UNIT_OUTPUT_TOKENS]}};
+    w->parts.of[PART_CACHE_READ] = random_in(&r, 0, input);
+    w->parts.of[PART_CACHE_WRITE_5M] = random_in(&r, 0, input - w->parts.of[PART_CACHE_READ]);
+    w->parts.of[PART_INPUT] =
+        input - w->parts.of[PART_CACHE_READ] - w->parts.of[PART_CACHE_WRITE_5M];
+    event->release.parts = &w->parts;
+}
+
+/* What the provider said to the call, and what follows for what is told of it. */
+static void answer_call(struct world *w, const struct happening *h, struct event *event)
+{
+    const struct world_client *c = &w->clients[h->subject];
+    struct provider_ask ask = {.number = h->subject,
+                               .resource = c->resource,
+                               .granted_us = c->granted_us,
+                               .now_us = event->now_us,
+                               .load = c->held};
+    if (!h->answered || c->resource >= PROVIDER_RESOURCES) {
+        return;
+    }
+    provider_answer(&w->provider, &ask, &w->answer);
+    event->release.answer = &w->answer;
+    if (w->answer.class != ANSWER_OK && h->subject % 8) {
+        event->release.has_usage = false; /* refused calls mostly say nothing of it */
+        event->release.parts = NULL;
+    }
+}
+
+bool world_resolve(struct world *w, const struct happening *h, struct event *event)
 {
     *event = h->event;
     const struct world_client *c = &w->clients[h->subject];
@@ -572,6 +731,10 @@ bool world_resolve(const struct world *w, const struct happening *h, struct even
                                              ? c->held.of[u]
                                              : mul_div_sat(c->held.of[u], h->usage_percent, 100);
         }
+        if (h->apart && h->usage_percent >= 0) {
+            part_usage(w, h, event);
+        }
+        answer_call(w, h, event);
         return c->lease != 0;
     default: return true;
     }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/core.h"
+#include "provider.h"
 #include "random.h"
 
 /* A policy that owns all it points to. */
@@ -54,6 +55,8 @@ struct happening {
     caller_id parent;  /* ACQUIRE: who holds the parent lease, or 0 */
     bool by_lease;     /* CANCEL: the subject's lease, not its ticket */
     int usage_percent; /* RELEASE: of what was held; < 0: usage is not told */
+    bool answered;     /* RELEASE: with what the provider answered … */
+    bool apart;        /* … and the tokens by what they cost */
     struct course course;
 };
 
@@ -61,6 +64,8 @@ struct happening {
 struct world_client {
     uint64_t lease;
     uint64_t ticket;
+    size_t resource;    /* of the lease, by its place among the names of resources */
+    int64_t granted_us; /* so far as it is known */
     struct load held;
     bool ended;
     bool gone; /* hung up */
@@ -87,18 +92,23 @@ struct world {
     bool reloads;
     bool skews;
     bool late_ticks;
-    bool hurried; /* little time passes, so lines are long */
-    bool pools;   /* some limits are shared */
-    bool rough;   /* what changes a policy or the clock goes together with crashes and pools */
-    bool api;     /* what follows is for worlds behind the API */
-    bool crowded; /* several happenings share a turn, often */
-    bool slow;    /* the disk does little at a time */
+    bool hurried;    /* little time passes, so lines are long */
+    bool pools;      /* some limits are shared */
+    bool rough;      /* what changes a policy or the clock goes together with crashes and pools */
+    bool stormy;     /* calls go to a provider, and what it answers has effects */
+    int64_t seen_us; /* when the effects happened that were seen last */
+    struct provider provider;
+    struct answer answer; /* of the event that was resolved last … */
+    struct parts parts;   /* … and its parts */
+    bool api;             /* what follows is for worlds behind the API */
+    bool crowded;         /* several happenings share a turn, often */
+    bool slow;            /* the disk does little at a time */
     bool troubles;
     int durability;     /* enum durability */
     int64_t client_max; /* so many of a client may wait */
 };
 
-void world_init(struct world *w, uint64_t seed, bool api);
+void world_init(struct world *w, uint64_t seed, bool api, bool stormy);
 void world_release(struct world *w);
 
 /* The next thing that happens. */
@@ -108,7 +118,7 @@ void world_next(struct world *w, struct happening *h);
 void world_begin_again(struct world *w);
 
 /* Tells the clients what came out … */
-void world_see(struct world *w, const struct effects *effects);
+void world_see(struct world *w, int64_t now_us, const struct effects *effects);
 /* … or one of them what it was answered. */
 void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held);
 void world_ticket(struct world *w, caller_id client, uint64_t ticket);
@@ -118,7 +128,8 @@ void world_crash(struct world *w, const struct record *records, size_t n);
 /* … or forget all of it, or their places in line alone. */
 void world_forget(struct world *w, bool leases);
 
-/* Puts leases and tickets in for subjects. False where the subject has none: nothing happens. */
-bool world_resolve(const struct world *w, const struct happening *h, struct event *event);
+/* Puts leases and tickets in for subjects, and what the provider answers, which lives until the
+ * next. False where the subject has none: nothing happens. */
+bool world_resolve(struct world *w, const struct happening *h, struct event *event);
 
 #endif

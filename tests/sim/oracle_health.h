@@ -1,0 +1,54 @@
+/*
+ * What answers have made of resources, and what follows: naive readings of src/core/feedback.h and
+ * docs/feedback.md. Internal to the oracle's files.
+ *
+ * A state is believed where the core tells of it and something has happened that may lead to it;
+ * what is judged is what follows from it: nobody is granted while a resource is closed, one at a
+ * time while it probes, and while it recovers no faster than its rate; it opens by the time it
+ * told. What is learned from answers (other people's usage, lower amounts, longer guards) may only
+ * let less through than the limits say; how much less is not judged here.
+ */
+#ifndef SLUICE_TESTS_SIM_ORACLE_HEALTH_H
+#define SLUICE_TESTS_SIM_ORACLE_HEALTH_H
+
+#include "oracle_state.h"
+
+/* Before the effects of a step. */
+void health_event(struct oracle *o, const struct event *e);
+
+/* A state is told. */
+void health_told(struct oracle *o, const struct event *e, const struct effect *f);
+
+/* A lease is granted: whether it may be now. */
+void health_grants(struct oracle *o, const struct waiter *w, const struct fact *f);
+
+/* A settlement is told, with advice. */
+void health_settled(struct oracle *o, const struct event *e, const struct effect *f);
+
+/* Nothing may be past its time. */
+void health_overdue(struct oracle *o, int64_t now_us);
+
+/* Whether the resource's state lets its next be granted at o->now_us. */
+enum allows { ALLOWS_NOT, ALLOWS_PERHAPS, ALLOWS };
+enum allows health_allows(struct oracle *o, const char *resource);
+
+/* Whether a resource has ever been anything but ok. */
+bool has_been_closed(struct oracle *o, const char *resource);
+
+/* Whether a resource is closed beyond that time, for all that is known. */
+bool health_closed_beyond(struct oracle *o, const char *resource, int64_t at_us);
+
+/* Whether a name stands for a state that may hold up the line. */
+bool is_state_name(const char *name);
+
+/* Whether some limit of a resource may have changed by what was learned. */
+bool has_learned(const struct oracle *o, const char *resource);
+
+/* The process has died: nothing of it is remembered. */
+void health_crash(struct oracle *o);
+
+/* The load a request is held for, and what a release is booked for, as the prices say. */
+void price_load(const struct oracle *o, const struct acquire *a, struct load *load);
+struct load booked_load(const struct oracle *o, const struct event *e, const struct fact *f);
+
+#endif
