@@ -134,6 +134,9 @@ static void promise(struct daemon *d, const struct effect *e)
         return;
     }
     struct http_request *peer = caller->stream ? caller->stream->req : caller->req;
+    if (!peer) {
+        return; /* it is hanging up, with the others of its array */
+    }
     peer_promise(peer, caller->stream ? caller->index : 0, e, caller->line_capped,
                  d->ledger.log.len);
 }
