@@ -44,8 +44,9 @@ static void try_acquire(const json_value *v, struct buf *why)
         return;
     }
     const struct acquire *a = &r.acquire;
-    assert(r.ticket || a->resource.len > 0);
+    assert(r.ticket || (a->resource.len > 0) != (a->route.len > 0));
     check_name(a->resource);
+    check_name(a->route);
     check_name(a->tenant);
     check_name(a->session);
     check_name(a->id);
