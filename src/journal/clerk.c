@@ -23,19 +23,43 @@ static const char *const outcomes[] = {
 
 _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word for each class");
 
-#define ADDED(column) #column " = min(1000000000000000000, " #column " + excluded." #column ")"
+/* What is in the row already grows, up to a cap. */
+#define GROW_SQL                                                                                   \
+    "ON CONFLICT DO UPDATE SET "                                                                   \
+    "calls = min(1000000000000000000, calls + excluded.calls), "                                   \
+    "errors = min(1000000000000000000, errors + excluded.errors), "                                \
+    "expired = min(1000000000000000000, expired + excluded.expired), "                             \
+    "waited_us = min(1000000000000000000, waited_us + excluded.waited_us), "                       \
+    "held_us = min(1000000000000000000, held_us + excluded.held_us), "                             \
+    "requests = min(1000000000000000000, requests + excluded.requests), "                          \
+    "tokens = min(1000000000000000000, tokens + excluded.tokens), "                                \
+    "input = min(1000000000000000000, input + excluded.input), "                                   \
+    "cache_read = min(1000000000000000000, cache_read + excluded.cache_read), "                    \
+    "cache_write_5m = min(1000000000000000000, cache_write_5m + excluded.cache_write_5m), "        \
+    "cache_write_1h = min(1000000000000000000, cache_write_1h + excluded.cache_write_1h), "        \
+    "output = min(1000000000000000000, output + excluded.output), "                                \
+    "usd_milli = min(1000000000000000000, usd_milli + excluded.usd_milli), "                       \
+    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest) "
 
 /* Adds the rows (?1, ?2] to their hours, ?3 times: -1 takes them out again. */
-static const char add_up_sql[] =
-    "INSERT INTO usage_hour SELECT at_us / 3600000000, resource, coalesce(account, ''), "
-    "coalesce(model, ''), coalesce(route, ''), coalesce(tenant, ''), ?3 * count(*), "
-    "?3 * sum(outcome NOT IN ('ok', 'expired')), ?3 * sum(outcome = 'expired'), "
-    "?3 * sum(waited_us), ?3 * sum(held_us), ?3 * sum(requests), ?3 * sum(tokens), "
-    "?3 * sum(input), ?3 * sum(cache_read), ?3 * sum(cache_write_5m), ?3 * sum(cache_write_1h), "
-    "?3 * sum(output), ?3 * sum(usd_pico / 1000000000), ?3 * sum(usd_pico % 1000000000) "
-    "FROM ledger WHERE seq > ?1 AND seq <= ?2 GROUP BY 1, 2, 3, 4, 5, 6 "
-    "ON CONFLICT DO UPDATE SET " ADDED(calls) ", " ADDED(errors) ", " ADDED(expired) ", " ADDED(waited_us) ", " ADDED(held_us) ", " ADDED(requests) ", " ADDED(
-        tokens) ", " ADDED(input) ", " ADDED(cache_read) ", " ADDED(cache_write_5m) ", " ADDED(cache_write_1h) ", " ADDED(output) ", " ADDED(usd_milli) ", " ADDED(usd_rest);
+#define ADD_UP_SQL                                                                                 \
+    "INSERT INTO usage_hour SELECT at_us / 3600000000, resource, coalesce(account, ''), "          \
+    "coalesce(model, ''), coalesce(route, ''), coalesce(tenant, ''), ?3 * count(*), "              \
+    "?3 * sum(outcome NOT IN ('ok', 'expired')), ?3 * sum(outcome = 'expired'), "                  \
+    "?3 * sum(waited_us), ?3 * sum(held_us), ?3 * sum(requests), ?3 * sum(tokens), "               \
+    "?3 * sum(input), ?3 * sum(cache_read), ?3 * sum(cache_write_5m), "                            \
+    "?3 * sum(cache_write_1h), ?3 * sum(output), ?3 * sum(usd_pico / 1000000000), "                \
+    "?3 * sum(usd_pico % 1000000000) "                                                             \
+    "FROM ledger WHERE seq > ?1 AND seq <= ?2 GROUP BY 1, 2, 3, 4, 5, 6 " GROW_SQL
+
+/* The same for the one row ?2, which needs no sorting into groups. */
+#define ADD_ONE_SQL                                                                                \
+    "INSERT INTO usage_hour SELECT at_us / 3600000000, resource, coalesce(account, ''), "          \
+    "coalesce(model, ''), coalesce(route, ''), coalesce(tenant, ''), ?3, "                         \
+    "?3 * (outcome NOT IN ('ok', 'expired')), ?3 * (outcome = 'expired'), ?3 * waited_us, "        \
+    "?3 * held_us, ?3 * requests, ?3 * tokens, ?3 * input, ?3 * cache_read, "                      \
+    "?3 * cache_write_5m, ?3 * cache_write_1h, ?3 * output, ?3 * (usd_pico / 1000000000), "        \
+    "?3 * (usd_pico % 1000000000) FROM ledger WHERE seq = ?2 " GROW_SQL
 
 static const char *const statement_sql[LEDGER_STATEMENTS] = {
     [LEDGER_INSERT] =
@@ -43,7 +67,8 @@ static const char *const statement_sql[LEDGER_STATEMENTS] = {
         "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "
         "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
         "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [LEDGER_ADD_UP] = add_up_sql,
+    [LEDGER_ADD_UP] = ADD_UP_SQL,
+    [LEDGER_ADD_ONE] = ADD_ONE_SQL,
     [LEDGER_FIND_EXPIRED] =
         "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = 'expired' ORDER BY seq DESC",
     [LEDGER_DROP] = "DELETE FROM ledger WHERE seq = ?",
@@ -177,7 +202,8 @@ static int insert(struct clerk *c, const struct record *r, int64_t at_us)
 
 static int add_rows(struct clerk *c, int64_t after_seq, int64_t last_seq, int sign)
 {
-    sqlite3_stmt *stmt = c->statements[LEDGER_ADD_UP];
+    bool one = last_seq - after_seq == 1;
+    sqlite3_stmt *stmt = c->statements[one ? LEDGER_ADD_ONE : LEDGER_ADD_UP];
     int rc = sqlite3_bind_int64(stmt, 1, after_seq);
     rc = rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 2, last_seq) : rc;
     rc = rc == SQLITE_OK ? sqlite3_bind_int(stmt, 3, sign) : rc;
@@ -198,17 +224,23 @@ int clerk_add_up(struct clerk *c)
 
 /* --- Booking. --- */
 
-int clerk_begin(struct clerk *c)
+static int find_last(struct clerk *c)
 {
     sqlite3_stmt *stmt = c->statements[LEDGER_LAST];
     int rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
         c->added_seq = sqlite3_column_int64(stmt, 0);
         c->last_seq = c->added_seq;
+        c->known = true;
         rc = SQLITE_DONE;
     }
     int reset = sqlite3_reset(stmt);
     return rc == SQLITE_DONE ? reset : rc;
+}
+
+void clerk_forget(struct clerk *c)
+{
+    c->known = false;
 }
 
 /* Takes the row of a lease's expiry out again, where there is one, and says when it was booked. */
@@ -229,7 +261,7 @@ static int take_back(struct clerk *c, const struct record *r, int64_t *at_us)
     rc = add_rows(c, seq - 1, seq, -1);
     rc = rc == SQLITE_OK ? sqlite3_bind_int64(c->statements[LEDGER_DROP], 1, seq) : rc;
     rc = rc == SQLITE_OK ? run(c->statements[LEDGER_DROP]) : rc;
-    return rc == SQLITE_OK ? clerk_begin(c) : rc; /* its number may be given out again */
+    return rc == SQLITE_OK ? find_last(c) : rc; /* its number may be given out again */
 }
 
 static bool is_charged(const struct load *load)
@@ -246,8 +278,8 @@ int clerk_book(struct clerk *c, const struct record *r)
         return SQLITE_OK;
     }
     int64_t at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
-    int rc = SQLITE_OK;
-    if (r->late) {
+    int rc = c->known ? SQLITE_OK : find_last(c);
+    if (r->late && rc == SQLITE_OK) {
         rc = clerk_add_up(c);
         rc = rc == SQLITE_OK ? take_back(c, r, &at_us) : rc;
     }
@@ -270,6 +302,7 @@ int clerk_prune(struct clerk *c, int64_t horizon_us, uint64_t *pruned, bool *mor
     int64_t hour = horizon_us / LEDGER_HOUR_US;
     uint64_t hours = 0;
     *pruned = 0;
+    c->known = false; /* the newest number may go, and be given out again */
     int rc = prune(c->statements[LEDGER_PRUNE_ROWS], hour * LEDGER_HOUR_US, pruned);
     if (rc == SQLITE_OK && *pruned < LEDGER_PRUNE_ROWS_MAX) {
         rc = prune(c->statements[LEDGER_PRUNE_HOURS], hour, &hours);

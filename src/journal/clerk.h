@@ -31,6 +31,7 @@
 enum clerk_statement {
     LEDGER_INSERT,
     LEDGER_ADD_UP,
+    LEDGER_ADD_ONE,
     LEDGER_FIND_EXPIRED,
     LEDGER_DROP,
     LEDGER_LAST,
@@ -41,6 +42,7 @@ enum clerk_statement {
 
 struct clerk {
     sqlite3_stmt *statements[LEDGER_STATEMENTS];
+    bool known;        /* the two below are the file's */
     int64_t added_seq; /* rows up to here are in their hours' sums */
     int64_t last_seq;  /* the newest row of this transaction, or added_seq */
 };
@@ -55,8 +57,8 @@ int clerk_book(struct clerk *clerk, const struct record *record);
 /* Adds what was booked in this transaction to the sums of its hours, before the commit. */
 int clerk_add_up(struct clerk *clerk);
 
-/* Begins a transaction: what an earlier one booked and did not commit is not there. */
-int clerk_begin(struct clerk *clerk);
+/* What was booked in this transaction is not there: it was not committed. */
+void clerk_forget(struct clerk *clerk);
 
 /* One step of forgetting the hours that ended before the horizon. `pruned` counts rows of the
  * ledger; `more` says whether another step may find some. An SQLite code. */

@@ -388,6 +388,7 @@ static int give_up(struct store *s)
     if (!sqlite3_get_autocommit(s->db)) {
         step(s, STMT_ROLLBACK);
     }
+    clerk_forget(&s->clerk);
     return ERR_STORE_FAILED;
 }
 
@@ -459,9 +460,6 @@ int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
     struct backlog_cursor at = *cursor;
     int64_t rows = 0;
     int rc = step(s, STMT_BEGIN);
-    if (rc == SQLITE_OK) {
-        rc = clerk_begin(&s->clerk);
-    }
     if (rc == SQLITE_OK) {
         rc = write_all(s, &at, count, &rows);
     }

@@ -226,7 +226,9 @@ static int open_reader(struct asking *a, const char *path)
     sqlite3_busy_timeout(a->db, BUSY_TIMEOUT_MS);
     sqlite3_db_config(a->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_progress_handler(a->db, PROGRESS_STEPS, on_progress, a);
-    rc = sqlite3_exec(a->db, "PRAGMA query_only=ON", NULL, NULL, NULL);
+    rc = sqlite3_exec(a->db,
+                      "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768",
+                      NULL, NULL, NULL);
     return rc != SQLITE_OK ? rc
                            : sqlite3_create_function_v2(a->db, LABEL_FUNCTION_SQL, 2,
                                                         SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,

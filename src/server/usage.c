@@ -11,7 +11,7 @@
 #include "provider/wait.h"
 #include "server/api.h"
 
-#define JOBS_MAX         4 /* questions at once: libuv has as many threads */
+#define JOBS_MAX         2 /* questions at once: half of libuv's threads, others need them too */
 #define ROWS_DEFAULT     100
 #define ROWS_MAX         1000
 #define SESSION_ROWS_MAX 100 /* models of one session */
