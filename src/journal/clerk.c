@@ -23,8 +23,12 @@ static const char *const outcomes[] = {
 
 _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word for each class");
 
-/* What is in the row already grows, up to a cap. */
-#define GROW_SQL                                                                                   \
+/* Adds to the sums of an hour. What is in the row already grows, up to a cap. */
+#define ADD_UP_SQL                                                                                 \
+    "INSERT INTO usage_hour (hour, resource, account, model, route, tenant, calls, errors, "       \
+    "expired, waited_us, held_us, requests, tokens, input, cache_read, cache_write_5m, "           \
+    "cache_write_1h, output, usd_milli, usd_rest) VALUES "                                         \
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "                                \
     "ON CONFLICT DO UPDATE SET "                                                                   \
     "calls = min(1000000000000000000, calls + excluded.calls), "                                   \
     "errors = min(1000000000000000000, errors + excluded.errors), "                                \
@@ -39,40 +43,40 @@ _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word
     "cache_write_1h = min(1000000000000000000, cache_write_1h + excluded.cache_write_1h), "        \
     "output = min(1000000000000000000, output + excluded.output), "                                \
     "usd_milli = min(1000000000000000000, usd_milli + excluded.usd_milli), "                       \
-    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest) "
+    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest)"
 
-/* Adds the rows (?1, ?2] to their hours, ?3 times: -1 takes them out again. */
-#define ADD_UP_SQL                                                                                 \
-    "INSERT INTO usage_hour SELECT at_us / 3600000000, resource, coalesce(account, ''), "          \
-    "coalesce(model, ''), coalesce(route, ''), coalesce(tenant, ''), ?3 * count(*), "              \
-    "?3 * sum(outcome NOT IN ('ok', 'expired')), ?3 * sum(outcome = 'expired'), "                  \
-    "?3 * sum(waited_us), ?3 * sum(held_us), ?3 * sum(requests), ?3 * sum(tokens), "               \
-    "?3 * sum(input), ?3 * sum(cache_read), ?3 * sum(cache_write_5m), "                            \
-    "?3 * sum(cache_write_1h), ?3 * sum(output), ?3 * sum(usd_pico / 1000000000), "                \
-    "?3 * sum(usd_pico % 1000000000) "                                                             \
-    "FROM ledger WHERE seq > ?1 AND seq <= ?2 GROUP BY 1, 2, 3, 4, 5, 6 " GROW_SQL
+/* The one row ?1 as it was added to its hour, to be taken out again. */
+#define SUBTRACT_SQL                                                                               \
+    "UPDATE usage_hour SET calls = calls - 1, expired = expired - 1, "                             \
+    "waited_us = usage_hour.waited_us - l.waited_us, held_us = usage_hour.held_us - l.held_us, "   \
+    "requests = usage_hour.requests - l.requests, tokens = usage_hour.tokens - l.tokens, "         \
+    "input = usage_hour.input - l.input, cache_read = usage_hour.cache_read - l.cache_read, "      \
+    "cache_write_5m = usage_hour.cache_write_5m - l.cache_write_5m, "                              \
+    "cache_write_1h = usage_hour.cache_write_1h - l.cache_write_1h, "                              \
+    "output = usage_hour.output - l.output, usd_milli = usd_milli - l.usd_pico / 1000000000, "     \
+    "usd_rest = usd_rest - l.usd_pico % 1000000000 "                                               \
+    "FROM (SELECT * FROM ledger WHERE seq = ?1) AS l WHERE "                                       \
+    "hour = l.at_us / 3600000000 AND usage_hour.tenant = coalesce(l.tenant, '') AND "              \
+    "usage_hour.resource = l.resource AND usage_hour.account = coalesce(l.account, '') AND "       \
+    "usage_hour.model = coalesce(l.model, '') AND usage_hour.route = coalesce(l.route, '')"
 
-/* The same for the one row ?2, which needs no sorting into groups. */
-#define ADD_ONE_SQL                                                                                \
-    "INSERT INTO usage_hour SELECT at_us / 3600000000, resource, coalesce(account, ''), "          \
-    "coalesce(model, ''), coalesce(route, ''), coalesce(tenant, ''), ?3, "                         \
-    "?3 * (outcome NOT IN ('ok', 'expired')), ?3 * (outcome = 'expired'), ?3 * waited_us, "        \
-    "?3 * held_us, ?3 * requests, ?3 * tokens, ?3 * input, ?3 * cache_read, "                      \
-    "?3 * cache_write_5m, ?3 * cache_write_1h, ?3 * output, ?3 * (usd_pico / 1000000000), "        \
-    "?3 * (usd_pico % 1000000000) FROM ledger WHERE seq = ?2 " GROW_SQL
+#define ROW_TUPLE   "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_TUPLE_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
+#define ROW_COLUMNS 23
+#define INSERT_SQL                                                                                 \
+    "INSERT INTO ledger (at_us, lease, resource, account, model, route, step, tenant, session, "   \
+    "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "    \
+    "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
 
 static const char *const statement_sql[LEDGER_STATEMENTS] = {
-    [LEDGER_INSERT] =
-        "INSERT INTO ledger (at_us, lease, resource, account, model, route, step, tenant, session, "
-        "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "
-        "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
-        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [LEDGER_INSERT_1] = INSERT_SQL ROW_TUPLE,
+    [LEDGER_INSERT_4] = INSERT_SQL ROW_TUPLE_4,
+    [LEDGER_INSERT_16] = INSERT_SQL ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4,
     [LEDGER_ADD_UP] = ADD_UP_SQL,
-    [LEDGER_ADD_ONE] = ADD_ONE_SQL,
+    [LEDGER_SUBTRACT] = SUBTRACT_SQL,
     [LEDGER_FIND_EXPIRED] =
         "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = 'expired' ORDER BY seq DESC",
     [LEDGER_DROP] = "DELETE FROM ledger WHERE seq = ?",
-    [LEDGER_LAST] = "SELECT coalesce(max(seq), 0) FROM ledger",
     [LEDGER_PRUNE_ROWS] = "DELETE FROM ledger WHERE seq IN "
                           "(SELECT seq FROM ledger WHERE at_us < ? ORDER BY at_us LIMIT ?)",
     [LEDGER_PRUNE_HOURS] =
@@ -162,11 +166,11 @@ static const char *outcome_of(const struct record *r)
     return r->kind == RECORD_EXPIRE ? OUTCOME_EXPIRED : outcomes[r->outcome];
 }
 
-static int insert(struct clerk *c, const struct record *r, int64_t at_us)
+static int bind_row(sqlite3_stmt *stmt, int nth, const struct ledger_row *row)
 {
-    struct binder b = {.stmt = c->statements[LEDGER_INSERT]};
-    struct parts parts = parts_of(r);
-    bind_i64(&b, at_us);
+    struct binder b = {.stmt = stmt, .at = nth * ROW_COLUMNS};
+    const struct record *r = row->record;
+    bind_i64(&b, row->at_us);
     bind_i64(&b, (int64_t)r->lease);
     int rc = sqlite3_bind_text(b.stmt, ++b.at, r->resource.at ? r->resource.at : "",
                                (int)r->resource.len, SQLITE_STATIC);
@@ -186,61 +190,153 @@ static int insert(struct clerk *c, const struct record *r, int64_t at_us)
     bind_count(&b, r->load.of[UNIT_REQUESTS]);
     bind_count(&b, r->load.of[UNIT_TOKENS]);
     for (int i = 0; i < PARTS; i++) {
-        bind_count(&b, parts.of[i]);
+        bind_count(&b, row->parts.of[i]);
     }
     bind_i64(&b, r->load.of[UNIT_USD]);
-    if (b.rc == SQLITE_OK) {
-        b.rc = run(b.stmt);
-    }
-    if (b.rc == SQLITE_OK) {
-        c->last_seq = sqlite3_last_insert_rowid(sqlite3_db_handle(b.stmt));
-    }
+    assert(b.at == (nth + 1) * ROW_COLUMNS);
     return b.rc;
 }
 
 /* --- Sums. --- */
 
-static int add_rows(struct clerk *c, int64_t after_seq, int64_t last_seq, int sign)
+static bool same_group(const struct hour_sums *s, const struct record *r, int64_t hour)
 {
-    bool one = last_seq - after_seq == 1;
-    sqlite3_stmt *stmt = c->statements[one ? LEDGER_ADD_ONE : LEDGER_ADD_UP];
-    int rc = sqlite3_bind_int64(stmt, 1, after_seq);
-    rc = rc == SQLITE_OK ? sqlite3_bind_int64(stmt, 2, last_seq) : rc;
-    rc = rc == SQLITE_OK ? sqlite3_bind_int(stmt, 3, sign) : rc;
-    return rc == SQLITE_OK ? run(stmt) : rc;
+    return s->hour == hour && text_equal(s->tenant, r->tenant) &&
+           text_equal(s->resource, r->resource) && text_equal(s->model, r->model) &&
+           text_equal(s->account, r->account) && text_equal(s->route, r->route);
 }
 
-int clerk_add_up(struct clerk *c)
+static int write_sums(struct clerk *c, const struct hour_sums *s)
 {
-    if (c->last_seq == c->added_seq) {
-        return SQLITE_OK;
+    struct binder b = {.stmt = c->statements[LEDGER_ADD_UP]};
+    const struct text names[] = {s->resource, s->account, s->model, s->route, s->tenant};
+    bind_i64(&b, s->hour);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int rc = sqlite3_bind_text(b.stmt, ++b.at, names[i].len ? names[i].at : "",
+                                   (int)names[i].len, SQLITE_STATIC);
+        b.rc = b.rc == SQLITE_OK ? rc : b.rc;
     }
-    int rc = add_rows(c, c->added_seq, c->last_seq, 1);
-    if (rc == SQLITE_OK) {
-        c->added_seq = c->last_seq;
+    for (int i = 0; i < SUMS; i++) {
+        bind_i64(&b, min_i64(s->of[i], LEDGER_SUM_MAX));
     }
+    return b.rc == SQLITE_OK ? run(b.stmt) : b.rc;
+}
+
+static int write_all_sums(struct clerk *c)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < c->sums_n && rc == SQLITE_OK; i++) {
+        rc = write_sums(c, &c->sums[i]);
+    }
+    c->sums_n = 0;
     return rc;
+}
+
+/* The sums to which a row is to be added; the newest are looked at first. NULL with a code where
+ * others could not be written to make room. */
+static struct hour_sums *find_sums(struct clerk *c, const struct record *r, int64_t hour, int *rc)
+{
+    for (size_t i = c->sums_n; i > 0; i--) {
+        if (same_group(&c->sums[i - 1], r, hour)) {
+            return &c->sums[i - 1];
+        }
+    }
+    *rc = c->sums_n == LEDGER_SUMS_MAX ? write_all_sums(c) : SQLITE_OK;
+    if (*rc != SQLITE_OK) {
+        return NULL;
+    }
+    struct hour_sums *s = &c->sums[c->sums_n++];
+    *s = (struct hour_sums){.hour = hour,
+                            .resource = r->resource,
+                            .account = r->account,
+                            .model = r->model,
+                            .route = r->route,
+                            .tenant = r->tenant};
+    return s;
+}
+
+static int add_to_sums(struct clerk *c, const struct ledger_row *row)
+{
+    const struct record *r = row->record;
+    int rc = SQLITE_OK;
+    struct hour_sums *s = find_sums(c, r, row->at_us / LEDGER_HOUR_US, &rc);
+    if (!s) {
+        return rc;
+    }
+    bool expired = r->kind == RECORD_EXPIRE;
+    s->of[SUM_CALLS]++;
+    s->of[SUM_ERRORS] += !expired && r->outcome != ANSWER_OK;
+    s->of[SUM_EXPIRED] += expired;
+    s->of[SUM_WAITED_US] += min_i64(r->waited_us, LEDGER_TIME_US_MAX);
+    s->of[SUM_HELD_US] += min_i64(r->held_for_us, LEDGER_TIME_US_MAX);
+    s->of[SUM_REQUESTS] += min_i64(r->load.of[UNIT_REQUESTS], LEDGER_COUNT_MAX);
+    s->of[SUM_TOKENS] += min_i64(r->load.of[UNIT_TOKENS], LEDGER_COUNT_MAX);
+    for (int i = 0; i < PARTS; i++) {
+        s->of[SUM_PARTS + i] += min_i64(row->parts.of[i], LEDGER_COUNT_MAX);
+    }
+    s->of[SUM_USD_MILLI] += r->load.of[UNIT_USD] / LEDGER_PICOUSD_PER_MILLI;
+    s->of[SUM_USD_REST] += r->load.of[UNIT_USD] % LEDGER_PICOUSD_PER_MILLI;
+    return SQLITE_OK;
 }
 
 /* --- Booking. --- */
 
-static int find_last(struct clerk *c)
+/* The statements that insert, the largest first. */
+static const struct insert {
+    enum clerk_statement statement;
+    size_t rows;
+} inserts[] = {{LEDGER_INSERT_16, 16}, {LEDGER_INSERT_4, 4}, {LEDGER_INSERT_1, 1}};
+
+#define INSERTS_N (sizeof(inserts) / sizeof(inserts[0]))
+
+_Static_assert(LEDGER_ROWS_MAX == 16, "what is gathered is one statement");
+
+static int insert_rows(struct clerk *c, const struct insert *insert, const struct ledger_row *rows)
 {
-    sqlite3_stmt *stmt = c->statements[LEDGER_LAST];
-    int rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW) {
-        c->added_seq = sqlite3_column_int64(stmt, 0);
-        c->last_seq = c->added_seq;
-        c->known = true;
-        rc = SQLITE_DONE;
+    sqlite3_stmt *stmt = c->statements[insert->statement];
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
+        rc = bind_row(stmt, (int)i, &rows[i]);
     }
-    int reset = sqlite3_reset(stmt);
-    return rc == SQLITE_DONE ? reset : rc;
+    rc = rc == SQLITE_OK ? run(stmt) : rc;
+    for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
+        rc = add_to_sums(c, &rows[i]);
+    }
+    return rc;
+}
+
+/* Writes the rows that were gathered, in their order, by as few statements as it takes. */
+static int write_rows(struct clerk *c)
+{
+    const struct ledger_row *rows = c->rows;
+    size_t n = c->rows_n;
+    int rc = SQLITE_OK;
+    c->rows_n = 0;
+    for (const struct insert *at = inserts; at < inserts + INSERTS_N; at++) {
+        for (; rc == SQLITE_OK && n >= at->rows; n -= at->rows) {
+            rc = insert_rows(c, at, rows);
+            rows += at->rows;
+        }
+    }
+    return rc;
+}
+
+int clerk_finish(struct clerk *c)
+{
+    int rc = write_rows(c);
+    return rc == SQLITE_OK ? write_all_sums(c) : rc;
 }
 
 void clerk_forget(struct clerk *c)
 {
-    c->known = false;
+    c->rows_n = 0;
+    c->sums_n = 0;
+}
+
+static int run_for(sqlite3_stmt *stmt, int64_t seq)
+{
+    int rc = sqlite3_bind_int64(stmt, 1, seq);
+    return rc == SQLITE_OK ? run(stmt) : rc;
 }
 
 /* Takes the row of a lease's expiry out again, where there is one, and says when it was booked. */
@@ -258,10 +354,8 @@ static int take_back(struct clerk *c, const struct record *r, int64_t *at_us)
     if (rc != SQLITE_OK || seq == 0) {
         return rc;
     }
-    rc = add_rows(c, seq - 1, seq, -1);
-    rc = rc == SQLITE_OK ? sqlite3_bind_int64(c->statements[LEDGER_DROP], 1, seq) : rc;
-    rc = rc == SQLITE_OK ? run(c->statements[LEDGER_DROP]) : rc;
-    return rc == SQLITE_OK ? find_last(c) : rc; /* its number may be given out again */
+    rc = run_for(c->statements[LEDGER_SUBTRACT], seq);
+    return rc == SQLITE_OK ? run_for(c->statements[LEDGER_DROP], seq) : rc;
 }
 
 static bool is_charged(const struct load *load)
@@ -278,12 +372,16 @@ int clerk_book(struct clerk *c, const struct record *r)
         return SQLITE_OK;
     }
     int64_t at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
-    int rc = c->known ? SQLITE_OK : find_last(c);
-    if (r->late && rc == SQLITE_OK) {
-        rc = clerk_add_up(c);
+    int rc = SQLITE_OK;
+    if (r->late) {
+        rc = clerk_finish(c); /* the expiry may be among what was gathered */
         rc = rc == SQLITE_OK ? take_back(c, r, &at_us) : rc;
     }
-    return rc == SQLITE_OK ? insert(c, r, at_us) : rc;
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    c->rows[c->rows_n++] = (struct ledger_row){r, at_us, parts_of(r)};
+    return c->rows_n == LEDGER_ROWS_MAX ? write_rows(c) : SQLITE_OK;
 }
 
 /* --- Forgetting. --- */
@@ -302,7 +400,6 @@ int clerk_prune(struct clerk *c, int64_t horizon_us, uint64_t *pruned, bool *mor
     int64_t hour = horizon_us / LEDGER_HOUR_US;
     uint64_t hours = 0;
     *pruned = 0;
-    c->known = false; /* the newest number may go, and be given out again */
     int rc = prune(c->statements[LEDGER_PRUNE_ROWS], hour * LEDGER_HOUR_US, pruned);
     if (rc == SQLITE_OK && *pruned < LEDGER_PRUNE_ROWS_MAX) {
         rc = prune(c->statements[LEDGER_PRUNE_HOURS], hour, &hours);

@@ -27,35 +27,73 @@
 #define LEDGER_TIME_US_MAX    INT64_C(10000000000000)      /* waited, held of a row: 115 days */
 #define LEDGER_SUM_MAX        INT64_C(1000000000000000000) /* an hour's sum stays at this */
 #define LEDGER_PRUNE_ROWS_MAX 500                          /* of each table, in one step */
+#define LEDGER_ROWS_MAX       16                           /* gathered for one statement */
+#define LEDGER_SUMS_MAX       32                           /* gathered before they are written */
+
+#define LEDGER_PICOUSD_PER_MILLI INT64_C(1000000000)
 
 enum clerk_statement {
-    LEDGER_INSERT,
+    LEDGER_INSERT_1,
+    LEDGER_INSERT_4,
+    LEDGER_INSERT_16,
     LEDGER_ADD_UP,
-    LEDGER_ADD_ONE,
+    LEDGER_SUBTRACT,
     LEDGER_FIND_EXPIRED,
     LEDGER_DROP,
-    LEDGER_LAST,
     LEDGER_PRUNE_ROWS,
     LEDGER_PRUNE_HOURS,
     LEDGER_STATEMENTS
 };
 
+/* A row that is to be written. */
+struct ledger_row {
+    const struct record *record;
+    int64_t at_us;
+    struct parts parts;
+};
+
+/* What usage_hour sums up, in the order of its columns. */
+enum sum {
+    SUM_CALLS,
+    SUM_ERRORS,
+    SUM_EXPIRED,
+    SUM_WAITED_US,
+    SUM_HELD_US,
+    SUM_REQUESTS,
+    SUM_TOKENS,
+    SUM_PARTS,
+    SUM_USD_MILLI = SUM_PARTS + PARTS,
+    SUM_USD_REST,
+    SUMS
+};
+
+/* What this transaction adds to one row of usage_hour. */
+struct hour_sums {
+    int64_t hour;
+    struct text resource, account, model, route, tenant;
+    int64_t of[SUMS];
+};
+
+/* Rows are gathered for one statement, and sums until the commit or until there are too many; both
+ * lend from the records, which stay where they are for as long. */
 struct clerk {
     sqlite3_stmt *statements[LEDGER_STATEMENTS];
-    bool known;        /* the two below are the file's */
-    int64_t added_seq; /* rows up to here are in their hours' sums */
-    int64_t last_seq;  /* the newest row of this transaction, or added_seq */
+    struct ledger_row rows[LEDGER_ROWS_MAX];
+    size_t rows_n;
+    struct hour_sums sums[LEDGER_SUMS_MAX];
+    size_t sums_n;
 };
 
 /* Makes the statements ready. An SQLite result code. */
 int clerk_prepare(struct clerk *clerk, sqlite3 *db);
 void clerk_release(struct clerk *clerk);
 
-/* Books a record of a lease's end; nothing for others. Inside a transaction. An SQLite code. */
+/* Books a record of a lease's end; nothing for others. Inside a transaction, until whose end the
+ * record stays where it is. An SQLite code. */
 int clerk_book(struct clerk *clerk, const struct record *record);
 
-/* Adds what was booked in this transaction to the sums of its hours, before the commit. */
-int clerk_add_up(struct clerk *clerk);
+/* Writes what is still gathered of what was booked in this transaction, before the commit. */
+int clerk_finish(struct clerk *clerk);
 
 /* What was booked in this transaction is not there: it was not committed. */
 void clerk_forget(struct clerk *clerk);

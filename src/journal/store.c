@@ -452,7 +452,7 @@ static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t co
         }
     }
     rc = rc == SQLITE_OK ? write_rows(s, records, n) : rc;
-    return rc == SQLITE_OK ? clerk_add_up(&s->clerk) : rc;
+    return rc == SQLITE_OK ? clerk_finish(&s->clerk) : rc;
 }
 
 int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)

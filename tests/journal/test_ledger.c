@@ -140,6 +140,29 @@ static void test_grants_renewals_and_cancels_are_not_in_the_ledger(void **state)
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour"), 0);
 }
 
+/* More than are gathered at once, of tenants that come again. */
+static void test_one_transaction_may_be_of_very_many_tenants(void **state)
+{
+    struct fixture *f = *state;
+    struct told by_tenant;
+    enum { TENANTS = 3 * LEDGER_SUMS_MAX, ROWS = 3 * TENANTS + 7 };
+    fixture_start(f, DURABILITY_PROCESS);
+    for (uint64_t i = 0; i < ROWS; i++) {
+        char tenant[16];
+        snprintf(tenant, sizeof(tenant), "t%u", (unsigned)(i % TENANTS));
+        struct record r = settled(i, 1000, tenant, 10);
+        assert_int_equal(journal_append(f->journal, &r), 0);
+    }
+    fixture_commit(f);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour"), TENANTS);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger"), ROWS);
+    assert_hours_agree(f);
+    struct usage_question q = all_by(USAGE_BY_TENANT);
+    by_tenant = ask(f, &q);
+    assert_true(by_tenant.n == ROWS_MAX && by_tenant.more);
+    assert_int_equal(by_tenant.rows[0].sums.calls, 4);
+}
+
 static void test_an_expiry_is_booked_where_it_was_charged(void **state)
 {
     struct fixture *f = *state;
@@ -422,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_settlement_has_one_row_with_all_it_is_known_by),
         T(test_grants_renewals_and_cancels_are_not_in_the_ledger),
+        T(test_one_transaction_may_be_of_very_many_tenants),
         T(test_an_expiry_is_booked_where_it_was_charged),
         T(test_a_late_settlement_takes_the_place_of_the_expiry),
         T(test_an_expiry_and_its_settlement_may_be_of_one_batch),
