@@ -370,9 +370,12 @@ static bool crowded(struct oracle *o, const struct waiter *w)
     size_t n = asks_of(o, w, asks);
     for (size_t i = 0; i < n; i++) {
         if (asks[i].limit->scope != SCOPE_RESOURCE) {
-            struct ask all = asks[i];
-            all.n += asked_before(o, w, &asks[i]);
-            if (all.n > asks[i].n && !ask_fits(o, &all)) {
+            const struct limit *l = asks[i].limit;
+            int64_t earlier = asked_before(o, w, &asks[i]), all = earlier + asks[i].n;
+            struct sum s = sum_of(o, asks[i].ident, asks[i].key);
+            /* What is alone in a slice may be more than it, but not what comes behind. */
+            bool slice = l->slice_us && s.slice_used + all > limit_slice(l);
+            if (earlier > 0 && (s.free < all || slice)) {
                 return true;
             }
         }
@@ -664,8 +667,9 @@ static bool together_too_much(struct oracle *o, const struct waiter *w,
     return false;
 }
 
-/* Whether stalled heads of other resources keep w from being granted. */
-static enum verdict_of claimed_against(struct oracle *o, const struct waiter *w)
+/* Whether stalled heads of other resources keep w from being granted; `fitting`: or heads that fit,
+ * and are granted what w needs as soon as it is their turn. */
+static enum verdict_of claimed_against(struct oracle *o, const struct waiter *w, bool fitting)
 {
     const struct waiter *claimants[HEADS_MAX];
     size_t claimants_n = 0;
@@ -680,7 +684,7 @@ static enum verdict_of claimed_against(struct oracle *o, const struct waiter *w)
         for (size_t i = 0; i < h.n; i++) {
             enum verdict_of first = plainly_before(o, h.at[i], w);
             enum verdict_of held = held_by_shared(o, h.at[i]);
-            bool claims = first != NO && held != NO;
+            bool claims = first != NO && (held != NO || fitting);
             surely = surely && first == YES && held == YES && !passes(o, w, h.at[i], true);
             if (claims && claimants_n < HEADS_MAX) {
                 claimants[claimants_n++] = h.at[i];
@@ -733,7 +737,7 @@ void judge_grant(struct oracle *o, const struct waiter *g)
     o->counts.ordered += head && h.n == 1;
     for (size_t i = 0; i < h.n && !head && !justified; i++) {
         bool learned = has_learned(o, g->resource);
-        bool stalled = !waiter_fits(o, h.at[i]) || claimed_against(o, h.at[i]) != NO;
+        bool stalled = !waiter_fits(o, h.at[i]) || claimed_against(o, h.at[i], true) != NO;
         passed = stalled && passes(o, g, h.at[i], false);
         justified = passed || learned;
     }
@@ -745,7 +749,7 @@ void judge_grant(struct oracle *o, const struct waiter *g)
               (unsigned long long)g->caller, g->priority, g->tenant,
               (unsigned long long)h.at[0]->caller, h.at[0]->priority, h.at[0]->tenant, h.n);
     }
-    if (claimed_against(o, g) == YES) {
+    if (claimed_against(o, g, false) == YES) {
         wrong(o, "P4: granted what a stalled head of another resource claims of a shared limit");
     }
 }
@@ -766,7 +770,7 @@ void judge_idle(struct oracle *o, int64_t now_us)
         bool idle = h.some && ordinary.some && h.n > 0 && health_allows(o, name) == ALLOWS &&
                     !has_learned(o, name);
         for (size_t i = 0; i < h.n && idle; i++) {
-            idle = waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i]) == NO;
+            idle = waiter_fits(o, h.at[i]) && claimed_against(o, h.at[i], false) == NO;
         }
         if (idle) {
             wrong(o, "P3: caller %llu (prio %d, tenant \"%s\") waits for %s and fits at %lld",
