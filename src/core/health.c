@@ -1,5 +1,6 @@
 #include "core/health.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -156,6 +157,7 @@ static void set_state(struct core *core, struct line *line, enum health_state st
 static void recover(struct core *core, struct line *line, int64_t from_ppm, int64_t growth_ppm)
 {
     struct health *h = &line->health;
+    assert(from_ppm > 0);
     h->rate_ppm = (int32_t)from_ppm;
     h->growth_ppm = growth_ppm;
     h->rate_at_us = core->now_us;
@@ -176,7 +178,8 @@ static void ramp_up(struct core *core, struct line *line)
     recover(core, line, line->health.after_ppm, growth_ppm);
 }
 
-/* The rate to begin with after a refusal: every further one halves it again. */
+/* The rate to begin with after a refusal: every further one halves it again. One that says nothing
+ * new leaves it as it is, but for the first of all that close. */
 static void cut_rate(const struct core *core, struct health *h, int64_t by)
 {
     int64_t rate = is_closed(h) ? h->after_ppm : rate_ppm(h, core->now_us);
@@ -258,7 +261,7 @@ static void told_to_wait(struct core *core, struct line *line, const struct answ
     if (line->health.state == HEALTH_BREAKER_OPEN) {
         return;
     }
-    if (news) {
+    if (news || line->health.after_ppm == 0) {
         cut_rate(core, &line->health, 2);
     }
     int64_t until_us = add_sat(core->now_us, wait_us(core, line, a, f->pause_us));
