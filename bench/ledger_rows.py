@@ -42,7 +42,7 @@ SELECT :since + i * :step, i, 'model-' || (i % 7), 'model-' || (i % 7), 'tenant-
 HOURS = """
 INSERT INTO usage_hour SELECT at_us / 3600000000, resource, '', model, '', tenant, count(*), sum(outcome <> 'ok'), 0,
   sum(waited_us), sum(held_us), sum(requests), sum(tokens), sum(input), sum(cache_read), 0, 0, sum(output),
-  sum(usd_pico / 1000000000), sum(usd_pico % 1000000000)
+  sum(usd_pico / 1000000000), sum(usd_pico % 1000000000), min(seq), max(seq)
 FROM ledger GROUP BY at_us / 3600000000, tenant, resource
 """
 

@@ -27,8 +27,8 @@ _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word
 #define ADD_UP_SQL                                                                                 \
     "INSERT INTO usage_hour (hour, resource, account, model, route, tenant, calls, errors, "       \
     "expired, waited_us, held_us, requests, tokens, input, cache_read, cache_write_5m, "           \
-    "cache_write_1h, output, usd_milli, usd_rest) VALUES "                                         \
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "                                \
+    "cache_write_1h, output, usd_milli, usd_rest, first_seq, last_seq) VALUES "                    \
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "                          \
     "ON CONFLICT DO UPDATE SET "                                                                   \
     "calls = min(1000000000000000000, calls + excluded.calls), "                                   \
     "errors = min(1000000000000000000, errors + excluded.errors), "                                \
@@ -43,7 +43,8 @@ _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word
     "cache_write_1h = min(1000000000000000000, cache_write_1h + excluded.cache_write_1h), "        \
     "output = min(1000000000000000000, output + excluded.output), "                                \
     "usd_milli = min(1000000000000000000, usd_milli + excluded.usd_milli), "                       \
-    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest)"
+    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest), "                          \
+    "first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq)"
 
 /* The one row ?1 as it was added to its hour, to be taken out again. */
 #define SUBTRACT_SQL                                                                               \
@@ -60,11 +61,12 @@ _Static_assert(sizeof(outcomes) / sizeof(outcomes[0]) == ANSWER_CLASSES, "a word
     "usage_hour.resource = l.resource AND usage_hour.account = coalesce(l.account, '') AND "       \
     "usage_hour.model = coalesce(l.model, '') AND usage_hour.route = coalesce(l.route, '')"
 
-#define ROW_TUPLE   "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_TUPLE   "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ROW_TUPLE_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
-#define ROW_COLUMNS 23
+#define ROW_COLUMNS 24
 #define INSERT_SQL                                                                                 \
-    "INSERT INTO ledger (at_us, lease, resource, account, model, route, step, tenant, session, "   \
+    "INSERT INTO ledger (seq, at_us, lease, resource, account, model, route, step, tenant, "       \
+    "session, "                                                                                    \
     "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "    \
     "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
 
@@ -74,13 +76,17 @@ static const char *const statement_sql[LEDGER_STATEMENTS] = {
     [LEDGER_INSERT_16] = INSERT_SQL ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4,
     [LEDGER_ADD_UP] = ADD_UP_SQL,
     [LEDGER_SUBTRACT] = SUBTRACT_SQL,
-    [LEDGER_FIND_EXPIRED] =
-        "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = 'expired' ORDER BY seq DESC",
+    [LEDGER_FIND_EXPIRED] = "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = "
+                            "'expired' ORDER BY seq DESC",
     [LEDGER_DROP] = "DELETE FROM ledger WHERE seq = ?",
-    [LEDGER_PRUNE_ROWS] = "DELETE FROM ledger WHERE seq IN "
-                          "(SELECT seq FROM ledger WHERE at_us < ? ORDER BY at_us LIMIT ?)",
+    [LEDGER_PRUNE_ROWS] =
+        "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at_us < ?1 * 3600000000 "
+        "AND "
+        "seq >= (SELECT min(first_seq) FROM usage_hour WHERE hour < ?1) AND "
+        "seq <= (SELECT max(last_seq) FROM usage_hour WHERE hour < ?1) ORDER BY seq LIMIT ?2)",
     [LEDGER_PRUNE_HOURS] =
-        "DELETE FROM usage_hour WHERE (hour, tenant, resource, account, model, route) IN (SELECT "
+        "DELETE FROM usage_hour WHERE (hour, tenant, resource, account, model, route) IN "
+        "(SELECT "
         "hour, tenant, resource, account, model, route FROM usage_hour WHERE hour < ? LIMIT ?)",
 };
 
@@ -138,6 +144,13 @@ static void bind_text(struct binder *b, struct text t)
     b->rc = b->rc == SQLITE_OK ? rc : b->rc;
 }
 
+/* A row without a number is given the next one. */
+static void bind_seq(struct binder *b, int64_t seq)
+{
+    int rc = seq ? sqlite3_bind_int64(b->stmt, ++b->at, seq) : sqlite3_bind_null(b->stmt, ++b->at);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
 static void bind_step(struct binder *b, int32_t step)
 {
     int rc = step ? sqlite3_bind_int(b->stmt, ++b->at, step) : sqlite3_bind_null(b->stmt, ++b->at);
@@ -170,6 +183,7 @@ static int bind_row(sqlite3_stmt *stmt, int nth, const struct ledger_row *row)
 {
     struct binder b = {.stmt = stmt, .at = nth * ROW_COLUMNS};
     const struct record *r = row->record;
+    bind_seq(&b, row->seq);
     bind_i64(&b, row->at_us);
     bind_i64(&b, (int64_t)r->lease);
     int rc = sqlite3_bind_text(b.stmt, ++b.at, r->resource.at ? r->resource.at : "",
@@ -219,6 +233,8 @@ static int write_sums(struct clerk *c, const struct hour_sums *s)
     for (int i = 0; i < SUMS; i++) {
         bind_i64(&b, min_i64(s->of[i], LEDGER_SUM_MAX));
     }
+    bind_i64(&b, s->first_seq);
+    bind_i64(&b, s->last_seq);
     return b.rc == SQLITE_OK ? run(b.stmt) : b.rc;
 }
 
@@ -251,11 +267,12 @@ static struct hour_sums *find_sums(struct clerk *c, const struct record *r, int6
                             .account = r->account,
                             .model = r->model,
                             .route = r->route,
-                            .tenant = r->tenant};
+                            .tenant = r->tenant,
+                            .first_seq = INT64_MAX};
     return s;
 }
 
-static int add_to_sums(struct clerk *c, const struct ledger_row *row)
+static int add_to_sums(struct clerk *c, const struct ledger_row *row, int64_t seq)
 {
     const struct record *r = row->record;
     int rc = SQLITE_OK;
@@ -264,6 +281,8 @@ static int add_to_sums(struct clerk *c, const struct ledger_row *row)
         return rc;
     }
     bool expired = r->kind == RECORD_EXPIRE;
+    s->first_seq = min_i64(s->first_seq, seq);
+    s->last_seq = max_i64(s->last_seq, seq);
     s->of[SUM_CALLS]++;
     s->of[SUM_ERRORS] += !expired && r->outcome != ANSWER_OK;
     s->of[SUM_EXPIRED] += expired;
@@ -299,8 +318,9 @@ static int insert_rows(struct clerk *c, const struct insert *insert, const struc
         rc = bind_row(stmt, (int)i, &rows[i]);
     }
     rc = rc == SQLITE_OK ? run(stmt) : rc;
+    int64_t last_seq = sqlite3_last_insert_rowid(sqlite3_db_handle(stmt));
     for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
-        rc = add_to_sums(c, &rows[i]);
+        rc = add_to_sums(c, &rows[i], last_seq - (int64_t)(insert->rows - 1 - i));
     }
     return rc;
 }
@@ -339,23 +359,32 @@ static int run_for(sqlite3_stmt *stmt, int64_t seq)
     return rc == SQLITE_OK ? run(stmt) : rc;
 }
 
-/* Takes the row of a lease's expiry out again, where there is one, and says when it was booked. */
-static int take_back(struct clerk *c, const struct record *r, int64_t *at_us)
+/* Takes the row of a lease's expiry out again, where there is one; the late settlement has its
+ * number and its time. */
+static int take_back(struct clerk *c, struct ledger_row *late)
 {
     sqlite3_stmt *find = c->statements[LEDGER_FIND_EXPIRED];
-    int64_t seq = 0;
-    int rc = sqlite3_bind_int64(find, 1, (int64_t)r->lease);
+    int rc = sqlite3_bind_int64(find, 1, (int64_t)late->record->lease);
     if (rc == SQLITE_OK && sqlite3_step(find) == SQLITE_ROW) {
-        seq = sqlite3_column_int64(find, 0);
-        *at_us = sqlite3_column_int64(find, 1);
+        late->seq = sqlite3_column_int64(find, 0);
+        late->at_us = sqlite3_column_int64(find, 1);
     }
     int reset = sqlite3_reset(find);
     rc = rc == SQLITE_OK ? reset : rc;
-    if (rc != SQLITE_OK || seq == 0) {
+    if (rc != SQLITE_OK || late->seq == 0) {
         return rc;
     }
-    rc = run_for(c->statements[LEDGER_SUBTRACT], seq);
-    return rc == SQLITE_OK ? run_for(c->statements[LEDGER_DROP], seq) : rc;
+    rc = run_for(c->statements[LEDGER_SUBTRACT], late->seq);
+    return rc == SQLITE_OK ? run_for(c->statements[LEDGER_DROP], late->seq) : rc;
+}
+
+/* The expiry may be among what was gathered, so that is written first; and the row has a number
+ * that does not follow on the others', so it is written by itself. */
+static int book_late(struct clerk *c, struct ledger_row *late)
+{
+    int rc = clerk_finish(c);
+    rc = rc == SQLITE_OK ? take_back(c, late) : rc;
+    return rc == SQLITE_OK ? insert_rows(c, &inserts[INSERTS_N - 1], late) : rc;
 }
 
 static bool is_charged(const struct load *load)
@@ -371,16 +400,12 @@ int clerk_book(struct clerk *c, const struct record *r)
     if (!settled && (r->kind != RECORD_EXPIRE || !is_charged(&r->load))) {
         return SQLITE_OK;
     }
-    int64_t at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
-    int rc = SQLITE_OK;
+    struct ledger_row row = {.record = r, .parts = parts_of(r)};
+    row.at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
     if (r->late) {
-        rc = clerk_finish(c); /* the expiry may be among what was gathered */
-        rc = rc == SQLITE_OK ? take_back(c, r, &at_us) : rc;
+        return book_late(c, &row);
     }
-    if (rc != SQLITE_OK) {
-        return rc;
-    }
-    c->rows[c->rows_n++] = (struct ledger_row){r, at_us, parts_of(r)};
+    c->rows[c->rows_n++] = row;
     return c->rows_n == LEDGER_ROWS_MAX ? write_rows(c) : SQLITE_OK;
 }
 
@@ -400,7 +425,7 @@ int clerk_prune(struct clerk *c, int64_t horizon_us, uint64_t *pruned, bool *mor
     int64_t hour = horizon_us / LEDGER_HOUR_US;
     uint64_t hours = 0;
     *pruned = 0;
-    int rc = prune(c->statements[LEDGER_PRUNE_ROWS], hour * LEDGER_HOUR_US, pruned);
+    int rc = prune(c->statements[LEDGER_PRUNE_ROWS], hour, pruned);
     if (rc == SQLITE_OK && *pruned < LEDGER_PRUNE_ROWS_MAX) {
         rc = prune(c->statements[LEDGER_PRUNE_HOURS], hour, &hours);
     }

@@ -10,7 +10,8 @@
  * usage comes from outside, and a sum that overflowed would stop the journal.
  *
  * What it is not for: asking (usage.h). Invariants: between transactions, usage_hour holds the sums
- * of the rows of the ledger; both are forgotten by whole hours. Used by the worker's thread alone.
+ * of the rows of the ledger, and the numbers of all rows of an hour are within first_seq..last_seq
+ * of some row of that hour; both are forgotten by whole hours. Used by the worker's thread alone.
  * Knows SQLite; depends on src/base and core/record.h.
  */
 #ifndef SLUICE_JOURNAL_CLERK_H
@@ -48,6 +49,7 @@ enum clerk_statement {
 /* A row that is to be written. */
 struct ledger_row {
     const struct record *record;
+    int64_t seq; /* 0: the next */
     int64_t at_us;
     struct parts parts;
 };
@@ -72,6 +74,8 @@ struct hour_sums {
     int64_t hour;
     struct text resource, account, model, route, tenant;
     int64_t of[SUMS];
+    int64_t first_seq; /* of its rows in the ledger */
+    int64_t last_seq;
 };
 
 /* Rows are gathered for one statement, and sums until the commit or until there are too many; both

@@ -1,7 +1,5 @@
 #include "journal/row.h"
 
-#include <assert.h>
-
 #include "base/num.h"
 
 /* --- The check --- */
@@ -102,8 +100,6 @@ const char *row_problem(const struct record *r)
 
 /* --- Writing --- */
 
-#define TUPLE_COLUMNS 23 /* the parameters of a ROW_TUPLE */
-
 /* Binds parameters one after the other and remembers the first failure. */
 struct binder {
     sqlite3_stmt *stmt;
@@ -122,53 +118,6 @@ static void bind_text(struct binder *b, struct text t)
 {
     int rc = sqlite3_bind_text(b->stmt, ++b->at, t.len ? t.at : "", (int)t.len, SQLITE_STATIC);
     b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-static void bind_text_or_null(struct binder *b, struct text t)
-{
-    if (t.len) {
-        bind_text(b, t);
-        return;
-    }
-    int rc = sqlite3_bind_null(b->stmt, ++b->at);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-static void bind_i64_or_null(struct binder *b, int64_t n)
-{
-    if (n) {
-        bind_i64(b, n);
-        return;
-    }
-    int rc = sqlite3_bind_null(b->stmt, ++b->at);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *r)
-{
-    struct binder b = {.stmt = stmt, .at = nth * TUPLE_COLUMNS};
-    bind_i64(&b, r->kind);
-    bind_i64(&b, r->at_us);
-    bind_i64(&b, (int64_t)r->lease);
-    for (int unit = 0; unit < UNIT_COUNT; unit++) {
-        bind_i64(&b, r->load.of[unit]);
-    }
-    bind_i64(&b, r->expires_us);
-    bind_i64(&b, r->priority);
-    bind_i64(&b, r->attempt);
-    bind_i64(&b, r->waited_us);
-    bind_i64(&b, r->late);
-    bind_i64_or_null(&b, (int64_t)r->parent);
-    bind_text_or_null(&b, r->resource);
-    bind_text_or_null(&b, r->tenant);
-    bind_text_or_null(&b, r->session);
-    bind_text_or_null(&b, r->labels);
-    bind_text_or_null(&b, r->id);
-    bind_i64_or_null(&b, r->skew_us);
-    bind_text_or_null(&b, r->route);
-    bind_i64_or_null(&b, r->step);
-    assert(b.at == (nth + 1) * TUPLE_COLUMNS);
-    return b.rc;
 }
 
 static void bind_key(struct binder *b, const struct record *r)
@@ -198,6 +147,17 @@ int row_bind_counter_key(sqlite3_stmt *stmt, const struct record *r)
     return b.rc;
 }
 
+int row_bind_sheet(sqlite3_stmt *stmt, int64_t seq, const struct sheet *sheet)
+{
+    struct binder b = {.stmt = stmt};
+    bind_i64(&b, seq);
+    bind_i64(&b, sheet->records_n);
+    bind_i64(&b, sheet->emitted_us);
+    bind_i64(&b, sheet->exact);
+    bind_text(&b, (struct text){sheet->text, sheet->len});
+    return b.rc;
+}
+
 /* --- Reading --- */
 
 /* Reads columns one after the other and remembers the first that is of the wrong type. */
@@ -217,33 +177,10 @@ static int64_t read_i64(struct reader *r)
     return sqlite3_column_int64(r->stmt, at);
 }
 
-/* NULL counts as 0, for columns that a kind of record does not have. */
-static int64_t read_i64_or_null(struct reader *r)
-{
-    if (sqlite3_column_type(r->stmt, r->at) == SQLITE_NULL) {
-        r->at++;
-        return 0;
-    }
-    return read_i64(r);
-}
-
-static int32_t read_i32(struct reader *r)
-{
-    int64_t n = read_i64(r);
-    if (!within(n, INT32_MIN, INT32_MAX)) {
-        r->problem = "a number is out of range";
-        return 0;
-    }
-    return (int32_t)n;
-}
-
-static struct text read_text_or_null(struct reader *r)
+static struct text read_text(struct reader *r)
 {
     int at = r->at++;
     int type = sqlite3_column_type(r->stmt, at);
-    if (type == SQLITE_NULL) {
-        return TEXT_NONE;
-    }
     if (type != SQLITE_TEXT) {
         r->problem = "a column that should be text is not";
         return TEXT_NONE;
@@ -268,42 +205,6 @@ static const char *read_end(const struct reader *r, const struct record *read,
     return problem;
 }
 
-const char *row_read_record(sqlite3_stmt *stmt, struct record *record)
-{
-    struct reader r = {.stmt = stmt};
-    struct record read = {0};
-    int64_t kind = read_i64(&r);
-    if (!within(kind, RECORD_GRANT, RECORD_CANCEL) || kind == RECORD_COUNTER) {
-        return "the kind is unknown";
-    }
-    read.kind = (enum record_kind)kind;
-    read.at_us = read_i64(&r);
-    read.lease = (uint64_t)read_i64(&r);
-    for (int unit = 0; unit < UNIT_COUNT; unit++) {
-        read.load.of[unit] = read_i64(&r);
-    }
-    read.expires_us = read_i64(&r);
-    read.priority = read_i32(&r);
-    read.attempt = read_i32(&r);
-    read.waited_us = read_i64(&r);
-    int64_t late = read_i64(&r);
-    if (!within(late, 0, 1)) {
-        return "`late` is neither 0 nor 1";
-    }
-    read.late = late != 0;
-    read.parent = (uint64_t)read_i64_or_null(&r);
-    read.resource = read_text_or_null(&r);
-    read.tenant = read_text_or_null(&r);
-    read.session = read_text_or_null(&r);
-    read.labels = read_text_or_null(&r);
-    read.id = read_text_or_null(&r);
-    read.skew_us = read_i64_or_null(&r);
-    read.route = read_text_or_null(&r);
-    int64_t step = read_i64_or_null(&r);
-    read.step = within(step, 0, ROUTE_STEPS_MAX) ? (int32_t)step : -1; /* which read_end refuses */
-    return read_end(&r, &read, record);
-}
-
 static void read_value(struct reader *r, struct record *read)
 {
     read->at_us = read_i64(r);
@@ -319,9 +220,9 @@ const char *row_read_counter(sqlite3_stmt *stmt, struct record *record)
     struct reader r = {.stmt = stmt};
     struct record read = {.kind = RECORD_COUNTER};
     read_value(&r, &read);
-    read.resource = read_text_or_null(&r);
-    read.limit = read_text_or_null(&r);
-    read.scope_key = read_text_or_null(&r);
+    read.resource = read_text(&r);
+    read.limit = read_text(&r);
+    read.scope_key = read_text(&r);
     return read_end(&r, &read, record);
 }
 
@@ -332,4 +233,26 @@ const char *row_read_counter_value(sqlite3_stmt *stmt, struct record *record)
     read.kind = RECORD_COUNTER;
     read_value(&r, &read);
     return read_end(&r, &read, record);
+}
+
+const char *row_read_sheet(sqlite3_stmt *stmt, struct sheet_row *row, struct sheet *sheet)
+{
+    struct reader r = {.stmt = stmt};
+    row->seq = read_i64(&r);
+    row->records_n = read_i64(&r);
+    row->emitted_us = read_i64(&r);
+    int64_t exact = read_i64(&r);
+    row->exact = exact != 0;
+    struct text text = read_text(&r);
+    if (r.problem) {
+        return r.problem;
+    }
+    /* As many records as fit its bytes, so that the numbers behind it are no larger than can be. */
+    if (!within(row->seq, 1, ROW_SEQ_MAX) || !within(row->records_n, 1, SHEET_BYTES_MAX)) {
+        return "a number is out of range";
+    }
+    if (!within(exact, 0, 1)) {
+        return "`exact` is neither 0 nor 1";
+    }
+    return sheet_take(sheet, text) ? NULL : "the text is too long";
 }

@@ -1,11 +1,12 @@
 /*
- * Rows: a record as bound to an SQLite statement, and a record as read back and checked.
+ * Rows: a counter or a sheet of records as bound to an SQLite statement, and as read back and
+ * checked.
  *
  * Nothing in a store file is believed: every column's type and range is checked as it is read,
  * because the file may have been changed by hand or by a failing disk. The same check guards
  * what is written, so that no record is stored that could not be read back.
  *
- * May depend on src/base and core/record.h. Knows SQLite.
+ * May depend on src/base, core/record.h and sheet.h. Knows SQLite.
  */
 #ifndef SLUICE_JOURNAL_ROW_H
 #define SLUICE_JOURNAL_ROW_H
@@ -14,25 +15,20 @@
 #include <stdbool.h>
 
 #include "core/record.h"
+#include "journal/sheet.h"
 
 /* The last microsecond of the year 9999. */
 #define ROW_TIME_US_MAX INT64_C(253402300799999999)
 
+/* No store lives long enough to number a record beyond this. */
+#define ROW_SEQ_MAX (INT64_C(1) << 62)
+
 /* NULL, or what is wrong with a record: a clause for people. */
 const char *row_problem(const struct record *record);
 
-/* Inserts one record, or several at once: what a statement costs beside its rows is a quarter of a
- * row. `nth` counts from 0. */
-#define ROW_TUPLE    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-#define ROW_TUPLES_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
-#define ROW_INSERT                                                                                 \
-    "INSERT INTO record (kind, at_us, lease, requests, tokens, input_tokens, output_tokens, "      \
-    "slots, usd_pico, expires_us, priority, attempt, waited_us, late, parent, resource, tenant, "  \
-    "session, labels, id, skew_us, route, step) VALUES "
-#define ROW_INSERT_1  ROW_INSERT ROW_TUPLE
-#define ROW_INSERT_4  ROW_INSERT ROW_TUPLES_4
-#define ROW_INSERT_16 ROW_INSERT_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4 "," ROW_TUPLES_4
-int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *record);
+#define ROW_INSERT_SHEET                                                                           \
+    "INSERT INTO sheet (seq, records_n, emitted_us, exact, records) VALUES (?, ?, ?, ?, ?)"
+int row_bind_sheet(sqlite3_stmt *stmt, int64_t seq, const struct sheet *sheet);
 
 #define ROW_UPSERT_COUNTER                                                                         \
     "INSERT INTO counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "   \
@@ -42,15 +38,22 @@ int row_bind_record(sqlite3_stmt *stmt, int nth, const struct record *record);
     "level = excluded.level, since_us = excluded.since_us"
 int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
 
+/* What a row of the table says of its sheet, beside the records. */
+struct sheet_row {
+    int64_t seq;
+    int64_t records_n;
+    int64_t emitted_us;
+    bool exact;
+};
+
+/* Takes the current row's text onto the sheet, for sheet_next. NULL, or what is wrong with the row.
+ */
+#define ROW_SELECT_SHEETS                                                                          \
+    "SELECT seq, records_n, emitted_us, exact, records FROM sheet ORDER BY seq"
+const char *row_read_sheet(sqlite3_stmt *stmt, struct sheet_row *row, struct sheet *sheet);
+
 /* Each of these fills in a record from the current row, whose texts are valid until the next step
  * of the statement, and returns NULL or what is wrong with the row. */
-#define ROW_SELECT_RECORDS                                                                         \
-    "SELECT kind, at_us, lease, requests, tokens, input_tokens, output_tokens, slots, usd_pico, "  \
-    "expires_us, priority, attempt, waited_us, late, parent, resource, tenant, session, labels, "  \
-    "id, skew_us, route, step, seq FROM record ORDER BY seq"
-#define ROW_COLUMN_SEQ 23
-const char *row_read_record(sqlite3_stmt *stmt, struct record *record);
-
 #define ROW_SELECT_COUNTERS                                                                        \
     "SELECT at_us, expires_us, period_us, used, level, since_us, resource, limit_name, scope_key " \
     "FROM counter"

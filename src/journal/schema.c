@@ -131,7 +131,71 @@ static const char schema_4[] =
     "ALTER TABLE record ADD COLUMN step INTEGER\n"
     "  /* which of the route's resources served, from 1; NULL: none was asked for */;\n";
 
-const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4};
+/*
+ * Records by the sheet: a row of numbers and texts for each cost more than all else. `record` is a
+ * view from now on, of which `seq` is the sheet's and the place on it. And the rows of the ledger
+ * need no index by time: the sums of an hour know where its rows are. Those of before are said to
+ * be where any of their hour are.
+ */
+static const char schema_5[] =
+    "DROP VIEW history;\n"
+    "CREATE TABLE sheet (\n"
+    "  seq INTEGER PRIMARY KEY,       -- of its first record: the order in which things happened\n"
+    "  records_n INTEGER NOT NULL,\n"
+    "  emitted_us INTEGER NOT NULL,   -- when its last record was written down …\n"
+    "  exact INTEGER NOT NULL,        -- … or, where this is 0, at the latest\n"
+    "  records TEXT NOT NULL          -- JSON: [[kind, at_us, …], …], as in the view `record`\n"
+    ") STRICT;\n"
+    "INSERT INTO sheet SELECT seq, 1, CASE kind WHEN 2 THEN expires_us ELSE at_us END, kind <> 2,\n"
+    "  json_array(json_array(kind, at_us, lease, requests, tokens, input_tokens, output_tokens,\n"
+    "    slots, usd_pico, expires_us, priority, attempt, waited_us, late, coalesce(parent, 0),\n"
+    "    coalesce(skew_us, 0), coalesce(step, 0), coalesce(resource, ''), coalesce(tenant, ''),\n"
+    "    coalesce(session, ''), coalesce(labels, ''), coalesce(id, ''), coalesce(route, '')))\n"
+    "  FROM record;\n"
+    "DROP TABLE record;\n"
+    "CREATE VIEW record AS\n"
+    "  SELECT sheet.seq + r.key AS seq,\n"
+    "    r.value ->> 0 AS kind,       -- 1 grant, 2 renew, 3 settle, 4 expire, 6 cancel\n"
+    "    r.value ->> 1 AS at_us,      -- grant, renew: when the lease was granted\n"
+    "    r.value ->> 2 AS lease,\n"
+    "    r.value ->> 3 AS requests,   -- grant, renew: what is held; else what was used\n"
+    "    r.value ->> 4 AS tokens,\n"
+    "    r.value ->> 5 AS input_tokens,\n"
+    "    r.value ->> 6 AS output_tokens,\n"
+    "    r.value ->> 7 AS slots,\n"
+    "    r.value ->> 8 AS usd_pico,   -- 10^-12 USD\n"
+    "    r.value ->> 9 AS expires_us,\n"
+    "    r.value ->> 10 AS priority,\n"
+    "    r.value ->> 11 AS attempt,\n"
+    "    r.value ->> 12 AS waited_us,\n"
+    "    r.value ->> 13 AS late,      -- settle: 1 where the lease had expired before\n"
+    "    nullif(r.value ->> 14, 0) AS parent,    -- the lease of the agent that asked\n"
+    "    r.value ->> 15 AS skew_us,   -- wall clock minus at_us\n"
+    "    nullif(r.value ->> 16, 0) AS step,      -- which of the route's resources served\n"
+    "    nullif(r.value ->> 17, '') AS resource,\n"
+    "    nullif(r.value ->> 18, '') AS tenant,\n"
+    "    nullif(r.value ->> 19, '') AS session,\n"
+    "    nullif(r.value ->> 20, '') AS labels,   -- lines of key=value\n"
+    "    nullif(r.value ->> 21, '') AS id,       -- the caller's own\n"
+    "    nullif(r.value ->> 22, '') AS route     -- that was asked for\n"
+    "  FROM sheet, json_each(sheet.records) AS r;\n"
+    "CREATE VIEW history AS\n"
+    "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"
+    "                        WHEN 4 THEN 'expire' WHEN 6 THEN 'cancel' END AS what,\n"
+    "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"
+    "    printf('ls_%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
+    "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"
+    "  FROM record;\n"
+    "ALTER TABLE usage_hour ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0\n"
+    "  /* no row of the ledger that is summed up here comes before this one … */;\n"
+    "ALTER TABLE usage_hour ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0\n"
+    "  /* … nor after this one */;\n"
+    "UPDATE usage_hour SET first_seq = span.first, last_seq = span.last FROM\n"
+    "  (SELECT at_us / 3600000000 AS hour, min(seq) AS first, max(seq) AS last FROM ledger\n"
+    "   GROUP BY 1) AS span WHERE usage_hour.hour = span.hour;\n"
+    "DROP INDEX ledger_time;\n";
+
+const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,

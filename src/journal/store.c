@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/num.h"
 #include "journal/clerk.h"
 #include "journal/lock.h"
 #include "journal/row.h"
 #include "journal/schema.h"
+#include "journal/sheet.h"
 
 #define WORDS_LEN_MAX   256
-#define WRITE_ROWS_MAX  16   /* gathered for one statement */
 #define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
 
 /* What the WAL is given beforehand: it is copied when it has STORE_WAL_PAGES_MAX pages, and the
@@ -31,9 +32,8 @@ enum statement {
     STMT_BEGIN,
     STMT_COMMIT,
     STMT_ROLLBACK,
-    STMT_INSERT_1,
-    STMT_INSERT_4,
-    STMT_INSERT_16,
+    STMT_LAST,
+    STMT_SHEET,
     STMT_COUNTER,
     STMT_PRUNE_LOOK,
     STMT_PRUNE,
@@ -45,13 +45,12 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
-    [STMT_INSERT_1] = ROW_INSERT_1,
-    [STMT_INSERT_4] = ROW_INSERT_4,
-    [STMT_INSERT_16] = ROW_INSERT_16,
+    [STMT_LAST] = "SELECT seq + records_n FROM sheet ORDER BY seq DESC LIMIT 1",
+    [STMT_SHEET] = ROW_INSERT_SHEET,
     [STMT_COUNTER] = ROW_UPSERT_COUNTER,
-    [STMT_PRUNE_LOOK] =
-        "SELECT seq, kind, at_us, expires_us FROM record WHERE seq > ? ORDER BY seq LIMIT ?",
-    [STMT_PRUNE] = "DELETE FROM record WHERE seq <= ?",
+    [STMT_PRUNE_LOOK] = "SELECT seq, emitted_us, exact, records_n FROM sheet WHERE seq > ? "
+                        "ORDER BY seq LIMIT ?",
+    [STMT_PRUNE] = "DELETE FROM sheet WHERE seq <= ?",
     /* The condition of the partial index has to be repeated for it to be used. It only says where
      * to look: each row is asked itself before it goes. */
     [STMT_PRUNE_COUNTERS] =
@@ -71,7 +70,10 @@ struct store {
     bool synced; /* each commit reaches the disk, not only the kernel */
     int wal_pages;
     int64_t rows;
-    int64_t prune_seq; /* rows up to here were looked at in this pass of pruning, and stay */
+    int64_t next_seq;   /* the number of the next record; 0: the file has to be asked */
+    int64_t prune_seq;  /* sheets up to here were looked at in this pass of pruning, and stay … */
+    int64_t prune_rows; /* … and have so many records */
+    struct sheet sheet; /* that is being written, or read back */
     char words[WORDS_LEN_MAX];
 };
 
@@ -285,34 +287,71 @@ static int replay_trouble(struct store *s, const char *table, int64_t row, const
 
 typedef const char *read_row_fn(sqlite3_stmt *stmt, struct record *record);
 
-/* Gives every row of a statement to `each`; rows that have no number are counted. */
-static int replay_rows(struct store *s, const char *sql, read_row_fn *read, const char *table,
-                       int (*each)(void *ctx, const struct record *record), void *ctx,
+/* What is wrong with a row, or with SQLite if it had no memory for it. */
+static int row_trouble(struct store *s, const char *table, int64_t row, const char *problem,
                        struct buf *why)
+{
+    return sqlite3_errcode(s->db) == SQLITE_NOMEM
+               ? schema_trouble(s->db, SQLITE_NOMEM, s->path, why)
+               : replay_trouble(s, table, row, problem, why);
+}
+
+/* Whom records are given to. */
+struct listener {
+    int (*each)(void *ctx, const struct record *record);
+    void *ctx;
+    struct buf *why;
+};
+
+typedef int replay_row_fn(struct store *s, sqlite3_stmt *stmt, int64_t nth,
+                          const struct listener *to);
+
+static int replay_counter(struct store *s, sqlite3_stmt *stmt, int64_t nth,
+                          const struct listener *to)
+{
+    struct record record;
+    const char *problem = row_read_counter(stmt, &record);
+    return problem ? row_trouble(s, "counter", nth, problem, to->why) : to->each(to->ctx, &record);
+}
+
+static int replay_sheet(struct store *s, sqlite3_stmt *stmt, int64_t nth, const struct listener *to)
+{
+    struct sheet_row row;
+    size_t at = 0;
+    bool more = true;
+    const char *problem = row_read_sheet(stmt, &row, &s->sheet);
+    int code = 0;
+    (void)nth;
+    while (!problem && code == 0 && more) {
+        struct record record;
+        problem = sheet_next(&s->sheet, &at, &record, &more);
+        code = problem ? 0 : to->each(to->ctx, &record);
+    }
+    if (!problem && code == 0 &&
+        (s->sheet.records_n != row.records_n || s->sheet.emitted_us != row.emitted_us ||
+         s->sheet.exact != row.exact)) {
+        problem = "it does not say of its records what they are";
+    }
+    s->rows += s->sheet.records_n;
+    return problem ? row_trouble(s, "sheet", sqlite3_column_int64(stmt, 0), problem, to->why)
+                   : code;
+}
+
+/* Gives every row of a statement to those whom it concerns. */
+static int replay_rows(struct store *s, const char *sql, replay_row_fn *replay,
+                       const struct listener *to)
 {
     sqlite3_stmt *stmt;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
     if (rc != SQLITE_OK) {
-        return schema_trouble(s->db, rc, s->path, why);
+        return schema_trouble(s->db, rc, s->path, to->why);
     }
     int code = 0;
-    s->rows = 0;
-    while (code == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct record record;
-        s->rows++;
-        const char *problem = read(stmt, &record);
-        if (problem && sqlite3_errcode(s->db) == SQLITE_NOMEM) {
-            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
-        } else if (problem) {
-            bool numbered = sqlite3_column_count(stmt) > ROW_COLUMN_SEQ;
-            int64_t row = numbered ? sqlite3_column_int64(stmt, ROW_COLUMN_SEQ) : s->rows;
-            code = replay_trouble(s, table, row, problem, why);
-        } else {
-            code = each(ctx, &record);
-        }
+    for (int64_t nth = 1; code == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW; nth++) {
+        code = replay(s, stmt, nth, to);
     }
     if (code == 0 && rc != SQLITE_DONE) {
-        code = schema_trouble(s->db, rc, s->path, why);
+        code = schema_trouble(s->db, rc, s->path, to->why);
     }
     sqlite3_finalize(stmt);
     return code;
@@ -321,17 +360,16 @@ static int replay_rows(struct store *s, const char *sql, read_row_fn *read, cons
 int store_replay(struct store *s, int (*each)(void *ctx, const struct record *record), void *ctx,
                  struct buf *why)
 {
-    int rc = replay_rows(s, ROW_SELECT_COUNTERS, row_read_counter, "counter", each, ctx, why);
-    if (rc == 0) {
-        rc = replay_rows(s, ROW_SELECT_RECORDS, row_read_record, "record", each, ctx, why);
-    }
-    return rc;
+    const struct listener to = {.each = each, .ctx = ctx, .why = why};
+    s->rows = 0;
+    int rc = replay_rows(s, ROW_SELECT_COUNTERS, replay_counter, &to);
+    return rc == 0 ? replay_rows(s, ROW_SELECT_SHEETS, replay_sheet, &to) : rc;
 }
 
 int store_count(struct store *s)
 {
     sqlite3_int64 rows;
-    int rc = schema_number(s->db, "SELECT count(*) FROM record", &rows);
+    int rc = schema_number(s->db, "SELECT coalesce(sum(records_n), 0) FROM sheet", &rows);
     if (rc != SQLITE_OK) {
         return ERR_STORE_FAILED;
     }
@@ -389,6 +427,7 @@ static int give_up(struct store *s)
         step(s, STMT_ROLLBACK);
     }
     clerk_forget(&s->clerk);
+    s->next_seq = 0;
     return ERR_STORE_FAILED;
 }
 
@@ -398,60 +437,56 @@ static int write_counter(struct store *s, const struct record *record)
     return rc == SQLITE_OK ? step(s, STMT_COUNTER) : rc;
 }
 
-/* The statements that insert, the largest first. */
-static const struct insert {
-    enum statement statement;
-    int rows;
-} inserts[] = {{STMT_INSERT_16, 16}, {STMT_INSERT_4, 4}, {STMT_INSERT_1, 1}};
-
-#define INSERTS_N (sizeof(inserts) / sizeof(inserts[0]))
-
-static int insert_rows(struct store *s, const struct insert *insert,
-                       const struct record *const *records)
+/* Where the newest sheet ends. */
+static int find_next_seq(struct store *s)
 {
-    int rc = SQLITE_OK;
-    for (int i = 0; rc == SQLITE_OK && i < insert->rows; i++) {
-        rc = row_bind_record(s->statements[insert->statement], i, records[i]);
+    sqlite3_stmt *stmt = s->statements[STMT_LAST];
+    int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+        s->next_seq = rc == SQLITE_ROW ? max_i64(1, sqlite3_column_int64(stmt, 0)) : 1;
+        rc = SQLITE_OK;
     }
-    return rc == SQLITE_OK ? step(s, insert->statement) : rc;
+    int reset = sqlite3_reset(stmt);
+    return rc == SQLITE_OK ? reset : rc;
 }
 
-/* Writes the records in their order, by as few statements as it takes. */
-static int write_rows(struct store *s, const struct record *const *records, int n)
+static int write_sheet(struct store *s)
 {
-    int rc = SQLITE_OK;
-    for (const struct insert *at = inserts; at < inserts + INSERTS_N; at++) {
-        for (; rc == SQLITE_OK && n >= at->rows; n -= at->rows) {
-            rc = insert_rows(s, at, records);
-            records += at->rows;
-        }
+    int rc = s->next_seq ? SQLITE_OK : find_next_seq(s);
+    if (rc == SQLITE_OK) {
+        sheet_end(&s->sheet);
+        rc = row_bind_sheet(s->statements[STMT_SHEET], s->next_seq, &s->sheet);
+    }
+    rc = rc == SQLITE_OK ? step(s, STMT_SHEET) : rc;
+    if (rc == SQLITE_OK) {
+        s->next_seq += s->sheet.records_n;
+        sheet_begin(&s->sheet);
     }
     return rc;
+}
+
+static int write_record(struct store *s, const struct record *record)
+{
+    sheet_add(&s->sheet, record);
+    int rc = clerk_book(&s->clerk, record);
+    return rc == SQLITE_OK && sheet_full(&s->sheet) ? write_sheet(s) : rc;
 }
 
 /* Counters are in a table of their own and need not keep their place among the records of leases.
  */
 static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t count, int64_t *rows)
 {
-    const struct record *records[WRITE_ROWS_MAX];
-    int n = 0;
     int rc = SQLITE_OK;
-    *rows = 0;
+    sheet_begin(&s->sheet);
     for (uint64_t i = 0; rc == SQLITE_OK && i < count; i++) {
         const struct record *record = backlog_next(cursor);
-        if (record->kind == RECORD_COUNTER) {
-            rc = write_counter(s, record);
-            continue;
-        }
-        ++*rows;
-        rc = clerk_book(&s->clerk, record);
-        records[n++] = record;
-        if (rc == SQLITE_OK && n == WRITE_ROWS_MAX) {
-            rc = write_rows(s, records, n);
-            n = 0;
-        }
+        bool counter = record->kind == RECORD_COUNTER;
+        *rows += !counter;
+        rc = counter ? write_counter(s, record) : write_record(s, record);
     }
-    rc = rc == SQLITE_OK ? write_rows(s, records, n) : rc;
+    if (rc == SQLITE_OK && s->sheet.records_n > 0) {
+        rc = write_sheet(s);
+    }
     return rc == SQLITE_OK ? clerk_finish(&s->clerk) : rc;
 }
 
@@ -477,61 +512,72 @@ int store_write(struct store *s, struct backlog_cursor *cursor, uint64_t count)
 /* --- Keeping it small --- */
 
 /*
- * Which rows may go. Every record that a start needs was emitted at or after the horizon. Rows are
- * in order of emission, and each but a RENEW carries the time of its emission in at_us; a RENEW
- * repeats the time of the grant, and all that is known of it is that it was emitted before the
- * moment to which it prolongs the lease. So a row older than the horizon, by at_us or for a RENEW
- * by expires_us, proves that it and all rows before it may go; another row that is not older ends
- * the search; and a RENEW that is not older proves nothing. Only whole beginnings of the table are
- * deleted, so that the end of a lease is never forgotten before the lease.
+ * Which sheets may go. Every record that a start needs was emitted at or after the horizon. Sheets
+ * are in order of emission, and each says when its last record was emitted, or only before when,
+ * where that is a RENEW. So a sheet that is older than the horizon proves that it and all before it
+ * may go; another one that knows when ends the search; and one that does not proves nothing. Only
+ * whole beginnings of the table are deleted, so that the end of a lease is never forgotten before
+ * the lease.
  */
-enum row_age { AGE_OLD, AGE_UNKNOWN, AGE_NEW };
+enum sheet_age { AGE_OLD, AGE_UNKNOWN, AGE_NEW };
 
-static enum row_age row_age(sqlite3_stmt *stmt, int64_t horizon_us)
+static enum sheet_age sheet_age(sqlite3_stmt *stmt, int64_t horizon_us)
 {
-    if (sqlite3_column_int64(stmt, 1) == RECORD_RENEW) {
-        return sqlite3_column_int64(stmt, 3) < horizon_us ? AGE_OLD : AGE_UNKNOWN;
-    }
-    return sqlite3_column_int64(stmt, 2) < horizon_us ? AGE_OLD : AGE_NEW;
+    bool exact = sqlite3_column_int64(stmt, 2) != 0;
+    return sqlite3_column_int64(stmt, 1) < horizon_us ? AGE_OLD : exact ? AGE_NEW : AGE_UNKNOWN;
 }
 
-/* Looks at the next rows: `*old` becomes the last that is proved to be older, if any. */
-static int prune_look(struct store *s, int64_t horizon_us, int64_t *old, bool *more)
+/* What a look at the next sheets has found: the last that is proved to be older, and how many
+ * records it and those before it have. */
+struct prune_look {
+    int64_t old_seq; /* 0: none */
+    int64_t old_rows;
+    bool more;
+};
+
+static int prune_look(struct store *s, int64_t horizon_us, struct prune_look *look)
 {
     sqlite3_stmt *stmt = s->statements[STMT_PRUNE_LOOK];
     int seen = 0;
     int rc = sqlite3_bind_int64(stmt, 1, s->prune_seq);
     if (rc == SQLITE_OK) {
-        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_ROWS_MAX);
+        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_SHEETS_MAX);
     }
-    enum row_age age = AGE_UNKNOWN;
+    enum sheet_age age = AGE_UNKNOWN;
     while (rc == SQLITE_OK && age != AGE_NEW && sqlite3_step(stmt) == SQLITE_ROW) {
         seen++;
-        age = row_age(stmt, horizon_us);
+        age = sheet_age(stmt, horizon_us);
         s->prune_seq = sqlite3_column_int64(stmt, 0);
-        *old = age == AGE_OLD ? s->prune_seq : *old;
+        s->prune_rows = add_sat(s->prune_rows, sqlite3_column_int64(stmt, 3));
+        if (age == AGE_OLD) {
+            look->old_seq = s->prune_seq;
+            look->old_rows = s->prune_rows;
+        }
     }
     int reset = sqlite3_reset(stmt);
-    *more = age != AGE_NEW && seen == STORE_PRUNE_ROWS_MAX;
+    look->more = age != AGE_NEW && seen == STORE_PRUNE_SHEETS_MAX;
     return rc == SQLITE_OK ? reset : rc;
 }
 
 static int prune_records(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
 {
-    int64_t old = 0;
-    int rc = prune_look(s, horizon_us, &old, more);
-    if (rc == SQLITE_OK && old > 0) {
-        rc = sqlite3_bind_int64(s->statements[STMT_PRUNE], 1, old);
+    struct prune_look look = {.old_seq = 0};
+    int rc = prune_look(s, horizon_us, &look);
+    *more = look.more;
+    if (rc == SQLITE_OK && look.old_seq > 0) {
+        rc = sqlite3_bind_int64(s->statements[STMT_PRUNE], 1, look.old_seq);
         if (rc == SQLITE_OK) {
             rc = step(s, STMT_PRUNE);
         }
     }
+    if (rc == SQLITE_OK && look.old_seq > 0) {
+        *pruned = (uint64_t)max_i64(0, look.old_rows);
+        s->rows = max_i64(0, s->rows - look.old_rows);
+        s->prune_rows -= look.old_rows;
+    }
     if (rc != SQLITE_OK || !*more) {
         s->prune_seq = 0;
-    }
-    if (rc == SQLITE_OK && old > 0) {
-        *pruned = (uint64_t)sqlite3_changes64(s->db);
-        s->rows -= (int64_t)*pruned;
+        s->prune_rows = 0;
     }
     return rc;
 }
@@ -543,14 +589,14 @@ static int prune_counters(struct store *s, int64_t horizon_us, uint64_t *pruned,
     sqlite3_stmt *stmt = s->statements[STMT_PRUNE_COUNTERS];
     int rc = sqlite3_bind_int64(stmt, 1, horizon_us);
     if (rc == SQLITE_OK) {
-        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_ROWS_MAX);
+        rc = sqlite3_bind_int(stmt, 2, STORE_PRUNE_COUNTERS_MAX);
     }
     if (rc == SQLITE_OK) {
         rc = step(s, STMT_PRUNE_COUNTERS);
     }
     if (rc == SQLITE_OK) {
         *pruned = (uint64_t)sqlite3_changes64(s->db);
-        *more = *pruned == STORE_PRUNE_ROWS_MAX;
+        *more = *pruned == STORE_PRUNE_COUNTERS_MAX;
     }
     return rc;
 }

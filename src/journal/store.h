@@ -24,10 +24,11 @@
 #include "journal/backlog.h"
 #include "journal/journal.h"
 
-#define STORE_CHECK_BYTES_MAX INT64_C(268435456) /* a larger file is checked as it is replayed */
-#define STORE_WAL_PAGES_MAX   1000               /* then it is copied into the file */
-#define STORE_PRUNE_ROWS_MAX  2000               /* looked at in one step, of each table */
-#define STORE_FREE_PAGES_MAX  1000               /* kept for reuse, and up to half of the file */
+#define STORE_CHECK_BYTES_MAX    INT64_C(268435456) /* a larger file is checked as it is replayed */
+#define STORE_WAL_PAGES_MAX      1000               /* then it is copied into the file */
+#define STORE_PRUNE_SHEETS_MAX   200                /* of records, looked at in one step */
+#define STORE_PRUNE_COUNTERS_MAX 2000               /* that go in one step */
+#define STORE_FREE_PAGES_MAX     1000               /* kept for reuse, and up to half of the file */
 
 struct store;
 

@@ -88,14 +88,36 @@ static void add_filters(struct buf *sql, const struct usage_question *q, bool ro
     }
 }
 
-static void add_rows(struct buf *sql, const struct usage_question *q, const char *range)
+/* Rows from one moment until before another. The sums of the hours say where the rows are. */
+struct range {
+    const char *since;
+    const char *until;
+};
+
+static void add_range(struct buf *sql, struct range range)
+{
+    static const struct {
+        const char *compare;
+        const char *number;
+    } ends[] = {{">=", "min(first_seq)"}, {"<=", "max(last_seq)"}};
+    buf_addf(sql, "at_us >= %s AND at_us < %s", range.since, range.until);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        buf_addf(sql,
+                 " AND seq %s (SELECT %s FROM usage_hour WHERE hour >= (%s) / 3600000000 AND "
+                 "hour <= (%s - 1) / 3600000000)",
+                 ends[i].compare, ends[i].number, range.since, range.until);
+    }
+}
+
+static void add_rows(struct buf *sql, const struct usage_question *q, struct range range)
 {
     buf_addf(sql,
              "SELECT %s AS key, 1 AS calls, outcome NOT IN ('ok', 'expired') AS errors, "
              "outcome = 'expired' AS expired, waited_us, held_us, requests, tokens, input, "
              "cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1000000000 AS "
-             "usd_milli, usd_pico %% 1000000000 AS usd_rest, at_us AS at FROM ledger WHERE %s",
-             dimensions[q->by].of_row, range);
+             "usd_milli, usd_pico %% 1000000000 AS usd_rest, at_us AS at FROM ledger WHERE ",
+             dimensions[q->by].of_row);
+    add_range(sql, range);
     add_filters(sql, q, true);
 }
 
@@ -118,11 +140,11 @@ static void write_sql(struct buf *sql, const struct usage_question *q, bool hour
     if (hours) {
         add_hours(sql, q);
         buf_add_str(sql, " UNION ALL ");
-        add_rows(sql, q, "at_us >= ?1 AND at_us < ?11 * 3600000000");
+        add_rows(sql, q, (struct range){"?1", "?11 * 3600000000"});
         buf_add_str(sql, " UNION ALL ");
-        add_rows(sql, q, "at_us >= ?12 * 3600000000 AND at_us < ?2");
+        add_rows(sql, q, (struct range){"?12 * 3600000000", "?2"});
     } else {
-        add_rows(sql, q, "at_us >= ?1 AND at_us < ?2");
+        add_rows(sql, q, (struct range){"?1", "?2"});
     }
     buf_add_str(sql, ") ");
     if (q->after.set) {

@@ -19,8 +19,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define RECORD_COLUMNS  20
-#define COUNTER_COLUMNS 8
+#define SHEET_COLUMNS   4
+#define COUNTER_COLUMNS 9
 #define SOUND_BYTES_MAX (1u << 20)
 #define ROWS_MAX        64
 
@@ -30,16 +30,20 @@ static char damaged_path[64];
 static uint8_t sound[SOUND_BYTES_MAX];
 static size_t sound_len;
 static sqlite3 *rows_db;
-static sqlite3_stmt *insert_record;
+static sqlite3_stmt *insert_sheet;
 static sqlite3_stmt *insert_counter;
 
 static const char loose_tables[] =
-    "PRAGMA synchronous=OFF; DROP VIEW history; DROP TABLE record; DROP TABLE counter; "
-    "CREATE TABLE record (seq INTEGER PRIMARY KEY, kind, at_us, lease, requests, tokens, "
-    "input_tokens, output_tokens, slots, usd_pico, expires_us, priority, attempt, waited_us, late, "
-    "parent, resource, tenant, session, labels, id); "
-    "CREATE TABLE counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "
-    "level)";
+    "PRAGMA synchronous=OFF; DROP VIEW history; DROP VIEW record; DROP TABLE sheet; "
+    "DROP TABLE counter; CREATE TABLE sheet (seq INTEGER PRIMARY KEY, records_n, emitted_us, "
+    "exact, "
+    "records); CREATE TABLE counter (resource, limit_name, scope_key, at_us, expires_us, "
+    "period_us, "
+    "used, level, since_us)";
+
+/* What a sheet says that has 1 in each of its other columns. */
+static const char one_record[] =
+    "[[1,1,1,0,0,0,0,0,0,1,5,1,0,0,0,0,0,\"m\",\"\",\"\",\"\",\"\",\"\"]]";
 
 static void must(bool ok, const char *what)
 {
@@ -99,7 +103,7 @@ static void remove_store(const char *store)
 
 static void clean_up(void)
 {
-    sqlite3_finalize(insert_record);
+    sqlite3_finalize(insert_sheet);
     sqlite3_finalize(insert_counter);
     sqlite3_close(rows_db);
     remove_store(rows_path);
@@ -122,10 +126,8 @@ static void set_up(void)
     make_store(rows_path, 0);
     must(sqlite3_open(rows_path, &rows_db) == SQLITE_OK, "open rows");
     must(sqlite3_exec(rows_db, loose_tables, NULL, NULL, NULL) == SQLITE_OK, "tables");
-    insert_record =
-        prepare("INSERT INTO record VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                "?, ?, ?, ?, ?, ?, ?)");
-    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+    insert_sheet = prepare("INSERT INTO sheet VALUES (NULL, ?, ?, ?, ?)");
+    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     make_store(damaged_path, 200);
     FILE *file = fopen(damaged_path, "rb");
     must(file != NULL, "no store");
@@ -172,7 +174,7 @@ static void bind_bytes(sqlite3_stmt *stmt, int column, struct input *in, bool te
     in->left -= len;
 }
 
-static void bind_value(sqlite3_stmt *stmt, int column, struct input *in, bool plausible_text)
+static void bind_value(sqlite3_stmt *stmt, int column, struct input *in, const char *plausible)
 {
     switch (take_byte(in)) {
     case 0: sqlite3_bind_null(stmt, column); break;
@@ -181,8 +183,8 @@ static void bind_value(sqlite3_stmt *stmt, int column, struct input *in, bool pl
     case 3: bind_bytes(stmt, column, in, false); break;
     case 4: sqlite3_bind_double(stmt, column, (double)(int64_t)take_u64(in) / 16); break;
     default:
-        if (plausible_text) {
-            sqlite3_bind_text(stmt, column, "x", 1, SQLITE_STATIC);
+        if (plausible) {
+            sqlite3_bind_text(stmt, column, plausible, -1, SQLITE_STATIC);
         } else {
             sqlite3_bind_int64(stmt, column, 1);
         }
@@ -191,15 +193,16 @@ static void bind_value(sqlite3_stmt *stmt, int column, struct input *in, bool pl
 
 static void insert_rows(struct input *in)
 {
-    must(sqlite3_exec(rows_db, "BEGIN; DELETE FROM record; DELETE FROM counter", NULL, NULL,
-                      NULL) == SQLITE_OK,
+    must(sqlite3_exec(rows_db, "BEGIN; DELETE FROM sheet; DELETE FROM counter", NULL, NULL, NULL) ==
+             SQLITE_OK,
          "delete");
     for (int row = 0; row < ROWS_MAX && in->left > 0; row++) {
         bool counter = take_byte(in) % 4 == 0;
-        sqlite3_stmt *stmt = counter ? insert_counter : insert_record;
-        int columns = counter ? COUNTER_COLUMNS : RECORD_COLUMNS;
+        sqlite3_stmt *stmt = counter ? insert_counter : insert_sheet;
+        int columns = counter ? COUNTER_COLUMNS : SHEET_COLUMNS;
         for (int i = 0; i < columns; i++) {
-            bind_value(stmt, i + 1, in, counter ? i < 3 : i >= 15);
+            const char *text = counter ? (i < 3 ? "x" : NULL) : i == 3 ? one_record : NULL;
+            bind_value(stmt, i + 1, in, text);
         }
         must(sqlite3_step(stmt) == SQLITE_DONE && sqlite3_reset(stmt) == SQLITE_OK, "insert");
     }

@@ -85,7 +85,7 @@ static void check_store(struct fixture *f, uint64_t told)
         assert_int_equal(f->seen[i].lease, last - from_end / BATCH_LEN);
     }
     assert_int_equal(fixture_close(f), 0);
-    fixture_sql(f, "DELETE FROM record; DELETE FROM counter");
+    fixture_sql(f, "DELETE FROM sheet; DELETE FROM counter");
 }
 
 static void crash(struct fixture *f, enum durability durability)

@@ -73,7 +73,7 @@ static void assert_all_there(struct fixture *f)
         assert_int_equal(f->seen[i].lease, i);
     }
     assert_int_equal(fixture_close(f), 0);
-    fixture_sql(f, "DELETE FROM record");
+    fixture_sql(f, "DELETE FROM sheet");
 }
 
 /* How often a store of that durability waits for the disk while it writes one batch. */
@@ -162,7 +162,7 @@ static void test_a_disk_that_stays_broken_loses_only_what_was_never_durable(void
         assert_true(f->seen_n >= 2 * durable);
         assert_int_equal(f->seen_n % 2, 0);
         assert_int_equal(fixture_close(f), 0);
-        fixture_sql(f, "DELETE FROM record");
+        fixture_sql(f, "DELETE FROM sheet");
     }
 }
 

@@ -52,6 +52,8 @@ static void test_once_the_end_is_durable_the_beginning_goes(void **state)
     struct fixture *f = *state;
     start(f);
     append(f, sample_grant(1, US_PER_S));
+    journal_commit(f->journal);
+    worker_run(-1);
     append(f, sample_end(RECORD_EXPIRE, 1, US_PER_H));
     journal_prune(f->journal, US_PER_H / 2);
     journal_commit(f->journal);

@@ -159,7 +159,7 @@ static void test_any_one_allocation_may_fail_while_writing(void **state)
         fixture_replay(f);
         assert_int_equal(f->seen_n, 2 + RECORDS * 2 / 3);
         assert_int_equal(fixture_close(f), 0);
-        fixture_sql(f, "DELETE FROM record; DELETE FROM counter");
+        fixture_sql(f, "DELETE FROM sheet; DELETE FROM counter");
     }
     assert_true(refusals > 20);
 }

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "fixture.h"
 #include "journal/schema.h"
+#include "journal/store.h"
 
 static void assert_says(const struct fixture *f, const char *words)
 {
@@ -124,7 +125,7 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
     struct fixture *f = *state;
     make_store(f, 1);
     fixture_sql(f, "PRAGMA user_version=7");
-    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 4");
+    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 5");
     assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 7);
 }
 
@@ -302,9 +303,103 @@ static void test_what_the_first_version_kept_goes_on_in_the_newest(void **state)
                      SQLITE_OK);
     assert_int_equal(schema_migrate(db, "x", 1, schema_steps, schema_steps_n, &f->why), 0);
     assert_int_equal(number(db, "SELECT used + since_us FROM counter"), 42);
-    assert_int_equal(number(db, "SELECT lease FROM record WHERE skew_us IS NULL"), 7);
+    assert_int_equal(number(db, "SELECT lease FROM record WHERE skew_us = 0"), 7);
     assert_int_equal(number(db, "SELECT count(*) FROM usage"), 0);
     sqlite3_close(db);
+}
+
+/* A store as version 4 wrote it, with what people put into names. */
+static const char version_4_rows[] =
+    "INSERT INTO record (kind, at_us, lease, requests, tokens, input_tokens, output_tokens, slots, "
+    "usd_pico, expires_us, priority, attempt, waited_us, late, parent, resource, tenant, session, "
+    "labels, id, skew_us, route, step) VALUES "
+    "(1, 100, -7, 1, 20, 15, 5, 1, 99, 900, 5, 1, 3, 0, NULL, 'm', 'a \"quoted\" \\ name', NULL, "
+    "'k=v' || char(10) || 'l=w', 'id' || char(1), -5, 'best', 2), "
+    "(2, 100, -7, 1, 20, 15, 5, 1, 99, 1900, 5, 1, 3, 0, 8, 'm', NULL, 's', NULL, NULL, NULL, "
+    "NULL, "
+    "NULL), "
+    "(3, 200, -7, 1, 21, 15, 6, 0, 98, 0, 0, 1, 3, 1, NULL, 'm', NULL, NULL, NULL, NULL, 0, NULL, "
+    "NULL);"
+    "INSERT INTO ledger (at_us, lease, resource, outcome, attempt, late, waited_us, held_us, "
+    "requests, tokens, input, cache_read, cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
+    "(200, 1, 'm', 'ok', 1, 0, 0, 0, 1, 10, 0, 0, 0, 0, 0, 0), "
+    "(3600000200, 2, 'm', 'ok', 1, 0, 0, 0, 1, 11, 0, 0, 0, 0, 0, 0);"
+    "INSERT INTO usage_hour SELECT at_us / 3600000000, 'm', '', '', '', '', 1, 0, 0, 0, 0, 1, "
+    "tokens, 0, 0, 0, 0, 0, 0, 0 FROM ledger;";
+
+static void make_version_4(struct fixture *f)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(schema_migrate(db, f->path, 0, schema_steps, 4, &f->why), 0);
+    assert_int_equal(sqlite3_exec(db, version_4_rows, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_the_records_of_version_4_come_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    make_version_4(f);
+    fixture_open(f, DURABILITY_PROCESS);
+    fixture_replay(f);
+    assert_int_equal(f->seen_n, 3);
+    const struct record grant = {.kind = RECORD_GRANT,
+                                 .at_us = 100,
+                                 .lease = (uint64_t)-7,
+                                 .load = {{1, 20, 15, 5, 1, 99}},
+                                 .expires_us = 900,
+                                 .priority = 5,
+                                 .attempt = 1,
+                                 .waited_us = 3,
+                                 .skew_us = -5,
+                                 .resource = TEXT("m"),
+                                 .tenant = TEXT("a \"quoted\" \\ name"),
+                                 .labels = TEXT("k=v\nl=w"),
+                                 .id = TEXT("id\x01"),
+                                 .route = TEXT("best"),
+                                 .step = 2};
+    assert_same_record(&f->seen[0], &grant);
+    assert_true(f->seen[1].kind == RECORD_RENEW && f->seen[1].parent == 8);
+    assert_true(f->seen[2].kind == RECORD_SETTLE && f->seen[2].late && f->seen[2].at_us == 200);
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM history WHERE what = 'renew'"), 1);
+}
+
+static void test_a_store_of_version_4_is_written_on_and_pruned(void **state)
+{
+    struct fixture *f = *state;
+    make_version_4(f);
+    fixture_start(f, DURABILITY_PROCESS);
+    for (uint64_t lease = 1; lease <= 100; lease++) {
+        struct record record = sample_grant(lease, 5000);
+        assert_int_equal(journal_append(f->journal, &record), 0);
+    }
+    fixture_commit(f);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) = max(seq) FROM record"), 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record"), 103);
+    fixture_reopen_and_replay(f);
+    assert_int_equal(f->seen_n, 103);
+    assert_int_equal(fixture_close(f), 0);
+    struct store *store = NULL;
+    uint64_t pruned;
+    bool more;
+    assert_int_equal(store_open(f->path, DURABILITY_PROCESS, &store, &f->why), 0);
+    assert_int_equal(store_count(store), 0);
+    assert_int_equal(store_prune(store, 201, &pruned, &more), 0);
+    assert_int_equal(pruned, 3);
+    assert_int_equal(store_rows(store), 100);
+    store_close(store);
+}
+
+static void test_the_ledger_of_version_4_is_found_by_time(void **state)
+{
+    struct fixture *f = *state;
+    make_version_4(f);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour WHERE first_seq = last_seq"),
+                     2);
+    assert_int_equal(fixture_sql(f, "SELECT last_seq FROM usage_hour WHERE hour = 1"), 2);
 }
 
 static void test_a_step_that_fails_changes_nothing(void **state)
@@ -340,6 +435,9 @@ int main(void)
         T(test_the_remedy_for_damage_works),
         T(test_an_older_version_is_brought_up_step_by_step),
         T(test_what_the_first_version_kept_goes_on_in_the_newest),
+        T(test_the_records_of_version_4_come_back_as_they_were),
+        T(test_a_store_of_version_4_is_written_on_and_pruned),
+        T(test_the_ledger_of_version_4_is_found_by_time),
         T(test_a_step_that_fails_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

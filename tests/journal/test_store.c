@@ -12,9 +12,13 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "fixture.h"
+#include "journal/sheet.h"
 #include "journal/store.h"
 
 static const struct hash_key key = {1, 2};
+
+/* More than fit a sheet. */
+#define SHEET_RECORDS (SHEET_BYTES / 40)
 
 static struct store *open_store(struct fixture *f)
 {
@@ -38,6 +42,14 @@ static void write_records(struct store *store, const struct record *records, siz
     backlog_release(&b);
 }
 
+/* Each in a transaction of its own, and so on a sheet of its own. */
+static void write_each(struct store *store, const struct record *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        write_records(store, &records[i], 1);
+    }
+}
+
 static void write_grants(struct store *store, unsigned n, int64_t from_us)
 {
     static struct record records[10000];
@@ -56,7 +68,7 @@ static uint64_t prune_all(struct store *store, int64_t horizon_us)
     while (more) {
         uint64_t pruned;
         assert_int_equal(store_prune(store, horizon_us, &pruned, &more), 0);
-        assert_true(pruned <= 2 * STORE_PRUNE_ROWS_MAX);
+        assert_true(pruned <= SHEET_RECORDS * STORE_PRUNE_SHEETS_MAX + STORE_PRUNE_COUNTERS_MAX);
         sum += pruned;
     }
     return sum;
@@ -66,16 +78,34 @@ static void test_what_is_older_than_the_horizon_goes(void **state)
 {
     struct fixture *f = *state;
     struct store *store = open_store(f);
-    write_grants(store, 5000, 1000);
+    for (int64_t i = 0; i < 1000; i++) {
+        struct record record = sample_grant((uint64_t)i, 1000 + i);
+        write_each(store, &record, 1);
+    }
     assert_int_equal(prune_all(store, 1000), 0);
     assert_int_equal(prune_all(store, 1001), 1);
-    assert_int_equal(prune_all(store, 5500), 4499);
-    assert_int_equal(prune_all(store, 5500), 0);
-    assert_int_equal(store_rows(store), 500);
-    assert_int_equal(prune_all(store, INT64_MAX), 500);
+    assert_int_equal(prune_all(store, 1900), 899);
+    assert_int_equal(prune_all(store, 1900), 0);
+    assert_int_equal(store_rows(store), 100);
+    assert_int_equal(prune_all(store, INT64_MAX), 100);
     assert_int_equal(store_rows(store), 0);
     store_close(store);
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record"), 0);
+}
+
+/* What was written together on a sheet goes together, when the last of it may go. */
+static void test_a_sheet_goes_as_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct store *store = open_store(f);
+    write_grants(store, 5000, 1000);
+    for (int64_t horizon_us = 1000; horizon_us <= 6000; horizon_us += 8) {
+        prune_all(store, horizon_us);
+        int64_t left = store_rows(store);
+        assert_true(left >= 6000 - horizon_us && left < 6000 - horizon_us + SHEET_RECORDS);
+    }
+    assert_int_equal(store_rows(store), 0);
+    store_close(store);
 }
 
 static struct record counter_until(const char *scope_key, int64_t expires_us)
@@ -109,9 +139,9 @@ static void test_counters_that_are_spent_go_a_step_at_a_time(void **state)
     uint64_t pruned;
     bool more;
     assert_int_equal(store_prune(store, 1001, &pruned, &more), 0);
-    assert_int_equal(pruned, STORE_PRUNE_ROWS_MAX);
+    assert_int_equal(pruned, STORE_PRUNE_COUNTERS_MAX);
     assert_true(more);
-    assert_int_equal(prune_all(store, 1001), 5000 - STORE_PRUNE_ROWS_MAX);
+    assert_int_equal(prune_all(store, 1001), 5000 - STORE_PRUNE_COUNTERS_MAX);
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 500);
     assert_int_equal(fixture_sql(f, "SELECT min(expires_us) FROM counter"), 2000);
     assert_int_equal(store_rows(store), 0);
@@ -124,8 +154,10 @@ static void test_counters_go_beside_records(void **state)
     struct store *store = open_store(f);
     write_grants(store, 3000, 1000);
     write_sessions(store, 3000, 1, 1000);
-    assert_int_equal(prune_all(store, 2000), 1000 + 3000);
-    assert_int_equal(store_rows(store), 2000);
+    uint64_t pruned = prune_all(store, 2000);
+    assert_true(pruned <= 1000 + 3000 && pruned > 1000 + 3000 - SHEET_RECORDS);
+    assert_int_equal(store_rows(store), 3000 + 3000 - (int64_t)pruned);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM counter"), 0);
     store_close(store);
 }
 
@@ -213,7 +245,7 @@ static void test_a_renewal_outlives_the_time_of_its_grant(void **state)
     struct fixture *f = *state;
     struct store *store = open_store(f);
     struct record records[] = {sample_grant(1, 1000), renew(1, 1000, 9000)};
-    write_records(store, records, 2);
+    write_each(store, records, 2);
     assert_int_equal(prune_all(store, 8000), 1);
     assert_int_equal(store_rows(store), 1);
     /* At its end it is proved to be old. */
@@ -231,7 +263,7 @@ static void test_a_renewal_does_not_stop_the_pruning_of_what_follows(void **stat
         renew(2, 1000, 90000),
         sample_grant(3, 4000),
     };
-    write_records(store, records, 4);
+    write_each(store, records, 4);
     /* The settle at 2000 proves that the first renewal is older than 3000; nothing tells of the
      * second. */
     assert_int_equal(prune_all(store, 3000), 2);
@@ -249,7 +281,8 @@ static void test_a_lease_that_ended_never_comes_back(void **state)
             records[2 * i] = renew((uint64_t)i, 0, i % 3 ? 60 + i : 1000);
             records[2 * i + 1] = sample_end(RECORD_SETTLE, (uint64_t)i, 5 * i);
         }
-        write_records(store, records, 40);
+        write_each(store, records, 17);
+        write_records(store, records + 17, 23);
         prune_all(store, horizon_us);
         assert_int_equal(fixture_sql(f,
                                      "SELECT count(*) FROM record r WHERE kind = 2 AND NOT EXISTS "
@@ -257,7 +290,7 @@ static void test_a_lease_that_ended_never_comes_back(void **state)
                                      "s.kind = 3 AND s.seq > r.seq)"),
                          0);
         store_close(store);
-        fixture_sql(f, "DELETE FROM record");
+        fixture_sql(f, "DELETE FROM sheet");
     }
 }
 
@@ -362,7 +395,7 @@ static void test_the_journal_prunes_with_later_batches(void **state)
     }
     fixture_commit(f);
     journal_prune(f->journal, 5000);
-    for (int64_t at_us = 10000; stats.pruned < 4000; at_us++) {
+    for (int64_t at_us = 10000; stats.pruned <= 4000 - SHEET_RECORDS; at_us++) {
         struct record record = sample_grant(1, at_us);
         assert_int_equal(journal_append(f->journal, &record), 0);
         fixture_commit(f);
@@ -370,7 +403,7 @@ static void test_the_journal_prunes_with_later_batches(void **state)
         assert_true(stats.pruned <= 4000);
     }
     fixture_reopen_and_replay(f);
-    assert_int_equal(f->seen[0].at_us, 5000);
+    assert_int_equal(f->seen[0].at_us, 1000 + (int64_t)stats.pruned);
 }
 
 /* Whichever the worker does first, the newest value is there in the end. */
@@ -408,6 +441,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(test_what_is_older_than_the_horizon_goes),
+        T(test_a_sheet_goes_as_a_whole),
         T(test_counters_that_are_spent_go_a_step_at_a_time),
         T(test_counters_go_beside_records),
         T(test_lifetime_counters_are_never_pruned),

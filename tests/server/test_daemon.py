@@ -101,7 +101,7 @@ def test_a_spent_budget_is_still_spent_when_its_leases_are_long_forgotten(daemon
     assert d.release(lease, usage={"usd": 0.9}).status == 200
     assert d.stop() == 0
     with sqlite3.connect(tmp_path / "sluice.db") as store:
-        store.execute("DELETE FROM record")  # as pruning does after a while
+        store.execute("DELETE FROM sheet")  # as pruning does after a while
     store.close()
     d = daemon(config)
     refused = d.acquire(session="s", load={"usd": 0.2})
@@ -116,8 +116,8 @@ def test_a_damaged_row_is_all_that_a_refused_start_speaks_of(daemon, tmp_path):
     d.lease(resource="wide")
     assert d.stop() == 0
     with sqlite3.connect(tmp_path / "sluice.db") as store:
-        store.execute("UPDATE record SET expires_us = 1 WHERE seq = 1")  # due as soon as it is read
-        store.execute("UPDATE record SET priority = 99 WHERE seq = 2")
+        for seq, member, value in [(1, 9, 1), (2, 10, 99)]:  # due as soon as it is read; no priority
+            store.execute(f"UPDATE sheet SET records = json_replace(records, '$[0][{member}]', {value}) WHERE seq = {seq}")
     store.close()
     d = daemon(listening=False)
     assert d.wait() != 0
