@@ -87,8 +87,9 @@ static size_t bare_len(const char *name, size_t len)
     return zero ? len - 2 : len;
 }
 
-/* A name without what makes no difference; ended by a zero. False where it is too long. */
-static bool fold(struct text name, char folded[NAME_MAX_FOLDED + 1])
+/* A name without what makes no difference, its date only where that is wanted; ended by a zero.
+ * False where it is too long. */
+static bool fold(struct text name, bool dated, char folded[NAME_MAX_FOLDED + 1])
 {
     if (name.len > NAME_MAX_FOLDED) {
         return false;
@@ -99,7 +100,7 @@ static bool fold(struct text name, char folded[NAME_MAX_FOLDED + 1])
         folded[i] = name.at[i] == '.' && between ? '-' : lower(name.at[i]);
     }
     size_t len = name.len;
-    for (size_t bare; (bare = bare_len(folded, len)) < len;) {
+    for (size_t bare; !dated && (bare = bare_len(folded, len)) < len;) {
         len = bare;
     }
     folded[len] = '\0';
@@ -108,13 +109,17 @@ static bool fold(struct text name, char folded[NAME_MAX_FOLDED + 1])
 
 /* --- Looking. --- */
 
+/* A release may cost something else than its undated name, and than other releases: its own row
+ * goes before theirs, and the undated one before those of other dates. */
+enum pass { AS_IT_IS, FOLDED, UNDATED, OF_ANY_DATE, PASSES };
+
 /* What is looked for, in all tables. */
 struct look {
     const struct price_table *const *tables;
     size_t tables_n;
     struct text vendor; /* "": any */
     struct text model;
-    bool folded;
+    enum pass pass;
     char key[NAME_MAX_FOLDED + 1]; /* the model, folded */
 };
 
@@ -124,10 +129,10 @@ static bool matches(const struct look *l, const struct price_row *row)
     if (l->vendor.len && !text_equal(l->vendor, text_of(row->provider))) {
         return false;
     }
-    if (!l->folded) {
+    if (l->pass == AS_IT_IS) {
         return same_letters(l->model, row->model);
     }
-    return fold(text_of(row->model), key) && strcmp(key, l->key) == 0;
+    return fold(text_of(row->model), l->pass != OF_ANY_DATE, key) && strcmp(key, l->key) == 0;
 }
 
 static bool same_price(const struct price_row *a, const struct price_row *b)
@@ -160,15 +165,14 @@ static enum price_found look_in(const struct look *l, const struct price_table *
     return found ? PRICE_FOUND : PRICE_UNKNOWN;
 }
 
-/* As it is in every table, then folded in every table. */
+/* One pass over every table, then the next. */
 static enum price_found look(struct look *l, struct text vendor, struct text model,
                              const struct price_row **row)
 {
     l->vendor = vendor;
     l->model = model;
-    for (int pass = 0; pass < 2; pass++) {
-        l->folded = pass == 1;
-        if (l->folded && !fold(model, l->key)) {
+    for (l->pass = AS_IT_IS; l->pass < PASSES; l->pass++) {
+        if (l->pass != AS_IT_IS && !fold(model, l->pass == FOLDED, l->key)) {
             break;
         }
         for (size_t i = 0; i < l->tables_n; i++) {

@@ -1,8 +1,9 @@
 /*
  * Finding a model's price, though everyone writes its name in another way.
  *
- * A name is looked for as it is, then folded: capitals, a date of release, "-latest", a dot for a
- * dash and a final "-0" make no difference. A model of Azure that the tables do not have is looked
+ * A name is looked for as it is, then folded: capitals and a dot for a dash make no difference;
+ * then without a date of release, "-latest" or a final "-0", among the rows without one before all
+ * others. A model of Azure that the tables do not have is looked
  * for as OpenAI's; one of Bedrock without its region's or with another region's prefix; and
  * "openai/gpt-4o" is gpt-4o of openai, where the resource's own provider leaves that open.
  * docs/decisions/0022 says why.

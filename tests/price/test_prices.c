@@ -187,6 +187,10 @@ static void test_a_model_is_found_however_its_name_is_written(void **state)
         {"openai", "gpt-4o", "openai/gpt-4o"},
         {"openai", "GPT-4o", "openai/gpt-4o"},
         {"openai", "gpt-4o-2024-08-06", "openai/gpt-4o"},
+        {"openai", "gpt-4o-2024-05-13", "openai/gpt-4o-2024-05-13"},
+        {"openai", "GPT-4o-2024-05-13", "openai/gpt-4o-2024-05-13"},
+        {"azure", "gpt-4o-2024-05-13", "openai/gpt-4o-2024-05-13"},
+        {"openrouter", "openai/gpt-4o-2024-05-13", "openai/gpt-4o-2024-05-13"},
         {"openai", "openai/gpt-4o-mini", "openai/gpt-4o-mini"},
         {"openai", "gpt-4o-audio-preview", "openai/gpt-4o-audio-preview"},
         {"openai", "gpt-4o-miniature", ""},
@@ -239,25 +243,56 @@ static void test_a_model_is_found_however_its_name_is_written(void **state)
     }
 }
 
-static void test_an_earlier_table_goes_before_a_later_one(void **state)
+/* Finds an OpenAI model in a table of its own and the built-in one; what its input costs. */
+static int64_t input_price(const char *csv, const char *model)
 {
-    (void)state;
-    static const char csv[] = "provider,model,input,output\nopenai,gpt-4o-2024-08-06,7,8\n";
     struct price_table *own = NULL;
     struct buf why;
+    const struct price_row *row = NULL;
     buf_init(&why, 1000);
     assert_int_equal(price_table_read(text_of(csv), "own", &own, &why), 0);
     const struct price_table *tables[] = {own, &price_table_builtin};
-    const struct price_row *row;
-    struct text openai = TEXT("openai");
-    assert_int_equal(price_find(tables, 2, openai, TEXT("gpt-4o-2024-08-06"), &row), PRICE_FOUND);
-    assert_ptr_equal(row, own->rows);
-    assert_int_equal(price_find(tables, 2, openai, TEXT("gpt-4o-2024-11-20"), &row), PRICE_FOUND);
-    assert_ptr_equal(row, own->rows); /* folded alike, it is the own table's all the same */
-    assert_int_equal(price_find(tables, 2, openai, TEXT("gpt-4o-mini"), &row), PRICE_FOUND);
-    assert_string_equal(row->model, "gpt-4o-mini");
+    enum price_found how = price_find(tables, 2, TEXT("openai"), text_of(model), &row);
+    int64_t price = how == PRICE_FOUND ? row->of[PART_INPUT] : how == PRICE_AMBIGUOUS ? -1 : -2;
     price_table_free(own);
     buf_release(&why);
+    return price;
+}
+
+static void test_an_earlier_table_goes_before_a_later_one(void **state)
+{
+    (void)state;
+    static const char csv[] = "provider,model,input,output\nopenai,gpt-4o,7,8\nopenai,gpt-9,9,9\n";
+    assert_int_equal(input_price(csv, "gpt-4o"), 7000000);
+    assert_int_equal(input_price(csv, "gpt-4o-2024-11-20"), 7000000);
+    assert_int_equal(input_price(csv, "gpt-4o-mini"), 150000);
+    assert_int_equal(input_price(csv, "gpt-9-2031-01-01"), 9000000);
+}
+
+static void test_a_release_has_its_own_price_before_that_of_its_undated_name(void **state)
+{
+    (void)state;
+    static const char csv[] = "provider,model,input,output\nopenai,gpt-4o-2024-08-06,7,8\n"
+                              "openai,gpt-9,9,9\nopenai,gpt-9-2031-01-01,11,11\n";
+    assert_int_equal(input_price(csv, "gpt-4o-2024-08-06"), 7000000);
+    assert_int_equal(input_price(csv, "gpt-4o"), 2500000);
+    assert_int_equal(input_price(csv, "gpt-4o-2024-11-20"), 2500000);
+    assert_int_equal(input_price(csv, "gpt-4o-2024-05-13"), 5000000);
+    assert_int_equal(input_price(csv, "gpt-9-2031-01-01"), 11000000);
+    assert_int_equal(input_price(csv, "GPT-9-2031-01-01"), 11000000);
+    assert_int_equal(input_price(csv, "gpt-9-latest"), 9000000);
+}
+
+static void test_a_release_costs_what_another_does_only_where_all_cost_the_same(void **state)
+{
+    (void)state;
+    static const char one[] = "provider,model,input,output\nopenai,gpt-9-2031-01-01,11,11\n";
+    static const char two[] = "provider,model,input,output\nopenai,gpt-9-2031-01-01,11,11\n"
+                              "openai,gpt-9-2031-02-02,12,12\n";
+    assert_int_equal(input_price(one, "gpt-9"), 11000000);
+    assert_int_equal(input_price(one, "gpt-9-2031-03-03"), 11000000);
+    assert_int_equal(input_price(two, "gpt-9-2031-02-02"), 12000000);
+    assert_int_equal(input_price(two, "gpt-9-2031-03-03"), -1);
 }
 
 static void test_every_model_of_the_built_in_table_is_found_by_its_own_name(void **state)
@@ -287,6 +322,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_a_row_leaves_out_is_never_free),
         cmocka_unit_test(test_a_model_is_found_however_its_name_is_written),
         cmocka_unit_test(test_an_earlier_table_goes_before_a_later_one),
+        cmocka_unit_test(test_a_release_has_its_own_price_before_that_of_its_undated_name),
+        cmocka_unit_test(test_a_release_costs_what_another_does_only_where_all_cost_the_same),
         cmocka_unit_test(test_every_model_of_the_built_in_table_is_found_by_its_own_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
