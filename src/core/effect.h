@@ -92,6 +92,9 @@ struct effect {
             bool late;           /* the lease had expired */
             bool repeated;       /* it had been settled before */
             struct advice advice;
+            struct routed routed; /* GIVE_UP: the route that has nothing left; else no name … */
+            enum finally finally; /* … and nothing here: what is left instead … */
+            const char *static_answer; /* … FINALLY_STATIC; else NULL */
         } settled;
         struct {
             uint64_t lease;

@@ -127,7 +127,31 @@ struct effect *effect_settled(struct core *core, caller_id caller, const struct 
     e->settled.held_for_us = l->ended_us - l->granted_us;
     e->settled.late = late;
     e->settled.repeated = repeated;
+    e->settled.routed.route = TEXT_NONE;
     return e;
+}
+
+/* A route that had nothing for a request says so once. */
+static void count_exhausted(struct path *path, const struct way *way)
+{
+    path->stats.exhausted++;
+    for (size_t i = 0; i < path->route->steps_n; i++) {
+        path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
+    }
+}
+
+static const char *static_answer_of(const struct route *route)
+{
+    return route->finally == FINALLY_STATIC ? route->static_answer : NULL;
+}
+
+void effect_end_route(struct effect *settled, const struct way *way)
+{
+    const struct route *route = way->path->route;
+    way_tell(way, false, &settled->settled.routed);
+    settled->settled.finally = route->finally;
+    settled->settled.static_answer = static_answer_of(route);
+    count_exhausted(way->path, way);
 }
 
 struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,
@@ -150,12 +174,9 @@ struct effect *effect_refuse_route(struct core *core, caller_id caller, struct p
     way_tell(way, false, &e->refuse.routed);
     e->refuse.resource = path->name;
     e->refuse.finally = route->finally;
-    e->refuse.static_answer = route->finally == FINALLY_STATIC ? route->static_answer : NULL;
+    e->refuse.static_answer = static_answer_of(route);
     e->refuse.retry_after_us = again_us == INT64_MAX ? 0 : max_i64(0, again_us - core->now_us);
-    path->stats.exhausted++;
-    for (size_t i = 0; i < route->steps_n; i++) {
-        path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
-    }
+    count_exhausted(path, way);
     return e;
 }
 

@@ -36,6 +36,9 @@ struct effect *effect_refuse(struct core *core, caller_id caller, struct line *l
 struct effect *effect_refuse_route(struct core *core, caller_id caller, struct path *path,
                                    const struct way *way, int64_t again_us);
 
+/* The same told with a settlement: its route has nothing left. */
+void effect_end_route(struct effect *settled, const struct way *way);
+
 /* A refusal that names the limit of `c`, and when asking again makes sense. */
 struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct line *line,
                                    enum error_code code, struct counter *c, int64_t asked);

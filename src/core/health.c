@@ -347,7 +347,8 @@ void health_answer(struct core *core, struct line *line, const struct lease *l,
     case ANSWER_OUT_OF_MONEY: out_of_money(core, line); break;
     default: served(core, line, news, probed); break;
     }
-    if (refused && (a->class != ANSWER_OVERLOAD || h->refusals != 1 || a->retry_after_us > 0)) {
+    bool lone = a->class == ANSWER_OVERLOAD && h->refusals == 1 && a->retry_after_us <= 0;
+    if ((refused && !lone) || a->class == ANSWER_AUTH) {
         line->crossing.cool_us = add_sat(core->now_us, line->resource->cooldown_us);
     }
     if (probed && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */

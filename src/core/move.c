@@ -69,6 +69,21 @@ static int choose_anew(struct core *core, const struct request *r, const struct 
     return choose(core, &wish, choice);
 }
 
+/* To the line of a choice, or out of line where nothing is left. */
+static enum move follow(struct core *core, struct request *r, struct path *path,
+                        const struct choice *choice)
+{
+    if (!choice->line) {
+        refuse_exhausted(core, r, path, choice);
+        return MOVE_GONE;
+    }
+    if (!move_to(core, r, path, choice)) {
+        return MOVE_LATER;
+    }
+    memcpy(r->way->passed, choice->passed, sizeof(choice->passed));
+    return MOVE_GONE;
+}
+
 enum move move_on(struct core *core, struct request *r)
 {
     struct choice choice;
@@ -82,15 +97,31 @@ enum move move_on(struct core *core, struct request *r)
     if (choice.line == flow_line(r->flow) || (!choice.line && !r->caller)) {
         return MOVE_STAYS;
     }
-    if (!choice.line) {
-        refuse_exhausted(core, r, path, &choice);
-        return MOVE_GONE;
+    return follow(core, r, path, &choice);
+}
+
+static void fail_here(struct way *way)
+{
+    way->failed |= (uint8_t)(1u << way->step);
+    way->passed[way->step] = PASS_DEADLINE;
+}
+
+enum move move_at_last(struct core *core, struct request *r)
+{
+    struct choice choice;
+    struct path *path = r->way->path;
+    if (!path) {
+        return MOVE_STAYS;
     }
-    if (!move_to(core, r, path, &choice)) {
+    fail_here(r->way);
+    if (choose_anew(core, r, path, &choice) != 0) {
         return MOVE_LATER;
     }
-    memcpy(r->way->passed, choice.passed, sizeof(choice.passed));
-    return MOVE_GONE;
+    if (!choice.line && path->route->finally == FINALLY_REFUSE) {
+        memcpy(r->way->passed, choice.passed, sizeof(choice.passed));
+        return MOVE_STAYS;
+    }
+    return follow(core, r, path, &choice);
 }
 
 enum move move_on_at_once(struct core *core, struct request *r)
@@ -98,8 +129,7 @@ enum move move_on_at_once(struct core *core, struct request *r)
     if (!r->way->path) {
         return MOVE_STAYS;
     }
-    r->way->failed |= (uint8_t)(1u << r->way->step);
-    r->way->passed[r->way->step] = PASS_DEADLINE;
+    fail_here(r->way);
     return move_on(core, r);
 }
 

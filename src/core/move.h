@@ -34,6 +34,10 @@ enum move move_on(struct core *core, struct request *r);
 /* The same for one that did not want to wait, and has not been granted where it stood. */
 enum move move_on_at_once(struct core *core, struct request *r);
 
+/* The same for one whose time in line is up: it is granted elsewhere at once, or its route ends.
+ * It stays where its route would only refuse it. */
+enum move move_at_last(struct core *core, struct request *r);
+
 /* A line of a pool with nobody in it takes over one who waits at another account, and could be
  * granted here at once. False where there is none; then `at_us` is when there may be. */
 bool take_over(struct core *core, struct line *line, int64_t *at_us);

@@ -39,6 +39,7 @@ const char *pass_name(enum pass pass)
         [PASS_LINE_FULL] = "line_full",
         [PASS_DEADLINE] = "deadline",
         [PASS_ATTEMPTS] = "attempts",
+        [PASS_AUTH] = "auth",
     };
     return names[pass];
 }

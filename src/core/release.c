@@ -120,7 +120,7 @@ void lease_release(struct core *core, const struct event *event)
             estimate_learn(core, l, &usage);
         }
         health_answer(core, l->line, l, answer);
-        advise(core, l, answer, &e->settled.advice);
+        advise(core, l, answer, e);
     } else {
         advise_again(core, l, &e->settled.advice);
     }

@@ -212,6 +212,7 @@ static void refuse_explained(struct core *core, struct request *r, enum error_co
     e->refuse.position = position;
     e->refuse.retry_after_us = estimate_us(core, &a, position);
     e->refuse.waited_us = core->now_us - r->enqueued_us;
+    way_tell(r->way, false, &e->refuse.routed);
     request_end(core, r);
 }
 
@@ -219,6 +220,12 @@ void request_time_up(struct core *core, struct request *r)
 {
     if (r->state == REQUEST_AWAY && !r->caller) {
         request_end(core, r);
+        return;
+    }
+    if (r->way && r->state == REQUEST_WAITING && move_at_last(core, r) == MOVE_GONE) {
+        if (r->state == REQUEST_WAITING) {
+            request_set_timer(core, r); /* due at once, but lines are run before it is served */
+        }
         return;
     }
     bool unwilling = r->deadline_us == r->enqueued_us;

@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 #include "core/choose.h"
+#include "core/emit.h"
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
@@ -55,19 +56,21 @@ static bool is_retryable(const struct answer *a)
 
 /* --- Elsewhere. --- */
 
-/* The steps that will not serve this request any more: the one it was at; and with a context that
- * is too small, all that are known to take no more. */
-static void mark_failed(struct way *way, enum pass pass)
+/* The way of a lease's request, with the steps that will not serve it any more: the one it was at,
+ * PASS_NONE: that may; and with a context that is too small, all that are known to take no more. */
+static struct way way_after(const struct lease *l, enum pass pass)
 {
-    const struct route *route = way->path->route;
-    for (size_t i = 0; i < route->steps_n; i++) {
+    struct way way = l->way ? *l->way : (struct way){.path = NULL};
+    const struct route *route = way.path ? way.path->route : NULL;
+    for (size_t i = 0; route && i < route->steps_n; i++) {
         bool small = pass == PASS_CONTEXT &&
-                     route->steps[i].context_tokens <= route->steps[way->step].context_tokens;
-        if (pass != PASS_NONE && (i == way->step || small)) {
-            way->failed |= (uint8_t)(1u << i);
-            way->passed[i] = (uint8_t)pass;
+                     route->steps[i].context_tokens <= route->steps[way.step].context_tokens;
+        if (pass != PASS_NONE && (i == way.step || small)) {
+            way.failed |= (uint8_t)(1u << i);
+            way.passed[i] = (uint8_t)pass;
         }
     }
+    return way;
 }
 
 /* One who falls back has at least the time for which a ticket is kept. */
@@ -106,25 +109,24 @@ static int choose_elsewhere(struct core *core, const struct lease *l, const stru
     return choose(core, &wish, choice);
 }
 
-/* A place at another step of its route, where one will do; `pass`: why the one it was at will not
- * do any more, PASS_NONE: it may. Without memory for a place the caller may ask anew. */
-static bool advise_fallback(struct core *core, struct lease *l, enum pass pass, const char *reason,
+/* A place at another step of its route, where one will do. Where none will, the way says why not.
+ * Without memory for a place the caller may ask anew. */
+static bool advise_fallback(struct core *core, struct lease *l, struct way *way, const char *reason,
                             struct advice *advice)
 {
     struct choice choice;
-    if (!l->way || !l->way->path || core->draining) {
+    if (!way->path || core->draining) {
         return false;
     }
-    struct way way = *l->way;
     const struct request *r = NULL;
-    mark_failed(&way, pass);
-    if (choose_elsewhere(core, l, &way, &choice) == 0) {
+    if (choose_elsewhere(core, l, way, &choice) == 0) {
         if (!choice.line || choice.line == l->line) {
+            memcpy(way->passed, choice.passed, sizeof(way->passed));
             return false;
         }
-        r = stand_at(core, l, &way, &choice);
+        r = stand_at(core, l, way, &choice);
     }
-    way.path->stats.fallbacks++;
+    way->path->stats.fallbacks++;
     l->retry = r ? r->seq : 0;
     *advice = (struct advice){
         .action = ADVICE_FALLBACK,
@@ -166,26 +168,37 @@ static void keep_place(struct core *core, struct lease *l, int64_t after_us, con
     };
 }
 
+/* What ends the route of a request ends it with what the route is configured to end in. */
+static void give_up(const struct way *way, const char *reason, struct effect *settled)
+{
+    settled->settled.advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
+    if (way->path) {
+        effect_end_route(settled, way);
+    }
+}
+
 static void advise_retry(struct core *core, struct lease *l, const struct answer *a,
-                         struct advice *advice)
+                         struct effect *settled)
 {
     int64_t after_us = retry_after_us(core, l, a);
     const char *why_not = out_of(l, after_us);
     const char *reason = why_not ? why_not : answer_class_name(a->class);
     bool late = after_us > l->origin.wait_left_us;
     enum pass pass = !why_not ? PASS_NONE : late ? PASS_DEADLINE : PASS_ATTEMPTS;
+    struct way way = way_after(l, pass);
     bool elsewhere = why_not || is_closed(core, l->line);
-    if (elsewhere && advise_fallback(core, l, pass, reason, advice)) {
+    if (elsewhere && advise_fallback(core, l, &way, reason, &settled->settled.advice)) {
         return;
     }
     if (why_not) {
-        *advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = why_not};
+        give_up(&way, why_not, settled);
         return;
     }
-    keep_place(core, l, after_us, reason, advice);
+    keep_place(core, l, after_us, reason, &settled->settled.advice);
 }
 
-/* Why a step will not serve a request any more that its provider has refused for good. */
+/* Why a step will not serve a request any more that its provider has refused for good; or PASS_NONE
+ * where that is the request's own fault, which it would be elsewhere. */
 static enum pass pass_of(enum answer_class class)
 {
     switch (class) {
@@ -193,20 +206,29 @@ static enum pass pass_of(enum answer_class class)
     case ANSWER_OUT_OF_MONEY: return PASS_OUT_OF_MONEY;
     case ANSWER_NEVER_FITS: return PASS_NEVER_FITS;
     case ANSWER_TOO_LONG: return PASS_CONTEXT;
+    case ANSWER_AUTH: return PASS_AUTH;
     default: return PASS_NONE;
     }
 }
 
-void advise(struct core *core, struct lease *l, const struct answer *a, struct advice *advice)
+void advise(struct core *core, struct lease *l, const struct answer *a, struct effect *settled)
 {
     const char *reason = answer_class_name(a->class);
-    enum pass pass = pass_of(a->class);
     if (a->class == ANSWER_OK) {
-        *advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
-    } else if (is_retryable(a) && !core->draining && !l->line->retired) {
-        advise_retry(core, l, a, advice);
-    } else if (pass == PASS_NONE || !advise_fallback(core, l, pass, reason, advice)) {
-        *advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
+        settled->settled.advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
+        return;
+    }
+    if (is_retryable(a) && !core->draining && !l->line->retired) {
+        advise_retry(core, l, a, settled);
+        return;
+    }
+    if (a->class == ANSWER_BAD_REQUEST) {
+        settled->settled.advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
+        return;
+    }
+    struct way way = way_after(l, pass_of(a->class));
+    if (!advise_fallback(core, l, &way, reason, &settled->settled.advice)) {
+        give_up(&way, reason, settled);
     }
 }
 

@@ -20,9 +20,10 @@
 /* A first attempt was granted. */
 void retry_earned(struct line *line);
 
-/* What to do after an answer to the call of a lease that has just ended. */
+/* What to do after an answer to the call of a lease that has just ended; where that ends its route,
+ * also why, and what is left instead. */
 void advise(struct core *core, struct lease *lease, const struct answer *answer,
-            struct advice *advice);
+            struct effect *settled);
 
 /* The same again for a release that was repeated. */
 void advise_again(const struct core *core, const struct lease *lease, struct advice *advice);

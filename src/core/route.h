@@ -56,12 +56,13 @@ enum pass {
     PASS_LINE_FULL,  /* no room to wait */
     PASS_DEADLINE,   /* its line would outlast the caller's time */
     PASS_ATTEMPTS,   /* this request was tried there often enough */
+    PASS_AUTH,       /* … or its key was refused there */
     PASS_COUNT
 };
 
 /* "paused", "backoff", "breaker_open", "probing", "day_over", "out_of_money", "cooling_down",
  * "context", "never_fits", "budget_exceeded", "would_deadlock", "line_full", "deadline",
- * "attempts". */
+ * "attempts", "auth". */
 const char *pass_name(enum pass pass);
 
 /* A step that was passed over, as it is told. */

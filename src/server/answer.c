@@ -155,6 +155,17 @@ static const char *settled_how(const struct effect *e)
                                : "settled";
 }
 
+/* What a caller is to do where a route has nothing left. */
+static void write_finally(enum finally finally, const char *static_answer, struct json_writer *w)
+{
+    static const char *const names[] = {
+        [FINALLY_REFUSE] = "refuse", [FINALLY_CACHED] = "cached", [FINALLY_STATIC] = "static"};
+    member_str(w, "finally", names[finally]);
+    if (static_answer) {
+        member_str(w, "static_answer", static_answer);
+    }
+}
+
 static void write_advice(const struct effect *e, struct json_writer *w)
 {
     static const char *const actions[] = {[ADVICE_DONE] = "done",
@@ -173,6 +184,10 @@ static void write_advice(const struct effect *e, struct json_writer *w)
         member_text(w, "resource", a->resource);
     }
     member_str(w, "reason", a->action == ADVICE_DONE ? settled_how(e) : a->reason);
+    if (e->settled.routed.route.len) {
+        write_routed(&e->settled.routed, w);
+        write_finally(e->settled.finally, e->settled.static_answer, w);
+    }
     json_object_end(w);
 }
 
@@ -301,20 +316,6 @@ static void add_passed_words(const struct routed *routed, struct buf *words)
     }
 }
 
-/* What a caller is to do where a route has nothing left. */
-static void write_finally(const struct effect *e, struct json_writer *w)
-{
-    static const char *const names[] = {
-        [FINALLY_REFUSE] = "refuse", [FINALLY_CACHED] = "cached", [FINALLY_STATIC] = "static"};
-    if (e->refuse.code != ERR_ROUTE_EXHAUSTED) {
-        return;
-    }
-    member_str(w, "finally", names[e->refuse.finally]);
-    if (e->refuse.static_answer) {
-        member_str(w, "static_answer", e->refuse.static_answer);
-    }
-}
-
 static void write_message(const struct effect *e, const struct policy *policy,
                           struct json_writer *w)
 {
@@ -361,7 +362,9 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
         answer_write_held_by(&e->refuse.held_by, w);
     }
     write_routed(&e->refuse.routed, w);
-    write_finally(e, w);
+    if (e->refuse.code == ERR_ROUTE_EXHAUSTED) {
+        write_finally(e->refuse.finally, e->refuse.static_answer, w);
+    }
     if (e->refuse.position > 0) {
         member_i64(w, "position", e->refuse.position);
     }

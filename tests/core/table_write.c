@@ -421,6 +421,13 @@ static void write_record(struct buf *out, const struct record *r, struct table_n
     }
 }
 
+static void add_finally(struct buf *out, enum finally finally, const char *answer)
+{
+    static const char *const FINALLYS[] = {NULL, "cached", "static"};
+    add_name(out, "finally", FINALLYS[finally]);
+    add_name(out, "static", answer);
+}
+
 /* route=chat step=2 passed=m:cooling_down,n:context */
 static void add_routed(struct buf *out, const struct routed *r)
 {
@@ -473,9 +480,7 @@ static void write_refuse(struct buf *out, const struct effect *e)
     add_number(out, "position", e->refuse.position);
     add_held_by(out, &e->refuse.held_by);
     add_routed(out, &e->refuse.routed);
-    static const char *const FINALLYS[] = {NULL, "cached", "static"};
-    add_name(out, "finally", FINALLYS[e->refuse.finally]);
-    add_name(out, "static", e->refuse.static_answer);
+    add_finally(out, e->refuse.finally, e->refuse.static_answer);
 }
 
 static void write_settled(struct buf *out, const struct effect *e, struct table_names *names)
@@ -493,6 +498,10 @@ static void write_settled(struct buf *out, const struct effect *e, struct table_
         add_time(out, "after", a->after_us);
         add_ticket(out, a->ticket, names);
         add_text(out, "to", a->resource);
+    }
+    if (e->settled.routed.route.len) {
+        add_routed(out, &e->settled.routed);
+        add_finally(out, e->settled.finally, e->settled.static_answer);
     }
     buf_add_str(out, e->settled.late ? " late" : "");
     buf_add_str(out, e->settled.repeated ? " repeated" : "");
