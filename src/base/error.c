@@ -12,6 +12,9 @@ struct error_row {
 static const struct error_row rows[ERR_COUNT] = {
     [ERR_NONE] = {"none", 200, false, "no error"},
     [ERR_INVALID_REQUEST] = {"invalid_request", 400, false, "the request is not valid"},
+    [ERR_USD_MISSING] = {"usd_missing", 400, false,
+                         "the resource's price is given by its callers (`price: given`): say the "
+                         "most that the call can cost, as `usd` in `load`"},
     [ERR_UNAUTHORIZED] = {"unauthorized", 401, false, "a valid API key is required"},
     [ERR_FORBIDDEN] = {"forbidden", 403, false, "this API key lacks the right to do that"},
     [ERR_UNKNOWN_RESOURCE] =

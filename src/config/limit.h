@@ -52,7 +52,6 @@ struct limit_context {
     size_t tables_n;
     struct route *routes; /* room for all of the file's; owned by the configuration */
     size_t routes_n;
-    bool given[RESOURCES_MAX]; /* the callers of the i-th resource say what a call costs */
 };
 
 extern const struct section limit_section;

@@ -209,7 +209,7 @@ static bool says_given(const struct node *n)
     return n && n->kind == NODE_SCALAR && text_equal(n->text, TEXT("given"));
 }
 
-bool price_build(struct limit_context *c, const struct place *at, int line,
+void price_build(struct limit_context *c, const struct place *at, int line,
                  const struct price_draft *d, struct resource *resource)
 {
     struct build b = {.c = c, .at = at, .resource = resource};
@@ -222,7 +222,8 @@ bool price_build(struct limit_context *c, const struct place *at, int line,
                         "%s.batch: means nothing where the price is given by callers",
                         place_text(at, where));
         }
-        return true;
+        resource->price_given = true;
+        return;
     }
     if (!d->price) {
         build_found(&b, line);
@@ -232,7 +233,31 @@ bool price_build(struct limit_context *c, const struct place *at, int line,
         build_named(&b, &here, d->price);
     }
     resource->price.discount_ppm = batch && resource->price.known ? BATCH_OFF_PPM : 0;
-    return false;
+}
+
+void price_build_step(struct limit_context *c, const struct place *at, int line,
+                      const struct node *price, const struct resource *resource,
+                      struct route_step *step)
+{
+    const struct price_draft draft = {.price = price};
+    struct place here = {.up = at, .name = TEXT("price")};
+    struct resource at_step = *resource;
+    char where[PLACE_LEN_MAX];
+    at_step.price = (struct price){.known = false};
+    if (step->model[0]) {
+        memcpy(at_step.model, step->model, sizeof(at_step.model));
+    }
+    if (says_given(price)) {
+        problem_add(c->problems, price->line,
+                    "%s: callers say what a call costs for all of a resource; say \"price: given\" "
+                    "in \"%s\"",
+                    place_text(&here, where), resource->name);
+        return;
+    }
+    price_build(c, at, line, &draft, &at_step);
+    step->own_price = true;
+    step->price = at_step.price;
+    step->price.discount_ppm = step->price.known ? resource->price.discount_ppm : 0;
 }
 
 /* --- The file's table. --- */

@@ -23,10 +23,15 @@ extern const struct section price_over_section;
  * table. */
 struct price_table *prices_load(struct problems *p, const char *path, int line);
 
-/* Fills in the resource's price. To be called once its limits are known; `line` is its own. True
- * where callers are said to know the cost. */
-bool price_build(struct limit_context *c, const struct place *at, int line,
+/* Fills in the resource's price. To be called once its limits are known; `line` is its own. */
+void price_build(struct limit_context *c, const struct place *at, int line,
                  const struct price_draft *draft, struct resource *resource);
+
+/* The price of a step that names another model than its resource does, or a price. It is batched as
+ * the resource is. */
+void price_build_step(struct limit_context *c, const struct place *at, int line,
+                      const struct node *price, const struct resource *resource,
+                      struct route_step *step);
 
 /* A limit in usd stands over a resource whose price is not known. */
 void price_missing(struct problems *p, const struct place *at, int line, const char *model);

@@ -380,10 +380,10 @@ static void read_resource(struct build *b, const struct node *n, struct resource
 }
 
 /* What follows from all of the limits, those of an account included. */
-static void finish_resource(struct build *b, const struct resource_draft *d, size_t index, int line)
+static void finish_resource(struct build *b, const struct resource_draft *d, int line)
 {
     learn_build(b->c, b->at, &d->learn, b->profile, b->resource);
-    b->c->given[index] = price_build(b->c, b->at, line, &d->price, b->resource);
+    price_build(b->c, b->at, line, &d->price, b->resource);
 }
 
 /* --- Accounts. --- */
@@ -479,7 +479,8 @@ static void read_account(struct build *pool, const struct resource_draft *of_poo
     d.price = of_pool->price;
     d.learn.estimates = of_pool->learn.estimates;
     d.learn.limits = d.learn.limits || of_pool->learn.limits;
-    finish_resource(&b, &d, policy->resources_n++, n->key->line);
+    finish_resource(&b, &d, n->key->line);
+    policy->resources_n++;
 }
 
 static void read_accounts(struct build *b, const struct resource_draft *d, struct policy *policy)
@@ -502,7 +503,6 @@ static void read_accounts(struct build *b, const struct resource_draft *d, struc
     struct route *route = &b->c->routes[b->c->routes_n++];
     memcpy(route->name, b->resource->name, sizeof(route->name));
     route->accounts = true;
-    route->prefer = PREFER_LEAST_LOADED;
     route->sticky = d->sticky.line > 0 && d->sticky.value == 1;
     for (const struct node *n = d->accounts->first; n; n = n->next) {
         size_t index = policy->resources_n;
@@ -532,7 +532,7 @@ static void read_named(struct limit_context *c, const struct node *n, struct pol
         problem_add(c->problems, d.sticky.line, "%s.sticky: means nothing without accounts",
                     place_text(&here, where));
     }
-    finish_resource(&b, &d, policy->resources_n, n->key->line);
+    finish_resource(&b, &d, n->key->line);
     policy->resources[policy->resources_n++] = whole;
 }
 

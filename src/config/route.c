@@ -9,7 +9,7 @@
 #include "price/find.h"
 
 #define ANSWER_LEN_MAX 65536
-#define STEP_TAKES     "a resource's name, or {resource: NAME, model, max_tokens, context}"
+#define STEP_TAKES     "a resource's name, or {resource: NAME, model, max_tokens, context, price}"
 #define FINALLY_TAKES  "refuse, cached, or {static: TEXT}"
 
 struct route_draft {
@@ -41,6 +41,7 @@ const struct section route_section = {"Routes (`routes.NAME`)", route_rows,
 struct step_draft {
     struct word resource, model;
     struct setting max_tokens, context;
+    const struct node *price;
 };
 
 #define AT(member) offsetof(struct step_draft, member)
@@ -49,11 +50,15 @@ static const struct key_row step_rows[] = {
     {"resource", read_name, AT(resource), NULL, 0, 0, "a resource's name", "required",
      "What is tried."},
     {"model", read_name, AT(model), NULL, 0, 0, "a name of 1 to 128 printable bytes",
-     "the resource's model", "The model that a grant names; at the resource's price."},
+     "the resource's model", "The model that a grant names."},
     {"max_tokens", read_amount, AT(max_tokens), NULL, 1, AMOUNT_MAX, "a number of tokens, as in 4k",
      "no cap", "A request that asks for more output asks for this here."},
     {"context", read_amount, AT(context), NULL, 1, AMOUNT_MAX, "a number of tokens, as in 128k",
      "the model's in the table of prices", "Input and output of a request must fit in it."},
+    {"price", read_node, AT(price), NULL, 0, 0,
+     "the name of a model in the table of prices, or a map of keys",
+     "the model's in the table of prices; without a `model`, the resource's",
+     "What tokens cost at this step, see \"Prices\"."},
 };
 
 #undef AT
@@ -85,8 +90,22 @@ static int64_t known_context(const struct build *b, const struct resource *r, co
     return found == PRICE_FOUND ? row->context_tokens : 0;
 }
 
+static void fill_step(struct build *b, const struct place *at, int line, const struct step_draft *d,
+                      struct route_step *step)
+{
+    const struct resource *r = &b->policy->resources[step->resource];
+    step->max_output_tokens = d->max_tokens.value;
+    name_copy(step->model, d->model.line > 0 ? d->model.text : TEXT_NONE);
+    step->context_tokens = d->context.line > 0
+                               ? d->context.value
+                               : known_context(b, r, step->model[0] ? step->model : r->model);
+    if (d->price || (step->model[0] && !r->price_given)) {
+        price_build_step(b->c, at, line, d->price, r, step);
+    }
+}
+
 static void add_step(struct build *b, const struct place *at, int line, const struct step_draft *d,
-                     size_t index)
+                     size_t index, bool alike)
 {
     struct route *route = b->route;
     const struct resource *r = &b->policy->resources[index];
@@ -105,11 +124,8 @@ static void add_step(struct build *b, const struct place *at, int line, const st
     }
     struct route_step *step = &route->steps[route->steps_n++];
     step->resource = index;
-    step->max_output_tokens = d->max_tokens.value;
-    name_copy(step->model, d->model.line > 0 ? d->model.text : TEXT_NONE);
-    step->context_tokens = d->context.line > 0
-                               ? d->context.value
-                               : known_context(b, r, step->model[0] ? step->model : r->model);
+    step->alike = alike;
+    fill_step(b, at, line, d, step);
 }
 
 static const struct route *pool_named(const struct limit_context *c, struct text name)
@@ -129,11 +145,11 @@ static void resolve_step(struct build *b, const struct place *at, int line,
     const struct route *pool = pool_named(b->c, d->resource.text);
     char where[PLACE_LEN_MAX];
     for (size_t i = 0; pool && i < pool->steps_n; i++) {
-        add_step(b, at, line, d, pool->steps[i].resource);
+        add_step(b, at, line, d, pool->steps[i].resource, i > 0);
     }
     for (size_t i = 0; !pool && i < p->resources_n; i++) {
         if (text_equal(d->resource.text, text_of(p->resources[i].name))) {
-            add_step(b, at, line, d, i);
+            add_step(b, at, line, d, i, false);
             return;
         }
     }
@@ -250,8 +266,10 @@ static void add_limit(struct build *b, const struct place *at, int line, const s
             return;
         }
         r->limits[r->limits_n++] = *limit;
-        if (limit->unit == UNIT_USD && !r->price.known && !b->c->given[index]) {
-            price_missing(b->c->problems, at, line, r->model);
+        const struct route_step *step = &b->route->steps[i];
+        bool known = step->own_price ? step->price.known : r->price.known || r->price_given;
+        if (limit->unit == UNIT_USD && !known) {
+            price_missing(b->c->problems, at, line, step->model[0] ? step->model : r->model);
         }
     }
 }

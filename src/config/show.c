@@ -291,17 +291,24 @@ static void show_step(struct buf *b, const struct policy *p, const struct route_
         buf_add_str(b, ", output up to ");
         show_amount(b, UNIT_TOKENS, step->max_output_tokens);
     }
+    if (step->own_price) {
+        buf_add_str(b, " (price ");
+        show_price(b, &step->price);
+        buf_add_char(b, ')');
+    }
 }
 
 void show_route(struct buf *b, const struct policy *p, const struct route *route)
 {
-    static const char *const prefers[] = {"first", "fastest", "least loaded"};
+    static const char *const prefers[] = {"first", "fastest"};
     static const char *const ends[] = {"refuse", "cached", "static"};
     buf_addf(b, "%s: ", route->name);
     for (size_t i = 0; i < route->steps_n; i++) {
-        buf_add_str(b, i == 0 ? "" : route->accounts ? " or " : ", then ");
+        bool alike = route->accounts || route->steps[i].alike;
+        buf_add_str(b, i == 0 ? "" : alike ? " or " : ", then ");
         show_step(b, p, &route->steps[i]);
     }
-    buf_addf(b, "; prefer %s, finally %s%s", prefers[route->prefer], ends[route->finally],
+    buf_addf(b, "; prefer %s, finally %s%s",
+             route->accounts ? "least loaded" : prefers[route->prefer], ends[route->finally],
              route->sticky ? ", sticky by session" : "");
 }

@@ -302,6 +302,9 @@ static enum error_code refusal(const struct core *core, const struct acquire *a,
     if (a->parent && (!parent || parent->state != LEASE_OPEN)) {
         return ERR_UNKNOWN_LEASE;
     }
+    if (line->resource->price_given && !a->has_usd && a->route.len == 0) {
+        return ERR_USD_MISSING;
+    }
     bool full = (int64_t)core->open_n >= core->policy->leases_max ||
                 (int64_t)core->counters.len >= core->policy->counters_max;
     return full ? ERR_OVER_CAP : ERR_NONE;
@@ -400,7 +403,8 @@ static int acquire_at(struct core *core, const struct event *event, struct line 
 
 static bool leaves_open(const struct line *line, const struct acquire *a)
 {
-    return estimate_wanted(line, a) || (line->resource->price.known && !a->has_usd);
+    bool priced = line->resource->price.known;
+    return estimate_wanted(line, a, priced) || (priced && !a->has_usd);
 }
 
 /* A cap on the output, where it asks for more. */
@@ -415,13 +419,16 @@ static bool cap_output(struct load *load, int64_t cap)
     return true;
 }
 
-int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct acquire *a)
+int64_t complete_load(struct core *core, struct line *line, const struct route_step *step,
+                      struct acquire *a)
 {
     const struct resource *r = line->resource;
+    const struct price *price = price_at(line, step);
+    int64_t cap = step ? step->max_output_tokens : 0;
     a->estimated = false;
     struct acquire dear = *a;
-    bool priced = r->price.known && !a->has_usd;
-    if (estimate_wanted(line, a)) {
+    bool priced = price->known && !a->has_usd;
+    if (estimate_wanted(line, a, price->known)) {
         estimate_load(core, line, a, r->output_percentile);
         if (priced) {
             estimate_load(core, line, &dear, max_i64(COST_PERCENTILE, r->output_percentile));
@@ -430,7 +437,7 @@ int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct 
     bool capped = cap_output(&a->load, cap);
     capped |= cap_output(&dear.load, cap);
     if (!a->has_usd) {
-        a->load.of[UNIT_USD] = r->price.known ? price_worst(&r->price, &dear.load) : 0;
+        a->load.of[UNIT_USD] = priced ? price_worst(price, &dear.load) : 0;
     }
     return capped ? cap : 0;
 }
@@ -450,6 +457,6 @@ int request_acquire(struct core *core, const struct event *event)
         return acquire_at(core, event, line);
     }
     struct event whole = *event;
-    complete_load(core, line, 0, &whole.acquire);
+    complete_load(core, line, NULL, &whole.acquire);
     return acquire_at(core, &whole, line);
 }

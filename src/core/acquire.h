@@ -23,9 +23,11 @@ bool rule_counts(const struct rule *rule, const struct resource *resource, const
 struct text scope_key(const struct rule *rule, const struct resource *resource,
                       const struct acquire *a);
 
-/* Completes the load of a request for a line: the tokens by what is known of such calls, no more
- * output than `cap` (0: any), and what those can cost. The cap, where it took something; or 0. */
-int64_t complete_load(struct core *core, struct line *line, int64_t cap, struct acquire *a);
+/* Completes the load of a request for a line, by the step of a route or NULL: the tokens by what is
+ * known of such calls, no more output than the step allows, and what those can cost. The step's cap
+ * on the output, where it took something; or 0. */
+int64_t complete_load(struct core *core, struct line *line, const struct route_step *step,
+                      struct acquire *a);
 
 /* What makes a request refused without waiting: the limit, or NULL. What can never fit is said
  * before what does not fit today. */

@@ -9,9 +9,10 @@
  * resource is closed, or was refused not long ago, or its line will by all estimates outlast the
  * caller's time.
  *
- * Of those that have no reason against them the route's preference decides: the first; the one
- * with the least time to wait; or, for accounts, the least loaded of those where it fits at once. A
- * session that sticks is served where it was last, if it fits there at once.
+ * Of those that have no reason against them the route's preference decides: the first, or the one
+ * with the least time to wait. The accounts of a pool stand in one place of the order; of them it
+ * is the least loaded of those where it fits at once. A session that sticks is served by the
+ * account that served it last, if it fits there at once.
  *
  * Where none is left without a reason, a route that ends in an answer of its own ends there. One
  * that would only refuse waits instead at a step that is passed over for the time, where the wait
@@ -51,8 +52,7 @@ struct offer {
 
 int64_t step_load(struct core *core, const struct path *path, size_t step, struct acquire *asked)
 {
-    int64_t cap = path->route->steps[step].max_output_tokens;
-    return complete_load(core, path->lines[step], cap, asked);
+    return complete_load(core, path->lines[step], &path->route->steps[step], asked);
 }
 
 /* Where only the total is known, input and output may each be all of it. */
@@ -101,6 +101,9 @@ static enum pass why_never(struct core *core, const struct wish *wish, const str
     enum error_code code = ERR_NONE;
     if (!context_fits(wish->path->route->steps[step].context_tokens, &o->load)) {
         return PASS_CONTEXT;
+    }
+    if (a->line->resource->price_given && !wish->asked->has_usd) {
+        return PASS_UNPRICED;
     }
     if (never_fits(core, a, wish->asked->parent, &code)) {
         return pass_of_code(code);
@@ -198,33 +201,57 @@ static int look_at(struct core *core, const struct wish *wish, size_t step, stru
 
 /* --- Which of them. --- */
 
-/* Whether the later of two that will do is preferred. */
-static bool is_better(enum prefer prefer, const struct offer *o, const struct offer *than)
+/* Steps that stand in one place of the order, from `from` on: the accounts of a pool. */
+struct place {
+    size_t from;
+    size_t end;
+};
+
+static struct place place_at(const struct route *route, size_t from)
 {
-    if (prefer == PREFER_LEAST_LOADED && o->now && than->now) {
-        return o->free_ppm != than->free_ppm ? o->free_ppm > than->free_ppm
-                                             : o->leases < than->leases;
+    size_t end = from + 1;
+    while (end < route->steps_n && (route->accounts || route->steps[end].alike)) {
+        end++;
     }
-    return o->eta_us < than->eta_us;
+    return (struct place){from, end};
 }
 
-static enum prefer preference(const struct route *route)
+static bool less_loaded(const struct offer *o, const struct offer *than)
 {
-    return route->accounts ? PREFER_LEAST_LOADED : route->prefer;
+    if (!o->now || !than->now) {
+        return o->eta_us < than->eta_us;
+    }
+    return o->free_ppm != than->free_ppm ? o->free_ppm > than->free_ppm : o->leases < than->leases;
 }
 
-static size_t pick(const struct wish *wish, const struct offer *offers, size_t stuck)
+/* The account that serves of a place, or the route's number of steps. */
+static size_t pick_at(const struct core *core, const struct wish *wish, const struct offer *offers,
+                      struct place place)
 {
-    const struct route *route = wish->path->route;
-    size_t best = route->steps_n;
-    if (stuck < route->steps_n && offers[stuck].pass == PASS_NONE && offers[stuck].now) {
+    size_t best = wish->path->route->steps_n;
+    size_t stuck = path_stuck_at(core, wish->path, place.from, wish->asked->session);
+    if (stuck >= place.from && stuck < place.end && offers[stuck].pass == PASS_NONE &&
+        offers[stuck].now) {
         return stuck;
     }
-    for (size_t i = 0; i < route->steps_n; i++) {
-        bool better =
-            best == route->steps_n || (preference(route) != PREFER_FIRST &&
-                                       is_better(preference(route), &offers[i], &offers[best]));
+    for (size_t i = place.from; i < place.end; i++) {
+        bool better = best == wish->path->route->steps_n || less_loaded(&offers[i], &offers[best]);
         if (offers[i].pass == PASS_NONE && better) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static size_t pick(const struct core *core, const struct wish *wish, const struct offer *offers)
+{
+    const struct route *route = wish->path->route;
+    size_t n = route->steps_n, best = n;
+    struct place place = {0, 0};
+    while (place.end < n && (best == n || route->prefer == PREFER_FASTEST)) {
+        place = place_at(route, place.end);
+        size_t i = pick_at(core, wish, offers, place);
+        if (i < n && (best == n || offers[i].eta_us < offers[best].eta_us)) {
             best = i;
         }
     }
@@ -264,8 +291,7 @@ static void decide(const struct core *core, const struct wish *wish, const struc
 {
     const struct path *path = wish->path;
     size_t n = path->route->steps_n;
-    size_t stuck = path_stuck_at(core, path, wish->asked->session);
-    size_t step = pick(wish, offers, stuck);
+    size_t step = pick(core, wish, offers);
     step = step < n ? step : pick_for_want_of_better(wish, offers);
     *choice = (struct choice){.step = step, .again_us = INT64_MAX};
     for (size_t i = 0; i < n; i++) {
@@ -282,22 +308,34 @@ static void decide(const struct core *core, const struct wish *wish, const struc
     }
 }
 
+/* Whether nobody behind this place can be preferred to it. */
+static bool is_enough(const struct wish *wish, const struct offer *offers, struct place place)
+{
+    bool any = false;
+    for (size_t i = place.from; i < place.end; i++) {
+        any = any || offers[i].pass == PASS_NONE;
+    }
+    return any && wish->path->route->prefer != PREFER_FASTEST;
+}
+
 int choose(struct core *core, const struct wish *wish, struct choice *choice)
 {
     struct offer offers[ROUTE_STEPS_MAX];
     const struct route *route = wish->path->route;
-    for (size_t i = 0; i < route->steps_n; i++) {
-        if (look_at(core, wish, i, &offers[i]) != 0) {
-            return ERR_NO_MEMORY;
+    struct place place = {0, 0};
+    while (place.end < route->steps_n) {
+        place = place_at(route, place.end);
+        for (size_t i = place.from; i < place.end; i++) {
+            if (look_at(core, wish, i, &offers[i]) != 0) {
+                return ERR_NO_MEMORY;
+            }
         }
-        bool enough =
-            offers[i].pass == PASS_NONE && preference(route) == PREFER_FIRST && !route->sticky;
-        for (size_t k = i + 1; enough && k < route->steps_n; k++) {
-            offers[k] = (struct offer){.for_good = true};
-        }
-        if (enough) {
+        if (is_enough(wish, offers, place)) {
             break;
         }
+    }
+    for (size_t i = place.end; i < route->steps_n; i++) {
+        offers[i] = (struct offer){.for_good = true};
     }
     decide(core, wish, offers, choice);
     return 0;

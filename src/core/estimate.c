@@ -228,13 +228,13 @@ static void fit(const struct line *line, struct acquire *a)
     of[UNIT_TOKENS] = add_sat(of[UNIT_INPUT_TOKENS], of[UNIT_OUTPUT_TOKENS]);
 }
 
-bool estimate_wanted(const struct line *line, const struct acquire *a)
+bool estimate_wanted(const struct line *line, const struct acquire *a, bool priced)
 {
     const struct resource *r = line->resource;
     if (r->output_percentile == 0 || (a->has_input && a->has_output)) {
         return false;
     }
-    bool counts = a->input_bytes > 0 || r->price.known;
+    bool counts = a->input_bytes > 0 || priced;
     for (size_t i = 0; !counts && i < line->limits_n; i++) {
         counts = line->rules[i]->unit != UNIT_REQUESTS && line->rules[i]->unit != UNIT_SLOTS;
     }

@@ -25,7 +25,7 @@ struct estimates; /* of one resource */
 
 /* Whether the load of an acquire leaves open what somebody counts, or gives what it follows from.
  */
-bool estimate_wanted(const struct line *line, const struct acquire *acquire);
+bool estimate_wanted(const struct line *line, const struct acquire *acquire, bool priced);
 
 /* Fills in what the load of an acquire leaves open: what `percentile` of a hundred calls of the
  * resource have kept to. */

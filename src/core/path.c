@@ -34,6 +34,7 @@ const char *pass_name(enum pass pass)
         [PASS_COOLING] = "cooling_down",
         [PASS_CONTEXT] = "context",
         [PASS_NEVER_FITS] = "never_fits",
+        [PASS_UNPRICED] = "usd_missing",
         [PASS_BUDGET] = "budget_exceeded",
         [PASS_DEADLOCK] = "would_deadlock",
         [PASS_LINE_FULL] = "line_full",
@@ -112,10 +113,12 @@ static void stick_set(struct core *core, const struct path *path, struct text se
     list_append(&paths->sticks_idle, &s->idle);
 }
 
-size_t path_stuck_at(const struct core *core, const struct path *path, struct text session)
+size_t path_stuck_at(const struct core *core, const struct path *path, size_t step,
+                     struct text session)
 {
-    bool may = path->route->sticky && session.len > 0;
-    const struct stick *s = may ? stick_find(core, path, session) : NULL;
+    const struct path *pool = path->lines[step]->crossing.pool;
+    bool may = pool && pool->route->sticky && session.len > 0;
+    const struct stick *s = may ? stick_find(core, pool, session) : NULL;
     bool holds = s && core->now_us - s->used_us <= STICK_US;
     return holds ? path_step(path, s->line) : path->route->steps_n;
 }
@@ -347,8 +350,10 @@ void way_served(struct core *core, const struct way *way, struct text session)
     for (size_t i = 0; i < path->route->steps_n; i++) {
         path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
     }
-    if (path->route->sticky && session.len > 0) {
-        stick_set(core, path, session, path->lines[way->step], core->now_us);
+    const struct line *line = path->lines[way->step];
+    const struct path *pool = line->crossing.pool;
+    if (pool && pool->route->sticky && session.len > 0) {
+        stick_set(core, pool, session, line, core->now_us);
     }
 }
 
@@ -367,8 +372,13 @@ void way_tell_all(const struct way *way, bool served, struct routed *routed)
     }
 }
 
+const struct price *price_at(const struct line *line, const struct route_step *step)
+{
+    return step && step->own_price ? &step->price : &line->resource->price;
+}
+
 struct text way_model_at(const struct way *way, const struct line *line)
 {
-    const struct route_step *step = way->path ? &way->path->route->steps[way->step] : NULL;
+    const struct route_step *step = way_step(way);
     return step && step->model[0] ? text_of(step->model) : line->model;
 }

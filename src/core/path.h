@@ -141,10 +141,21 @@ static inline void way_tell(const struct way *way, bool served, struct routed *r
     }
 }
 
+/* What tokens cost at a line, by the step of a route or NULL. */
+const struct price *price_at(const struct line *line, const struct route_step *step);
+
+/* The step at which a way is; NULL where it is no longer configured, or there is no way. */
+static inline const struct route_step *way_step(const struct way *way)
+{
+    return way && way->path ? &way->path->route->steps[way->step] : NULL;
+}
+
 /* The model that a grant names at that line. */
 struct text way_model_at(const struct way *way, const struct line *line);
 
-/* The step at which a session is to be served again, or steps_n. */
-size_t path_stuck_at(const struct core *core, const struct path *path, struct text session);
+/* The step at which a session is to be served again by the pool whose account stands at that step,
+ * or steps_n. */
+size_t path_stuck_at(const struct core *core, const struct path *path, size_t step,
+                     struct text session);
 
 #endif

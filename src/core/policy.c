@@ -319,6 +319,9 @@ static const char *step_problem(const struct policy *p, const struct route *r, s
     if (step->resource >= p->resources_n || !ends(step->model)) {
         return "a step names no resource";
     }
+    if (step->alike && i == 0) {
+        return "a first step is an account of the same pool as the one before";
+    }
     if (step->context_tokens < 0 || step->max_output_tokens < 0) {
         return "a step's context or its output is out of range";
     }
@@ -335,8 +338,8 @@ static const char *route_problem(const struct policy *p, const struct route *r)
     if (!is_name(r->name) || r->steps_n < 1 || r->steps_n > ROUTE_STEPS_MAX) {
         return "a route has a name and a few steps";
     }
-    if (r->prefer < PREFER_FIRST || r->prefer > PREFER_LEAST_LOADED ||
-        r->finally < FINALLY_REFUSE || r->finally > FINALLY_STATIC) {
+    if (r->prefer < PREFER_FIRST || r->prefer > PREFER_FASTEST || r->finally < FINALLY_REFUSE ||
+        r->finally > FINALLY_STATIC) {
         return "a preference or an end is unknown";
     }
     if ((r->finally == FINALLY_STATIC) != (r->static_answer != NULL)) {

@@ -41,6 +41,7 @@ struct resource {
     size_t reserves_n;
     struct feedback feedback;
     struct price price;
+    bool price_given;    /* there is none: every caller says what a call costs */
     bool limits_learned; /* some of its limits are: see limit.learned */
     int64_t slots_min;   /* adaptive concurrency keeps the amount of the resource's own limit … */
     int64_t slots_max;   /* … of slots between these; 0: that stays as it is */

@@ -17,7 +17,7 @@ static struct lease *named_lease(const struct core *core, const struct event *ev
 /* What a call cost whose usage is known. */
 static int64_t cost_of(const struct event *event, const struct lease *l)
 {
-    const struct price *price = &l->line->resource->price;
+    const struct price *price = price_at(l->line, way_step(l->way));
     const struct load *usage = &event->release.usage;
     if (event->release.has_usd || !price->known) {
         return usage->of[UNIT_USD];

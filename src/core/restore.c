@@ -140,10 +140,11 @@ static struct way way_of(const struct core *core, const struct line *line, const
     struct way way = {
         .route = r->route,
         .asked = {r->load.of[UNIT_TOKENS], r->load.of[UNIT_INPUT_TOKENS],
-                  r->load.of[UNIT_OUTPUT_TOKENS], true, true, !line->resource->price.known},
+                  r->load.of[UNIT_OUTPUT_TOKENS], true, true, true},
         .step = (uint8_t)(r->step - 1),
     };
     way_resume(core, line, &way);
+    way.asked.has_usd = !price_at(line, way_step(&way))->known;
     int64_t cap = way.path ? way.path->route->steps[way.step].max_output_tokens : 0;
     way.max_output = cap == way.asked.output ? cap : 0;
     return way;

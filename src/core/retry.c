@@ -54,6 +54,12 @@ static bool is_retryable(const struct answer *a)
     return a->class == ANSWER_WAIT || a->class == ANSWER_SLOW_DOWN || a->class == ANSWER_OVERLOAD;
 }
 
+/* What the request itself allows counts on all resources of its route. */
+static bool is_used_up(const struct lease *l)
+{
+    return l->origin.attempts_max > 0 && l->attempt >= l->origin.attempts_max;
+}
+
 /* --- Elsewhere. --- */
 
 /* The way of a lease's request, with the steps that will not serve it any more: the one it was at,
@@ -115,7 +121,7 @@ static bool advise_fallback(struct core *core, struct lease *l, struct way *way,
                             struct advice *advice)
 {
     struct choice choice;
-    if (!way->path || core->draining) {
+    if (!way->path || core->draining || is_used_up(l)) {
         return false;
     }
     const struct request *r = NULL;

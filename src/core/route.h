@@ -2,27 +2,32 @@
  * A route: an ordered list of resources to try, and what is left when none of them will do.
  *
  * A pool of accounts under one name is a route too: its steps are the accounts, and the least
- * loaded that fits is preferred. Plain data. May depend on src/base and limit.h only.
+ * loaded that fits is preferred, which is the one with the largest share of its limits free. Plain
+ * data. May depend on src/base, limit.h and price.h only.
  */
 #ifndef SLUICE_CORE_ROUTE_H
 #define SLUICE_CORE_ROUTE_H
 
 #include "base/text.h"
 #include "core/limit.h"
+#include "core/price.h"
 
 #define ROUTE_STEPS_MAX 8
 
 struct route_step {
     size_t resource;              /* its index in the policy */
+    bool alike;                   /* an account of the same pool as the step before: of those the
+                                     least loaded serves, wherever they stand in the order */
     char model[NAME_LEN_MAX + 1]; /* what a grant names; "": the resource's own */
+    bool own_price;               /* its model does not cost what the resource's does … */
+    struct price price;           /* … but this */
     int64_t context_tokens;       /* input and output must fit in it; 0: no bound is known */
     int64_t max_output_tokens;    /* a request that asks for more output asks for this; 0: no cap */
 };
 
 enum prefer {
-    PREFER_FIRST,        /* the first that can serve before the caller's time is up */
-    PREFER_FASTEST,      /* the one with the least time to wait */
-    PREFER_LEAST_LOADED, /* the one with the largest share of its limits free: accounts */
+    PREFER_FIRST,   /* the first that can serve before the caller's time is up */
+    PREFER_FASTEST, /* the one with the least time to wait */
 };
 
 /* What a caller is told to take when no resource will do. */
@@ -51,6 +56,7 @@ enum pass {
     PASS_COOLING,    /* … or it was refused not long ago */
     PASS_CONTEXT,    /* the request is longer than what its model takes */
     PASS_NEVER_FITS, /* … or than a limit allows */
+    PASS_UNPRICED,   /* its callers say what a call costs, and this one does not */
     PASS_BUDGET,     /* a limit that does not let wait is full */
     PASS_DEADLOCK,   /* the request's own parent holds what it needs */
     PASS_LINE_FULL,  /* no room to wait */
@@ -61,8 +67,8 @@ enum pass {
 };
 
 /* "paused", "backoff", "breaker_open", "probing", "day_over", "out_of_money", "cooling_down",
- * "context", "never_fits", "budget_exceeded", "would_deadlock", "line_full", "deadline",
- * "attempts", "auth". */
+ * "context", "never_fits", "usd_missing", "budget_exceeded", "would_deadlock", "line_full",
+ * "deadline", "attempts", "auth". */
 const char *pass_name(enum pass pass);
 
 /* A step that was passed over, as it is told. */

@@ -23,8 +23,8 @@ def fallback(n=1, resource="b"):
     return {"action": "fallback", "after_ms": 0, "ticket": f"tk_{n:016x}", "reason": "overload", "resource": resource}
 
 
-def give_up(reason="bad_request"):
-    return {"action": "give_up", "after_ms": 0, "reason": reason}
+def give_up(reason="bad_request", **facts):
+    return {"action": "give_up", "after_ms": 0, "reason": reason, **facts}
 
 
 def answer_with(pretend, *lines):

@@ -203,6 +203,38 @@ def test_a_route_may_end_in_an_answer_of_the_programs(pretend, call):
         call(Failing(), route="chat", cached="old", static=str.upper)
 
 
+ENDED = {"route": "chat", "passed": [{"resource": "a", "reason": "attempts"}, {"resource": "b", "reason": "out_of_money"}]}
+
+
+def test_a_chain_of_failures_may_end_in_an_answer_of_the_programs(pretend, call):
+    function = Failing(ProviderError(529), ProviderError(402), ProviderError(402))
+    advise(pretend, fallback(), give_up("out_of_money", **ENDED, **{"finally": "cached"}))
+    assert call(function, route="chat", cached=lambda: "old") == "old"
+    assert len(function.leases) == 2 and len(pretend.released) == 2
+    advise(pretend, give_up("out_of_money", **ENDED, **{"finally": "static", "static_answer": "try later"}))
+    assert call(function, route="chat", static=str.upper) == "TRY LATER"
+
+
+def test_a_chain_of_failures_without_such_an_answer_says_what_its_route_ends_in_and_why(pretend, call):
+    advise(pretend, give_up("out_of_money", **ENDED, **{"finally": "static", "static_answer": "try later"}))
+    with pytest.raises(sluice.GaveUp) as caught:
+        call(Failing(ProviderError(402)), route="chat", cached="old")
+    gave_up = caught.value
+    assert (gave_up.finally_, gave_up.text) == ("static", "try later")
+    assert gave_up.passed == (("a", "attempts"), ("b", "out_of_money"))
+    advise(pretend, give_up("bad_request"))
+    with pytest.raises(sluice.GaveUp) as caught:
+        call(Failing(ProviderError(400)), route="chat", cached="old")
+    assert (caught.value.finally_, caught.value.passed) == (None, ())
+
+
+def test_a_time_in_line_that_is_up_says_why_no_other_resource_served(pretend, call):
+    answer_with(pretend, (408, "wait_timeout", ENDED))
+    with pytest.raises(sluice.WaitTimeout) as caught:
+        call(Failing(), route="chat", cached="old")
+    assert caught.value.passed == (("a", "attempts"), ("b", "out_of_money"))
+
+
 def test_attempts_are_told_and_kept(pretend, call):
     advise(pretend, *[retry(n) for n in range(1, 9)])
     with pytest.raises(sluice.GaveUp) as caught:

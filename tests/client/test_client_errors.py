@@ -21,6 +21,7 @@ def refuse_with(pretend, status, code, **facts):
     "status, code, kind",
     [
         (400, "invalid_request", sluice.InvalidRequest),
+        (400, "usd_missing", sluice.UsdMissing),
         (402, "budget_exceeded", sluice.BudgetExceeded),
         (403, "forbidden", sluice.Forbidden),
         (404, "unknown_resource", sluice.UnknownResource),

@@ -118,7 +118,7 @@ static const char *const WINDOWS[] = {"none", "rolling", "bucket", "calendar", "
 static const char *const STEPS[] = {"second", "minute", "hour", "day", "month"};
 static const char *const SCOPES[] = {"resource", "tenant", "session", "model", "label"};
 static const char *const EXCEEDS[] = {"wait", "refuse", "downgrade"};
-static const char *const PREFERS[] = {"first", "fastest", "least_loaded"};
+static const char *const PREFERS[] = {"first", "fastest"};
 static const char *const FINALLYS[] = {"refuse", "cached", "static"};
 static const char *const CHARGES[] = {"grant", "settle"};
 static const char *const SETTLES[] = {"true_up", "refund_only", "keep"};
@@ -168,8 +168,9 @@ static bool read_name(const struct table_line *line, const char *key, char *out)
 
 bool table_is_policy_word(const struct table_line *line)
 {
-    static const char *const WORDS[] = {"policy", "resource", "limit", "reserve", "weight", "zone",
-                                        "caps",   "feedback", "price", "route",   "step"};
+    static const char *const WORDS[] = {"policy", "resource", "limit", "reserve",
+                                        "weight", "zone",     "caps",  "feedback",
+                                        "price",  "route",    "step",  "step_price"};
     int i;
     return line->words_n && READ_WORD(line->words[0], WORDS, &i);
 }
@@ -388,16 +389,22 @@ static const char *add_feedback(struct table_policy *p, const struct table_line 
     return ok && (!zone || f->day_zone) ? NULL : "a value of the feedback cannot be read";
 }
 
-/* price: picodollars a token, of the resource above; tier= and over_… for long prompts. */
-static const char *add_price(struct table_policy *p, const struct table_line *line)
+static bool has_flag(const struct table_line *line, const char *flag)
+{
+    for (size_t i = 0; i < line->words_n; i++) {
+        if (strcmp(line->words[i], flag) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Picodollars a token; tier= and over_… for long prompts. */
+static const char *read_price(const struct table_line *line, struct price *price)
 {
     static const char *const PARTS_WORDS[PARTS] = {"input", "read", "write", "write_1h", "output"};
     static const char *const OVER_WORDS[PARTS] = {"over_input", "over_read", "over_write",
                                                   "over_write_1h", "over_output"};
-    if (!p->policy.resources_n) {
-        return "a price follows its resource";
-    }
-    struct price *price = &p->resources[p->policy.resources_n - 1].price;
     int64_t discount = 0;
     *price = (struct price){.known = true};
     bool ok =
@@ -410,14 +417,27 @@ static const char *add_price(struct table_policy *p, const struct table_line *li
     return ok ? NULL : "a price cannot be read";
 }
 
-static bool has_flag(const struct table_line *line, const char *flag)
+/* price: of the resource above; or `price given`. */
+static const char *add_price(struct table_policy *p, const struct table_line *line)
 {
-    for (size_t i = 0; i < line->words_n; i++) {
-        if (strcmp(line->words[i], flag) == 0) {
-            return true;
-        }
+    if (!p->policy.resources_n) {
+        return "a price follows its resource";
     }
-    return false;
+    struct resource *r = &p->resources[p->policy.resources_n - 1];
+    r->price_given = has_flag(line, "given");
+    return r->price_given ? NULL : read_price(line, &r->price);
+}
+
+/* step_price: of the step above. */
+static const char *add_step_price(struct table_policy *p, const struct table_line *line)
+{
+    struct route *r = p->policy.routes_n ? &p->routes[p->policy.routes_n - 1] : NULL;
+    if (!r || !r->steps_n) {
+        return "a step's price follows it";
+    }
+    struct route_step *step = &r->steps[r->steps_n - 1];
+    step->own_price = true;
+    return read_price(line, &step->price);
 }
 
 /* route NAME prefer= finally= static= accounts sticky; its steps follow. */
@@ -442,7 +462,7 @@ static const char *add_route(struct table_policy *p, const struct table_line *li
     return ok ? NULL : "a value of the route cannot be read";
 }
 
-/* step RESOURCE model= context= max_output= */
+/* step RESOURCE model= context= max_output= alike */
 static const char *add_step(struct table_policy *p, const struct table_line *line)
 {
     struct route *r = p->policy.routes_n ? &p->routes[p->policy.routes_n - 1] : NULL;
@@ -454,6 +474,7 @@ static const char *add_step(struct table_policy *p, const struct table_line *lin
            strcmp(p->resources[step->resource].name, line->words[1]) != 0) {
         step->resource++;
     }
+    step->alike = has_flag(line, "alike");
     return read_name(line, "model", step->model) &&
                    read_number(line, "context", &step->context_tokens) &&
                    read_number(line, "max_output", &step->max_output_tokens)
@@ -474,15 +495,16 @@ const char *table_policy_add(struct table_policy *p, const struct table_line *li
                    ? NULL
                    : "a cap cannot be read";
     }
-    return strcmp(word, "resource") == 0   ? add_resource(p, line)
-           : strcmp(word, "limit") == 0    ? add_limit(p, line)
-           : strcmp(word, "reserve") == 0  ? add_reserve(p, line)
-           : strcmp(word, "weight") == 0   ? add_weight(p, line)
-           : strcmp(word, "feedback") == 0 ? add_feedback(p, line)
-           : strcmp(word, "price") == 0    ? add_price(p, line)
-           : strcmp(word, "route") == 0    ? add_route(p, line)
-           : strcmp(word, "step") == 0     ? add_step(p, line)
-                                           : add_zone(p, line);
+    return strcmp(word, "resource") == 0     ? add_resource(p, line)
+           : strcmp(word, "limit") == 0      ? add_limit(p, line)
+           : strcmp(word, "reserve") == 0    ? add_reserve(p, line)
+           : strcmp(word, "weight") == 0     ? add_weight(p, line)
+           : strcmp(word, "feedback") == 0   ? add_feedback(p, line)
+           : strcmp(word, "price") == 0      ? add_price(p, line)
+           : strcmp(word, "route") == 0      ? add_route(p, line)
+           : strcmp(word, "step") == 0       ? add_step(p, line)
+           : strcmp(word, "step_price") == 0 ? add_step_price(p, line)
+                                             : add_zone(p, line);
 }
 
 /* --- Events --- */

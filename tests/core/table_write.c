@@ -232,7 +232,7 @@ static void write_resource(struct buf *out, const struct resource *r, const stru
 
 static void write_route(struct buf *out, const struct policy *p, const struct route *r)
 {
-    static const char *const PREFERS[] = {NULL, "fastest", "least_loaded"};
+    static const char *const PREFERS[] = {NULL, "fastest"};
     static const char *const FINALLYS[] = {NULL, "cached", "static"};
     buf_addf(out, "route %s", r->name);
     add_name(out, "prefer", PREFERS[r->prefer]);
@@ -249,6 +249,7 @@ static void write_route(struct buf *out, const struct policy *p, const struct ro
         if (step->max_output_tokens) {
             add_number(out, "max_output", step->max_output_tokens);
         }
+        buf_add_str(out, step->alike ? " alike" : "");
         buf_add_char(out, '\n');
     }
 }

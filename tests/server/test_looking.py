@@ -9,7 +9,7 @@ SCOPED = """
 resources:
   "team/chat":
     model: m-1
-    price: given
+    price: {input: 0, output: 0}
     limits:
       - {unit: requests, amount: 3, per: 1h, scope: tenant, name: each}
       - {unit: usd, amount: 2.5, per: day, name: daily}

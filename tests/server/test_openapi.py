@@ -16,7 +16,7 @@ from conftest import ROOT
 CONFIG = """
 resources:
   gpt-4o:
-    price: given
+    price: {input: 0, output: 0}
     limits:
       - {unit: slots, amount: 50, name: concurrency}
       - {unit: tokens, amount: 1M, per: 1h, name: tpm}

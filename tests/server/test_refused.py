@@ -6,7 +6,7 @@ LIMITED = """
 resources:
   chat:
     line: 1
-    price: given
+    price: {input: 0, output: 0}
     limits:
       - {unit: slots, amount: 1, name: concurrency}
       - {unit: tokens, amount: 1000, per: 1h, name: tpm}

@@ -10,7 +10,7 @@ BEFORE = """
 server: {{idle_timeout: 75s}}
 resources:
   chat:
-    price: given
+    price: {{input: 0, output: 0}}
     limits:
       - {{unit: usd, amount: 5, per: day, name: daily}}
       - {{unit: tokens, amount: 1000, per: 1h, name: tpm}}
@@ -22,7 +22,7 @@ listen: [127.0.0.1:0, "unix:{directory}/s"]
 server: {{idle_timeout: 76s}}
 resources:
   chat:
-    price: given
+    price: {{input: 0, output: 0}}
     limits:
       - {{unit: usd, amount: 0.25, per: day, name: daily}}
       - {{unit: tokens, amount: 1000, per: 1h, name: tpm, settle: keep}}

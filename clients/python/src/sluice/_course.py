@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from typing import Any, Awaitable, Callable, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, List, Optional, Tuple, Union
 
 from ._errors import GaveUp, RouteExhausted, SluiceError
 from ._failure import is_the_calls
@@ -26,6 +26,7 @@ from ._words import Words
 
 ADVICE_S = 15.0  # how long an advice is waited for at least
 ATTEMPTS_MAX = 100  # whatever is advised
+ROUTE_FACTS = ("route", "passed", "finally", "static_answer")
 
 
 class Course:
@@ -65,14 +66,21 @@ class Course:
         left = self._left()
         return None if left is None else max(left, ADVICE_S)
 
+    def ends(self, advice: Advice) -> bool:
+        """Whether there is no further attempt, and the route ends in an answer that the caller has."""
+        return advice.action == "give_up" and self._last.has(advice)
+
+    def last(self, advice: Advice) -> Any:
+        return self._last.answer(advice)
+
     def follow(self, advice: Advice, lease: _LeaseBase, error: Exception) -> float:
         """Prepares the next attempt, and says how many seconds before it. Raises where there is none."""
         self._tried.append((lease.resource, lease.model, advice.reason))
         if advice.action not in ("retry", "fallback"):
-            raise self._gave_up(advice.reason, lease) from error
+            raise self._gave_up(advice.reason, lease, advice) from error
         if len(self._tried) >= self._attempts_max:
             lease._decline(advice)
-            raise self._gave_up("attempts", lease) from error
+            raise self._gave_up("attempts", lease, advice) from error
         self.error = error
         id = None if advice.ticket is None else lease._ask_id
         self.words = self.words.again(ticket=advice.ticket, id=id, timeout=self._left())
@@ -97,9 +105,10 @@ class Course:
             return self._timeout
         return max(self._timeout - self._waited, 0.001)
 
-    def _gave_up(self, reason: str, lease: _LeaseBase) -> GaveUp:
+    def _gave_up(self, reason: str, lease: _LeaseBase, advice: Advice) -> GaveUp:
         n = len(self._tried)
-        facts = {"reason": reason, "tried": self._tried, "resource": lease.resource}
+        of_route = {key: advice.facts[key] for key in ROUTE_FACTS if key in advice.facts}
+        facts = {"reason": reason, "tried": self._tried, "resource": lease.resource, **of_route}
         return GaveUp(f"gave up on {lease.resource!r} after {n} attempt{'' if n == 1 else 's'}: {reason}", code="gave_up", facts=facts)
 
 
@@ -110,16 +119,16 @@ class LastResort:
         self._cached = cached
         self._static = static
 
-    def has(self, refusal: RouteExhausted) -> bool:
-        if refusal.finally_ == "cached":
+    def has(self, end: Union[RouteExhausted, Advice]) -> bool:
+        if end.finally_ == "cached":
             return self._cached is not None
-        return refusal.finally_ == "static" and self._static is not None
+        return end.finally_ == "static" and self._static is not None
 
-    def answer(self, refusal: RouteExhausted) -> Any:
-        if refusal.finally_ == "cached":
+    def answer(self, end: Union[RouteExhausted, Advice]) -> Any:
+        if end.finally_ == "cached":
             return self._cached() if callable(self._cached) else self._cached
         assert self._static is not None
-        return self._static(refusal.text or "")
+        return self._static(end.text or "")
 
 
 def _raise_for_status(result: Any) -> None:
@@ -154,6 +163,8 @@ def run(acquire: Callable[[Words], Lease], function: Callable[[Lease], Any], cou
             if advice is None or advice.action == "done":
                 lease._leave(error)
                 raise
+            if course.ends(advice):
+                return course.last(advice)
             pause = course.follow(advice, lease, error)
         except BaseException as error:
             lease._leave(error)
@@ -194,6 +205,8 @@ async def run_async(acquire: Callable[[Words], Awaitable[AsyncLease]], function:
             if advice is None or advice.action == "done":
                 lease._leave(error)
                 raise
+            if course.ends(advice):
+                return await _awaited(course.last(advice))
             pause = course.follow(advice, lease, error)
         except BaseException as error:
             lease._leave(error)

@@ -48,6 +48,12 @@ class InvalidRequest(SluiceError, ValueError):
     code = "invalid_request"
 
 
+class UsdMissing(SluiceError, ValueError):
+    """The resource's configuration says `price: given`, and the request does not say what it can cost: `load={"usd": …}`."""
+
+    code = "usd_missing"
+
+
 class Unauthorized(SluiceError):
     """A valid API key is required."""
 
@@ -79,9 +85,14 @@ class UnknownTicket(SluiceError):
 
 
 class WaitTimeout(SluiceError, TimeoutError):
-    """The time given for waiting in line was up; `held_by` says what held the request."""
+    """The time given for waiting in line was up; `held_by` says what held the request, and `passed` why no other resource of
+    its route served it."""
 
     code = "wait_timeout"
+
+    @property
+    def passed(self) -> Tuple[Tuple[str, str], ...]:
+        return _passed(self.facts)
 
 
 class WouldDeadlock(SluiceError):
@@ -147,7 +158,7 @@ class RouteExhausted(SluiceError):
 
     @property
     def passed(self) -> Tuple[Tuple[str, str], ...]:
-        return tuple((str(p.get("resource")), str(p.get("reason"))) for p in self.facts.get("passed") or ())
+        return _passed(self.facts)
 
     @property
     def finally_(self) -> str:
@@ -163,7 +174,8 @@ class GaveUp(SluiceError):
 
     `reason` is the coordinator's: what the failure was ("bad_request", "auth", "out_of_money", …), or what there is no more of
     ("attempts", "deadline", "retry_budget"). `attempts` counts the calls, `tried` names the resource and the model of each
-    with its reason, `resource` is the last.
+    with its reason, `resource` is the last. Where that was the end of a route, `passed` says why none of its resources will do,
+    and `finally_` and `text` what the route ends in, as in `RouteExhausted`; else `finally_` is None.
     """
 
     code = "gave_up"
@@ -179,6 +191,18 @@ class GaveUp(SluiceError):
     @property
     def tried(self) -> Tuple[Tuple[str, str, str], ...]:
         return tuple(self.facts.get("tried") or ())
+
+    @property
+    def passed(self) -> Tuple[Tuple[str, str], ...]:
+        return _passed(self.facts)
+
+    @property
+    def finally_(self) -> Optional[str]:
+        return self.facts.get("finally")
+
+    @property
+    def text(self) -> Optional[str]:
+        return self.facts.get("static_answer")
 
 
 class ShuttingDown(SluiceError):
@@ -223,6 +247,7 @@ _BY_CODE: Dict[str, Type[SluiceError]] = {
     kind.code: kind
     for kind in (
         InvalidRequest,
+        UsdMissing,
         Unauthorized,
         Forbidden,
         UnknownResource,
@@ -243,6 +268,10 @@ _BY_CODE: Dict[str, Type[SluiceError]] = {
         OverCap,
     )
 }
+
+
+def _passed(facts: Mapping[str, Any]) -> Tuple[Tuple[str, str], ...]:
+    return tuple((str(p.get("resource")), str(p.get("reason"))) for p in facts.get("passed") or ())
 
 
 def _seconds(ms: Any) -> Optional[float]:

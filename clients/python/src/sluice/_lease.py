@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, AsyncIterable, AsyncIterator, Dict, Generator, Iterable, Iterator, Optional, Type, TypeVar
+from typing import Any, AsyncIterable, AsyncIterator, Dict, Generator, Iterable, Iterator, Mapping, Optional, Type, TypeVar
 
 from ._ask import Ask, Grant
 from ._engine import Engine, warn_unsettled
@@ -37,6 +37,17 @@ class Advice:
     reason: str
     ticket: Optional[str]
     resource: Optional[str] = None  # the one to go on with, where it is another
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)  # all that was said, as of a route that has ended
+
+    @property
+    def finally_(self) -> Optional[str]:
+        """What a route ends in that has nothing left: refuse, cached or static; None where no route ended."""
+        return self.facts.get("finally")
+
+    @property
+    def text(self) -> Optional[str]:
+        """The static answer."""
+        return self.facts.get("static_answer")
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ def _settlement(answer: Dict[str, Any]) -> Settlement:
             reason=str(advice.get("reason", "")),
             ticket=advice.get("ticket"),
             resource=advice.get("resource"),
+            facts=advice,
         ),
     )
 
