@@ -123,6 +123,15 @@ size_t path_stuck_at(const struct core *core, const struct path *path, size_t st
     return holds ? path_step(path, s->line) : path->route->steps_n;
 }
 
+void path_stick(struct core *core, const struct path *path, size_t step, struct text session)
+{
+    const struct line *line = path->lines[step];
+    const struct path *pool = line->crossing.pool;
+    if (pool && pool->route->sticky && session.len > 0) {
+        stick_set(core, pool, session, line, core->now_us);
+    }
+}
+
 /* --- Paths. --- */
 
 void paths_init(struct paths *paths)
@@ -251,134 +260,4 @@ void paths_carry(struct core *next, struct core *core)
         }
     }
     carry_sticks(next, core);
-}
-
-/* --- Ways. --- */
-
-#define WAY_ALIGNED(n) (((n) + sizeof(int64_t) - 1) / sizeof(int64_t) * sizeof(int64_t))
-
-size_t way_bytes(const struct way *way)
-{
-    return WAY_ALIGNED(sizeof(*way) + way->route.len);
-}
-
-struct way *way_put(void *to, const struct way *from, struct request *request)
-{
-    struct way *way = to;
-    char *bytes = (char *)(way + 1);
-    *way = *from;
-    way->request = request;
-    way->route = text_copy(&bytes, from->route);
-    list_init(&way->place);
-    return way;
-}
-
-void way_resume(const struct core *core, const struct line *line, struct way *way)
-{
-    way->path = path_find(core, way->route);
-    size_t step = way->path ? path_step(way->path, line) : 0;
-    if (way->path && step < way->path->route->steps_n) {
-        way->step = (uint8_t)step;
-    } else {
-        way->path = NULL;
-    }
-    way->failed = 0; /* the steps may be others now */
-    memset(way->passed, PASS_NONE, sizeof(way->passed));
-}
-
-void way_asked(const struct way *way, struct acquire *a)
-{
-    a->route = way->route;
-    a->has_input = way->asked.has_input;
-    a->has_output = way->asked.has_output;
-    a->has_usd = way->asked.has_usd;
-    a->load.of[UNIT_TOKENS] = way->asked.tokens;
-    a->load.of[UNIT_INPUT_TOKENS] = way->asked.input;
-    a->load.of[UNIT_OUTPUT_TOKENS] = way->asked.output;
-}
-
-bool pool_waits(const struct path *pool)
-{
-    for (size_t i = 0; i < pool->route->steps_n; i++) {
-        if (pool->lines[i]->crossing.ways_n > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Accounts of the same pool that have nobody of their own may serve whoever comes to wait. */
-static void tell_pool(struct core *core, const struct path *pool, const struct line *line)
-{
-    for (size_t i = 0; i < pool->route->steps_n; i++) {
-        if (pool->lines[i] != line && pool->lines[i]->backlog == 0) {
-            line_is_pending(core, pool->lines[i]);
-        }
-    }
-}
-
-void way_joins(struct core *core, struct line *line, struct way *way)
-{
-    if (!way->path) {
-        return;
-    }
-    assert(way->path->lines[way->step] == line);
-    way->path->stats.waiting++;
-    list_append(&line->crossing.ways, &way->place);
-    line->crossing.ways_n++;
-    if (line->crossing.pool) {
-        tell_pool(core, line->crossing.pool, line);
-    }
-}
-
-void way_leaves(struct way *way)
-{
-    if (way->path) {
-        way->path->stats.waiting--;
-        way->path->lines[way->step]->crossing.ways_n--;
-        list_remove(&way->place);
-    }
-}
-
-void way_served(struct core *core, const struct way *way, struct text session)
-{
-    struct path *path = way->path;
-    if (!path) {
-        return;
-    }
-    path->stats.granted[way->step]++;
-    for (size_t i = 0; i < path->route->steps_n; i++) {
-        path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
-    }
-    const struct line *line = path->lines[way->step];
-    const struct path *pool = line->crossing.pool;
-    if (pool && pool->route->sticky && session.len > 0) {
-        stick_set(core, pool, session, line, core->now_us);
-    }
-}
-
-void way_tell_all(const struct way *way, bool served, struct routed *routed)
-{
-    routed->route = way->route;
-    routed->step = served ? way->step + 1u : 0;
-    routed->passed_n = 0;
-    for (size_t i = 0; way->path && i < way->path->route->steps_n; i++) {
-        if (way->passed[i] != PASS_NONE) {
-            routed->passed[routed->passed_n++] = (struct passed){
-                .resource = way->path->lines[i]->name,
-                .reason = pass_name(way->passed[i]),
-            };
-        }
-    }
-}
-
-const struct price *price_at(const struct line *line, const struct route_step *step)
-{
-    return step && step->own_price ? &step->price : &line->resource->price;
-}
-
-struct text way_model_at(const struct way *way, const struct line *line)
-{
-    const struct route_step *step = way_step(way);
-    return step && step->model[0] ? text_of(step->model) : line->model;
 }

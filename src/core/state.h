@@ -33,11 +33,11 @@
 #include "core/horizon.h"
 #include "core/pace.h"
 #include "core/party.h"
-#include "core/path.h"
 #include "core/rank.h"
 #include "core/rule.h"
 #include "core/timer.h"
 #include "core/view.h"
+#include "core/way.h"
 #include "core/window.h"
 
 #define CHARGES_MAX   (RESOURCE_LIMITS_MAX * (1 + RESERVES_MAX))
