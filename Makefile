@@ -13,6 +13,7 @@ SEED    ?= 1
 STEPS   ?= 1000000
 ROUNDS  ?= 200
 CONFIG  ?= etc/example.yaml
+SCENE   ?= calm
 
 # A sanitizer stops at the first finding, so that a test cannot pass over it.
 ASAN_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:strict_string_checks=1 \
@@ -50,10 +51,10 @@ check: ## format, lint, tidy, include direction, headers alone, core alone, a se
 format: ## put every C file into the house's format
 	@find src tests bench -name '*.[ch]' | xargs clang-format -i
 
-demo: ## ten minutes of recorded traffic against a strict provider, with and without coordination
+demo: ## recorded traffic against a strict provider, with and without coordination: make demo SCENE=storm
 	@scripts/deps build test
 	@$(MAKE) --no-print-directory build $(VENV)/ready
-	@$(PY) bench/demo.py --binary $(BUILD)/sluice
+	@$(PY) bench/demo.py --binary $(BUILD)/sluice --scene $(SCENE)
 
 bench: ## measure everything, next to its baselines; writes docs/BENCHMARKS.md
 	@scripts/deps build test bench
@@ -93,7 +94,8 @@ fuzz: ## libFuzzer on one parser or on all: make fuzz FUZZER=http SECONDS=60
 
 sim: ## the simulator against its oracle: make sim SEED=1 STEPS=1000000
 	@$(MAKE) --no-print-directory build tests-built
-	@$(BUILD)/tests/sim/sim --seed $(SEED) --steps $$(($(STEPS) * 2 / 3))
+	@$(BUILD)/tests/sim/sim --seed $(SEED) --steps $$(($(STEPS) / 2))
+	@$(BUILD)/tests/sim/sim --storm --seed $(SEED) --steps $$(($(STEPS) / 6))
 	@$(BUILD)/tests/sim/sim --driver --seed $(SEED) --steps $$(($(STEPS) / 3))
 
 torture: ## kill -9 under load, many times: make torture ROUNDS=200

@@ -18,12 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import openai  # noqa: E402
 
+from replay.storm_ways import STORM_WAYS, KeptBack, Part, cost_usd  # noqa: E402
 from replay.trace import Call  # noqa: E402
 from replay.ways import WAYS  # noqa: E402
 
 BYTES_PER_TOKEN = 4
 TIMEOUT_S = 600
 WORDS_MAX = 200  # of an error
+SDK_DELAY_S, SDK_DELAY_MAX_S = 0.5, 8.0  # between the SDK's own retries
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,79 @@ class Player:
         return fates
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a call in a storm got."""
+
+    model: str
+    judged_s: float
+    headers: object
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def usd(self):
+        return cost_usd(self.model, self.input_tokens, self.output_tokens)
+
+
+class StormPlayer:
+    """Plays a part of the stormy hour: its ways repeat calls by themselves."""
+
+    def __init__(self, order):
+        self.order = order
+        part = Part(**order["part"])
+        self.way = STORM_WAYS[order["storm"]](part)
+        self.provider = openai.AsyncOpenAI(
+            base_url=order["provider"], api_key="any", max_retries=self.way.max_retries, timeout=TIMEOUT_S
+        )
+        # The SDK waits in the provider's time too, as everything else here does.
+        openai._base_client.INITIAL_RETRY_DELAY = SDK_DELAY_S / part.factor
+        openai._base_client.MAX_RETRY_DELAY = SDK_DELAY_MAX_S / part.factor
+        self.zero = time.monotonic() + order["start"] - time.time()
+
+    def now_s(self):
+        """Seconds since the start of the hour, in real time."""
+        return time.monotonic() - self.zero
+
+    async def ask(self, call, model):
+        raw = await self.provider.chat.completions.with_raw_response.create(
+            model=model,
+            messages=[{"role": "user", "content": "x" * (BYTES_PER_TOKEN * call.input_tokens)}],
+            max_tokens=call.max_tokens,
+            extra_headers={"x-mock-output-tokens": str(call.output_tokens)},
+        )
+        usage = raw.parse().usage
+        judged_s = float(raw.headers["x-mock-judged-ms"]) / 1000 - self.order["start"]
+        return Answer(model, judged_s, raw.headers, usage.prompt_tokens, usage.completion_tokens)
+
+    async def play(self, call, session):
+        came_s = call.at_s / self.order["factor"]
+        await asyncio.sleep(max(0.0, came_s - self.now_s()))
+        fate = {"came_s": came_s, "session": session}
+
+        async def ask(model):
+            return await self.ask(call, model)
+
+        try:
+            answer = await self.way.serve(call, session, ask)
+            fate |= {"admitted_s": answer.judged_s, "model": answer.model, "usd": answer.usd}
+        except KeptBack:
+            fate["kept_back_s"] = self.now_s()
+        except Exception as error:
+            fate["lost_s"] = self.now_s()
+            fate["error"] = f"{type(error).__name__}: {error}"[:WORDS_MAX]
+        return fate
+
+    async def play_all(self):
+        calls = [(Call(*call[:3]), call[3]) for call in self.order["calls"]]
+        fates = await asyncio.gather(*(self.play(call, session) for call, session in calls))
+        await self.way.close()
+        await self.provider.close()
+        return fates
+
+
 async def obey(order):
-    return await Player(order).play_all()
+    return await (StormPlayer(order) if "storm" in order else Player(order)).play_all()
 
 
 def warm_up(provider, coordinator):

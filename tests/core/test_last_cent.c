@@ -32,6 +32,7 @@ enum caller_state { AT_HOME, IN_LINE, HOLDING, EXPIRED, THROUGH };
 struct caller {
     enum caller_state state;
     uint64_t lease;
+    int64_t asked; /* tokens */
     int64_t held;
 };
 
@@ -107,6 +108,7 @@ static void note_grant(struct race *r, const struct effect *e)
     c->state = HOLDING;
     c->lease = e->grant.lease;
     c->held = e->grant.held.of[UNIT_USD];
+    assert_int_equal(c->held, c->asked * PRICE);
     r->held += c->held;
     r->grants++;
     assert_true(r->spent + r->held <=
@@ -204,6 +206,7 @@ static void ask(struct race *r, size_t i, int64_t tokens)
 {
     struct event e = {.kind = EVENT_ACQUIRE, .now_us = r->now_us, .caller = i + 1};
     struct acquire *a = &e.acquire;
+    r->callers[i].asked = tokens;
     a->resource = text_of("m");
     a->load.of[UNIT_INPUT_TOKENS] = tokens;
     load_complete(&a->load, 1u << UNIT_INPUT_TOKENS);
@@ -220,7 +223,7 @@ static void settle(struct race *r, const struct caller *c)
     struct answer answer = {.class = ANSWER_OK, .reached = true, .status = 200};
     struct parts parts = {.of = {0}};
     struct event e = {.kind = EVENT_RELEASE, .now_us = r->now_us, .caller = 1, .any_tenant = true};
-    int64_t tokens = c->held / PRICE;
+    int64_t tokens = c->asked;
     bool dearer = random_chance(&r->random, 8);
     bool refused = random_chance(&r->random, 5);
     parts.of[PART_OUTPUT] =
