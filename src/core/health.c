@@ -329,7 +329,7 @@ static void served(struct core *core, struct line *line, bool news, bool probed)
     }
 }
 
-void health_answer(struct core *core, struct line *line, const struct lease *l,
+bool health_answer(struct core *core, struct line *line, const struct lease *l,
                    const struct answer *a)
 {
     struct health *h = &line->health;
@@ -354,6 +354,7 @@ void health_answer(struct core *core, struct line *line, const struct lease *l,
     if (probed && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
         health_unanswered(core, line, l);
     }
+    return news;
 }
 
 void health_unanswered(struct core *core, struct line *line, const struct lease *l)

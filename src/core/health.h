@@ -46,8 +46,9 @@ int64_t health_opens_us(const struct core *core, const struct line *line);
  */
 void health_granted(struct core *core, struct line *line, const struct lease *lease);
 
-/* What the provider said to the call of a lease. */
-void health_answer(struct core *core, struct line *line, const struct lease *lease,
+/* What the provider said to the call of a lease. False: it was on its way when another was refused,
+ * and says nothing that this one did not say. */
+bool health_answer(struct core *core, struct line *line, const struct lease *lease,
                    const struct answer *answer);
 
 /* A lease ended of which no answer is known. */

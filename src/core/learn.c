@@ -8,6 +8,7 @@
 
 #define GUARD_STEP_US (INT64_C(50) * US_PER_MS)
 #define OTHERS_VARY   16 /* one part in so many more is left to others than they were seen to use */
+#define FEW_OTHERS    64 /* up to one part in so many of a limit may be our own, told of late */
 #define SINKS_MAX     1000 /* minutes after which nothing is left of a raised guard */
 
 /* --- Terms. --- */
@@ -286,7 +287,9 @@ static void sink_guards(struct core *core, struct line *line)
 }
 
 /* Whether a longer guard might have kept the provider from refusing a call: the window is well
- * used, nobody else was seen to use it, and the provider did not say that it had room. */
+ * used, hardly anybody else was seen to use it, and the provider did not say that it had room.
+ * What a call of ours on a long way still has in the provider's window looks like a little of
+ * others. */
 static bool is_suspect(struct core *core, const struct rule *rule, const struct lease *l,
                        const struct answer *a)
 {
@@ -296,7 +299,8 @@ static bool is_suspect(struct core *core, const struct rule *rule, const struct 
         return false;
     }
     counter_advance(core, c); /* what has left the window by now must not depend on who looked */
-    bool others = c->foreign > 0 && core->now_us - c->foreign_at_us < rule->terms.stay_us;
+    bool others = mul_sat(c->foreign, FEW_OTHERS) > rule->terms.amount &&
+                  core->now_us - c->foreign_at_us < rule->terms.stay_us;
     bool news = l->granted_us >= rule->guard_at_us;
     const struct reading *told = reading_of(a, rule);
     bool room = told && told->remaining >= l->load.of[rule->unit];

@@ -119,8 +119,8 @@ void lease_release(struct core *core, const struct event *event)
             answer->class == ANSWER_OK) {
             estimate_learn(core, l, &usage);
         }
-        health_answer(core, l->line, l, answer);
-        advise(core, l, answer, e);
+        bool news = health_answer(core, l->line, l, answer);
+        advise(core, l, answer, news, e);
     } else {
         advise_again(core, l, &e->settled.advice);
     }

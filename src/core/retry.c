@@ -35,8 +35,9 @@ static int64_t retry_after_us(const struct core *core, const struct lease *l,
     return max_i64(us, a->retry_after_us);
 }
 
-/* Why there is no further attempt, or NULL. */
-static const char *out_of(const struct lease *l, int64_t after_us)
+/* Why there is no further attempt, or NULL. Calls that were on their way together are one refusal,
+ * of which one is paid for: else an outage would lose whoever it caught beyond the few at hand. */
+static const char *out_of(const struct lease *l, int64_t after_us, bool pays)
 {
     const struct feedback *f = &l->line->resource->feedback;
     int32_t attempts_max = l->origin.attempts_max ? l->origin.attempts_max : f->attempts_max;
@@ -46,7 +47,7 @@ static const char *out_of(const struct lease *l, int64_t after_us)
     if (after_us > l->origin.wait_left_us) {
         return "deadline";
     }
-    return l->line->retry_ppm < PPM ? "retry_budget" : NULL;
+    return pays && l->line->retry_ppm < PPM ? "retry_budget" : NULL;
 }
 
 static bool is_retryable(const struct answer *a)
@@ -162,7 +163,6 @@ static void keep_place(struct core *core, struct lease *l, int64_t after_us, con
         .after_us = after_us,
         .wait_us = l->origin.wait_left_us,
     };
-    l->line->retry_ppm -= PPM;
     l->line->stats.retries++;
     const struct request *r = request_again(core, l, &attempt);
     l->retry = r ? r->seq : 0;
@@ -183,11 +183,11 @@ static void give_up(const struct way *way, const char *reason, struct effect *se
     }
 }
 
-static void advise_retry(struct core *core, struct lease *l, const struct answer *a,
+static void advise_retry(struct core *core, struct lease *l, const struct answer *a, bool news,
                          struct effect *settled)
 {
     int64_t after_us = retry_after_us(core, l, a);
-    const char *why_not = out_of(l, after_us);
+    const char *why_not = out_of(l, after_us, news);
     const char *reason = why_not ? why_not : answer_class_name(a->class);
     bool late = after_us > l->origin.wait_left_us;
     enum pass pass = !why_not ? PASS_NONE : late ? PASS_DEADLINE : PASS_ATTEMPTS;
@@ -200,6 +200,7 @@ static void advise_retry(struct core *core, struct lease *l, const struct answer
         give_up(&way, why_not, settled);
         return;
     }
+    l->line->retry_ppm -= news ? PPM : 0;
     keep_place(core, l, after_us, reason, &settled->settled.advice);
 }
 
@@ -217,7 +218,8 @@ static enum pass pass_of(enum answer_class class)
     }
 }
 
-void advise(struct core *core, struct lease *l, const struct answer *a, struct effect *settled)
+void advise(struct core *core, struct lease *l, const struct answer *a, bool news,
+            struct effect *settled)
 {
     const char *reason = answer_class_name(a->class);
     if (a->class == ANSWER_OK) {
@@ -225,7 +227,7 @@ void advise(struct core *core, struct lease *l, const struct answer *a, struct e
         return;
     }
     if (is_retryable(a) && !core->draining && !l->line->retired) {
-        advise_retry(core, l, a, settled);
+        advise_retry(core, l, a, news, settled);
         return;
     }
     if (a->class == ANSWER_BAD_REQUEST) {

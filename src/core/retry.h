@@ -5,7 +5,8 @@
  * doubled with each attempt (Exponential Backoff And Jitter, AWS Architecture Blog 2015), not
  * before the provider or the resource's own state allows it, within the request's attempts and time
  * in line. Retries have a budget for each resource, earned by first attempts, so that they cannot
- * become the traffic (Google SRE Book, chapter 21). The retry stands in line as a request whose
+ * become the traffic (Google SRE Book, chapter 21); of calls that were on their way together one
+ * pays. The retry stands in line as a request whose
  * holder is away, by its old number: at the head of its tenant's line.
  *
  * Internal to src/core.
@@ -20,9 +21,9 @@
 /* A first attempt was granted. */
 void retry_earned(struct line *line);
 
-/* What to do after an answer to the call of a lease that has just ended; where that ends its route,
- * also why, and what is left instead. */
-void advise(struct core *core, struct lease *lease, const struct answer *answer,
+/* What to do after an answer to the call of a lease that has just ended, `news` as health_answer
+ * says; where that ends its route, also why, and what is left instead. */
+void advise(struct core *core, struct lease *lease, const struct answer *answer, bool news,
             struct effect *settled);
 
 /* The same again for a release that was repeated. */
