@@ -88,20 +88,22 @@ static void add_filters(struct buf *sql, const struct usage_question *q, bool ro
     }
 }
 
-/* Rows from one moment until before another. The sums of the hours say where the rows are. */
+/* Rows from one moment until before another. The sums of the hours say where the rows are; those of
+ * one session are few, and its index says. */
 struct range {
     const char *since;
     const char *until;
 };
 
-static void add_range(struct buf *sql, struct range range)
+static void add_range(struct buf *sql, const struct usage_question *q, struct range range)
 {
     static const struct {
         const char *compare;
         const char *number;
     } ends[] = {{">=", "min(first_seq)"}, {"<=", "max(last_seq)"}};
     buf_addf(sql, "at_us >= %s AND at_us < %s", range.since, range.until);
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    bool indexed = q->session.set && q->session.value.len > 0;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && !indexed; i++) {
         buf_addf(sql,
                  " AND seq %s (SELECT %s FROM usage_hour WHERE hour >= (%s) / 3600000000 AND "
                  "hour <= (%s - 1) / 3600000000)",
@@ -117,7 +119,7 @@ static void add_rows(struct buf *sql, const struct usage_question *q, struct ran
              "cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1000000000 AS "
              "usd_milli, usd_pico %% 1000000000 AS usd_rest, at_us AS at FROM ledger WHERE ",
              dimensions[q->by].of_row);
-    add_range(sql, range);
+    add_range(sql, q, range);
     add_filters(sql, q, true);
 }
 
