@@ -1,6 +1,6 @@
 """Measures everything that has a target, next to what it is measured against, and writes docs/BENCHMARKS.md.
 
-    python3 bench/run.py --build build-release            everything, in under six minutes
+    python3 bench/run.py --build build-release            everything, in under ten minutes
     python3 bench/run.py --build build-release --quick    a look: one short round, nothing is written
     python3 bench/run.py --only core,sessions             some of it, nothing is written
     python3 bench/run.py --render                         the page again, from the results of the last run
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from suite import core, daemon, redis, waiting
+from suite import core, daemon, ledger, redis, waiting
 from suite.machine import machine, versions
 from suite.place import ROOT, Failed, Place
 from suite.report import page, rows_of, table
@@ -39,10 +39,13 @@ MEASUREMENTS = {
     "parked": lambda place: waiting.parked(place, 10000),
     "line": lambda place: waiting.line(place, 100, 1000),
     "sessions": lambda place: core.sessions(place, 1000000),
+    "ledger_cost": lambda place: ledger.cost(place, 64, 6400, 3),
+    "ledger_cost_alone": lambda place: ledger.cost(place, 1, 1000, 3),
     "journal": core.journal,
+    "ledger_rows": lambda place: ledger.rows(place, 10_000_000, 30),
 }
-HEAVY = {"parked", "line", "sessions"}
-ONCE = {"journal"}
+HEAVY = {"parked", "line", "sessions", "ledger_cost", "ledger_cost_alone"}
+ONCE = {"journal", "ledger_rows"}
 
 
 def read_options():

@@ -121,9 +121,26 @@ def session_rows(m):
     return [Row(what, f"{last:,.0f} KiB", peer, f"{last / first:.2f}", "≤ 1.02 times", last <= 1.02 * first)]
 
 
+def ledger_rows(m):
+    rows = []
+    for name, which in (("ledger_cost", "64 connections"), ("ledger_cost_alone", "one connection")):
+        if m.has(name):
+            booked, cancelled = m.of(name, "booked_us"), m.of(name, "cancelled_us")
+            what, peer = f"a pair released with usage, cost and ledger, {which}", f"cancelled: {cancelled:.0f} µs"
+            ratio = booked / cancelled
+            target, met = ("≤ 1.25 times", ratio <= 1.25) if name == "ledger_cost" else ("", None)
+            rows.append(Row(what, f"{booked:.0f} µs", peer, f"{ratio:.2f}", target, met))
+    if m.has("ledger_rows"):
+        count, took = m.of("ledger_rows", "rows"), m.of("ledger_rows", "tenant_ms")
+        what = f"a ledger of {count:,.0f} rows: usage of a day by tenant"
+        peer = f"by session: {m.of('ledger_rows', 'session_ms'):.0f} ms"
+        rows.append(Row(what, f"{took:.0f} ms", peer, "", "< 1,000 ms", took < 1000))
+    return rows
+
+
 def rows_of(results):
     m = Medians(results["rounds"])
-    return [*core_rows(m), *daemon_rows(m), *waiting_rows(m), *session_rows(m)]
+    return [*core_rows(m), *daemon_rows(m), *waiting_rows(m), *session_rows(m), *ledger_rows(m)]
 
 
 HEADS = ["what", "measured", "peer", "ratio", "target", "met"]
