@@ -51,7 +51,7 @@ static const char help[] =
     "\n"
     "  -r, --resource R      what to acquire\n"
     "  -l, --load N          tokens the command will use, or UNIT=N,... with the units requests,\n"
-    "                        tokens, input_tokens, output_tokens, usd (one request)\n"
+    "                        tokens, input_tokens, output_tokens, usd (estimated)\n"
     "  -t, --tenant T        whose share of the line this is\n"
     "  -s, --session S       what limits of each session count by\n"
     "  -L, --label K=V       what limits of a label count by; may be repeated\n"
@@ -80,7 +80,7 @@ static const char help[] =
 
 struct request {
     const char *resource;
-    const char *load; /* NULL: one request */
+    const char *load; /* NULL: one request, whose tokens are estimated */
     const char *tenant;
     const char *session;
     const char *labels[LABELS_N_MAX];

@@ -148,11 +148,11 @@ static void build_estimates(struct limit_context *c, const struct place *at, con
     struct estimates_draft d = {.output_percentile = {OUTPUT_PERCENTILE_DEFAULT, 0}};
     struct place here = {.up = at, .name = TEXT("estimates")};
     char where[PLACE_LEN_MAX];
-    bool on = n && n->kind == NODE_SCALAR && text_equal(n->text, TEXT("on"));
-    bool off = !n || (n->kind == NODE_SCALAR && text_equal(n->text, TEXT("off")));
+    bool on = !n || (n->kind == NODE_SCALAR && text_equal(n->text, TEXT("on")));
+    bool off = n && n->kind == NODE_SCALAR && text_equal(n->text, TEXT("off"));
     if (off) {
         d.output_percentile.value = 0;
-    } else if (n->kind == NODE_MAP) {
+    } else if (n && n->kind == NODE_MAP) {
         section_read(c->problems, &here, &estimates_section, n, &d);
     } else if (!on) {
         problem_add(c->problems, n->line, "%s: what is wanted is \"on\", \"off\", or a map of keys",

@@ -115,7 +115,7 @@ static const struct key_row resource_rows[] = {
      "fits serves. Limits beside them count over all of them."},
     {"sticky", read_choice, AT(sticky), sticky_choices, 0, 0, "session or off", "off",
      "With accounts: a session goes back to the account that served it last."},
-    {"estimates", read_node, AT(learn.estimates), NULL, 0, 0, "on, off, or a map of keys", "off",
+    {"estimates", read_node, AT(learn.estimates), NULL, 0, 0, "on, off, or a map of keys", "on",
      "What is held where a request does not say how many tokens it takes, see \"Estimates\"."},
 };
 

@@ -14,7 +14,7 @@ CONFIG = """
 listen: 127.0.0.1:0
 store: {store}
 resources:
-  one: {{rpm: 100, tpm: 1000, concurrency: 1}}
+  one: {{rpm: 100, tpm: 100k, concurrency: 1}}
   many: {{rpm: 100, tpm: 1000}}
 """
 

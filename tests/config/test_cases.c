@@ -54,7 +54,7 @@ static void show_resource(struct buf *b, const struct resource *r)
     if (r->account[0]) {
         buf_addf(b, "  account %s\n", r->account);
     }
-    if (r->output_percentile != 0) {
+    if (r->output_percentile != 60) { /* as it is where nothing is said */
         buf_addf(b, "  estimates %d\n", (int)r->output_percentile);
     }
     if (r->slots_max) {

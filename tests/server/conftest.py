@@ -20,6 +20,7 @@ PATIENCE_S = 20 * SLOW  # how long anything may take before a test gives up
 SMALL = """
 resources:
   chat:
+    estimates: off
     limits:
       - {unit: slots, amount: 1, name: concurrency}
       - {unit: tokens, amount: 1000, per: 1h, name: tpm}

@@ -271,8 +271,8 @@ def test_scopes_are_named_and_a_lease_names_its_parent(daemon):
         "{unit: tokens, amount: 9, per: 1h, scope: 'label:team'}]}}\n"
     )
     assert [limit["scope"] for limit in d.resource()["limits"]] == ["model", "label"]
-    parent = d.lease()
-    child = d.lease(parent=parent)
+    parent = d.lease(load=1)
+    child = d.lease(load=1, parent=parent)
     listed = {lease["lease"]: lease for lease in d.get("/v1/leases").json["leases"]}
     assert listed[child]["parent"] == parent and "parent" not in listed[parent]
 

@@ -7,6 +7,7 @@ resources:
   chat:
     line: 1
     price: {input: 0, output: 0}
+    estimates: off
     limits:
       - {unit: slots, amount: 1, name: concurrency}
       - {unit: tokens, amount: 1000, per: 1h, name: tpm}
