@@ -78,7 +78,7 @@ static void fill_record(const struct lease *l, enum record_kind kind, int64_t at
     r->account = text_of(l->line->resource->account);
     r->resource = l->line->name;
     r->route = l->way ? l->way->route : TEXT_NONE;
-    r->step = l->way ? l->way->step + 1 : 0;
+    r->step = l->way ? (int32_t)way_place(l->way) : 0;
     r->tenant = l->tenant;
     r->session = l->session;
     r->labels = l->labels;

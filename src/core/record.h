@@ -66,7 +66,7 @@ struct record {
     struct text account; /* of the resource's pool, or empty */
     struct text resource;
     struct text route; /* that was asked for; or empty */
-    int32_t step;      /* which of its resources served, from 1; 0: none was asked for */
+    int32_t step;      /* the place of the one that served, from 1; 0: none was asked for */
     struct text tenant;
     struct text session;
     struct text labels; /* "key=value" lines */

@@ -44,6 +44,16 @@ struct route {
     bool sticky;               /* a session goes back to the step that served it last */
 };
 
+/* Which place of the order a step has, from 1: that of all accounts of its pool. */
+static inline size_t route_place(const struct route *route, size_t step)
+{
+    size_t place = 1;
+    for (size_t i = 1; i <= step; i++) {
+        place += !route->steps[i].alike;
+    }
+    return place;
+}
+
 /* Why a step was passed over. */
 enum pass {
     PASS_NONE,
@@ -80,7 +90,7 @@ struct passed {
 /* By which route an answer came about. */
 struct routed {
     struct text route; /* its name; empty: the caller named a resource, and the rest is 0 */
-    size_t step;       /* which of its resources served, from 1; 0: none */
+    size_t step;       /* the place of the one that served; 0: none did */
     struct passed passed[ROUTE_STEPS_MAX]; /* why not the others, in the route's order */
     size_t passed_n;
 };

@@ -103,10 +103,15 @@ void way_served(struct core *core, const struct way *way, struct text session)
     path_stick(core, path, way->step, session);
 }
 
+size_t way_place(const struct way *way)
+{
+    return way->path ? route_place(way->path->route, way->step) : way->step + 1u;
+}
+
 void way_tell_all(const struct way *way, bool served, struct routed *routed)
 {
     routed->route = way->route;
-    routed->step = served ? way->step + 1u : 0;
+    routed->step = served ? way_place(way) : 0;
     routed->passed_n = 0;
     for (size_t i = 0; way->path && i < way->path->route->steps_n; i++) {
         if (way->passed[i] != PASS_NONE) {

@@ -69,6 +69,9 @@ void way_leaves(struct way *way);
 /* A lease was granted by its way. */
 void way_served(struct core *core, const struct way *way, struct text session);
 
+/* The place in its route's order of the step that it is at, from 1. */
+size_t way_place(const struct way *way);
+
 /* What is told of it; `served`: its step did. */
 void way_tell_all(const struct way *way, bool served, struct routed *routed);
 

@@ -424,13 +424,15 @@ static void put_steps(struct buf *out, const struct core *core, const struct pol
     struct buf labels;
     buf_init(&labels, LABEL_BYTES_MAX);
     put_head(out, name, "counter",
-             accounts ? "Leases granted, by the account of a pool."
-                      : "Leases granted, by the step of a route; from 2 on they are fallbacks.");
+             accounts
+                 ? "Leases granted, by the account of a pool."
+                 : "Leases granted, by the step of a route, which is one for all accounts of a "
+                   "pool; from 2 on they are fallbacks.");
     for (size_t i = 0; i < core_routes(core); i++) {
         struct route_view v;
         core_route_view(core, i, &v);
         for (size_t j = 0; j < v.route->steps_n && v.route->accounts == accounts; j++) {
-            char step[2] = {(char)('1' + j), '\0'};
+            char step[2] = {(char)('0' + route_place(v.route, j)), '\0'};
             buf_clear(&labels);
             put_label(&labels, accounts ? "pool" : "route", v.route->name);
             put_label(&labels, "resource", policy->resources[v.route->steps[j].resource].name);
@@ -448,7 +450,8 @@ static void put_passed(struct buf *out, const struct core *core)
     struct buf labels;
     buf_init(&labels, LABEL_BYTES_MAX);
     put_head(out, "sluice_route_passed_total", "counter",
-             "Steps of routes that were passed over by a grant, by reason.");
+             "Resources of routes that were passed over, by reason: by grants, and where nothing "
+             "was left.");
     for (size_t i = 0; i < core_routes(core); i++) {
         struct route_view v;
         core_route_view(core, i, &v);

@@ -87,7 +87,7 @@ bool watch_route(struct watch *watch, const struct core *core, size_t i, int32_t
 {
     struct route_view v;
     struct core_totals totals;
-    uint64_t granted = 0;
+    uint64_t granted = 0, fallbacks = 0;
     if (i >= watch->routes_n) {
         return false;
     }
@@ -95,9 +95,10 @@ bool watch_route(struct watch *watch, const struct core *core, size_t i, int32_t
     core_route_view(core, i, &v);
     for (size_t step = 0; step < v.route->steps_n; step++) {
         granted += v.granted[step];
+        fallbacks += route_place(v.route, step) > 1 ? v.granted[step] : 0;
     }
     struct watched_route *w = &watch->routes[i];
-    struct watched_route now = {granted, granted - v.granted[0], totals.now_us};
+    struct watched_route now = {granted, fallbacks, totals.now_us};
     struct watched_route past = *w;
     if (past.since_us != 0 && sub_sat(now.since_us, past.since_us) < US_PER_MIN) {
         return false;

@@ -21,12 +21,11 @@ resources:
       - {unit: slots, amount: 5, name: concurrency}
       - {unit: tokens, amount: 1000, per: 1h, name: tpm}
       - {unit: usd, amount: 1, per: day, name: daily, warn_at: 50%}
+  first: {provider: openai}
+  second: {provider: openai, accounts: {a: {rpm: 9}, b: {rpm: 9}}}
+routes:
+  best: {try: [first, second], finally: cached}
 """
-# Without a route in the configuration these have a name and no line.
-ROUTES = {
-    "sluice_route_granted_total": {"route", "resource", "step"},
-    "sluice_route_passed_total": {"route", "reason"},
-}
 FROM_PROMETHEUS = {"up": {"job": set(), "instance": set()}}
 
 
@@ -70,6 +69,9 @@ def seen(tmp_path_factory):
     d.lease(load=100)
     d.lease(load=400)
     d.acquire(load=500, wait_ms=1)
+    lease = d.post("/v1/acquire", {"route": "best"}).json["lease"]
+    d.release(lease, status=429, headers={"retry-after": "50"})
+    d.post("/v1/acquire", {"route": "best"})
     text = d.get("/metrics").text
     assert d.stop() == 0
     return {**exposition(text), **FROM_PROMETHEUS}
@@ -82,7 +84,7 @@ def test_what_is_asked_for_is_told(seen, where, expression):
     known = {"instance"}
     for name, matchers in metrics:
         assert name in seen, f"{where}: no metric {name}"
-        labels = set(seen[name]) or ROUTES.get(name, set())
+        labels = set(seen[name])
         known |= labels
         for label, operator, value in matchers:
             assert label in labels, f"{where}: {name} has no label {label}"
@@ -93,10 +95,17 @@ def test_what_is_asked_for_is_told(seen, where, expression):
 
 
 def test_what_summaries_and_legends_name_is_a_label(seen):
-    labels = {label for by in seen.values() for label in by} | {"instance", "route", "step", "reason"}
+    labels = {label for by in seen.values() for label in by} | {"instance"}
     named = re.findall(r"\{\{ *\$labels\.([a-z_]+) *\}\}", RULES.read_text())
     named += re.findall(r"\{\{([a-z_]+)\}\}", DASHBOARD.read_text())
     assert named and set(named) <= labels
+
+
+def test_a_fallback_is_told_by_route_step_and_reason(seen):
+    granted, passed = seen["sluice_route_granted_total"], seen["sluice_route_passed_total"]
+    assert granted["route"] == {"best"} and granted["step"] == {"1", "2"} and "best" in passed["route"]
+    assert {"paused", "cooling_down", "breaker_open", "day_over", "out_of_money", "budget_exceeded", "context", "deadline", "auth"} <= passed["reason"]
+    assert seen["sluice_account_granted_total"]["pool"] == {"second"}
 
 
 def test_the_panels_of_the_dashboard_do_not_overlap():

@@ -141,6 +141,17 @@ static void test_accounts_of_a_pool_are_no_fallbacks(void **state)
     assert_false(look_after(US_PER_MIN, &alert));
 }
 
+static void test_another_account_of_the_pool_that_a_route_tries_first_is_no_fallback(void **state)
+{
+    struct alert alert;
+    (void)state;
+    begin(5, false);
+    world.route.steps[1].alike = true;
+    assert_false(look_after(0, &alert));
+    grant(20, "best", "");
+    assert_false(look_after(US_PER_MIN, &alert));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +159,8 @@ int main(void)
         cmocka_unit_test_teardown(test_few_fallbacks_are_not_told, end),
         cmocka_unit_test_teardown(test_the_share_of_a_handful_says_nothing, end),
         cmocka_unit_test_teardown(test_accounts_of_a_pool_are_no_fallbacks, end),
+        cmocka_unit_test_teardown(
+            test_another_account_of_the_pool_that_a_route_tries_first_is_no_fallback, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
