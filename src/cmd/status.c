@@ -1,5 +1,5 @@
 /*
- * sluice status: what stands where, as a table.
+ * sluice status: what stands where, as tables.
  *
  * Everything shown is the coordinator's: GET /v1/resources, in words. What is missing in an answer
  * (a coordinator of another version) is shown as "-".
@@ -21,11 +21,14 @@
 #define CLEAR_SCREEN     "\033[H\033[2J"
 
 static const char help[] =
-    "Usage: sluice status [--url U] [--watch | --json] [RESOURCE]\n"
+    "Usage: sluice status [--url U] [--watch | --json] [RESOURCE | ROUTE]\n"
     "\n"
     "Shows the resources of a coordinator: their states and lines, what is in flight, and what is\n"
-    "used and left of each limit. IN FLIGHT is calls; SUGGESTED is how many at once would use the\n"
-    "limits in full at the time calls take (Little's law: rate times latency).\n"
+    "used and left of each limit; and its routes and pools of accounts: who served, and why "
+    "others\n"
+    "did not. IN FLIGHT is calls; SUGGESTED is how many at once would use the limits in full at "
+    "the\n"
+    "time calls take (Little's law: rate times latency).\n"
     "\n"
     "  -w, --watch           again every two seconds\n"
     "  -j, --json            the answer of GET /v1/resources as it came\n"
@@ -41,10 +44,14 @@ static const char help[] =
 
 struct status {
     struct coordinator coordinator;
-    const char *resource; /* NULL: all */
+    const char *name; /* of a resource, a route or a pool; NULL: all */
     bool json;
     struct table resources;
     struct table limits;
+    struct table routes;
+    struct table steps;
+    struct table passed;
+    bool any_passed;
     int64_t now_ms; /* by the coordinator's clock */
 };
 
@@ -172,29 +179,140 @@ static void add_limit(struct status *s, struct text resource, const json_value *
     add_until(t, whole(limit, "reset_ms", 0), s->now_ms);
 }
 
-static bool add_all(struct status *s, const json_value *document)
+/* The members of an array one after the other; none where it is none. */
+static const json_value *next_of(const json_value *array, const json_value *at)
+{
+    return array && json_is_array(array) ? json_array_next(array, at) : NULL;
+}
+
+static bool is_named(const struct status *s, struct text name)
+{
+    return !s->name || text_equal(name, text_of(s->name));
+}
+
+/* Whether a route or a pool tries that resource. */
+static bool tries(const json_value *route, struct text resource)
+{
+    const json_value *steps = member(route, "steps");
+    const json_value *at = next_of(steps, NULL);
+    while (at && !text_equal(words(at, "resource"), resource)) {
+        at = next_of(steps, at);
+    }
+    return at != NULL;
+}
+
+/* A resource is shown by its own name, and by that of a route that tries it. */
+static bool is_wanted(const struct status *s, const json_value *document, struct text resource)
+{
+    const json_value *routes = member(document, "routes");
+    bool wanted = is_named(s, resource);
+    for (const json_value *at = next_of(routes, NULL); at && !wanted; at = next_of(routes, at)) {
+        wanted = is_named(s, words(at, "route")) && tries(at, resource);
+    }
+    return wanted;
+}
+
+static bool add_resources(struct status *s, const json_value *document)
 {
     const json_value *resources = member(document, "resources");
     bool found = false;
-    s->now_ms = whole(document, "now_ms", 0);
-    if (!resources || !json_is_array(resources)) {
-        return false;
-    }
-    const json_value *at = json_array_next(resources, NULL);
-    for (; at; at = json_array_next(resources, at)) {
+    const json_value *at = next_of(resources, NULL);
+    for (; at; at = next_of(resources, at)) {
         struct text name = words(at, "resource");
-        if (s->resource && !text_equal(name, text_of(s->resource))) {
+        if (!is_wanted(s, document, name)) {
             continue;
         }
         found = true;
         add_resource(s, at);
         const json_value *limits = member(at, "limits");
-        const json_value *limit = limits ? json_array_next(limits, NULL) : NULL;
-        for (; limit; limit = json_array_next(limits, limit)) {
+        const json_value *limit = next_of(limits, NULL);
+        for (; limit; limit = next_of(limits, limit)) {
             add_limit(s, name, limit);
         }
     }
-    return found || !s->resource;
+    return found;
+}
+
+/* --- Routes. --- */
+
+/* Why the resources of a route were passed over. */
+struct reasons {
+    struct table *table;
+    struct text route;
+    bool any;
+};
+
+static int add_reason(void *ctx, struct text reason, json_value *v)
+{
+    struct reasons *r = ctx;
+    int64_t n = 0;
+    r->any = true;
+    (void)json_read_i64(v, &n);
+    table_add(r->table, r->route);
+    table_add(r->table, reason);
+    table_addf(r->table, "%lld", (long long)n);
+    return 0;
+}
+
+static void add_passed(struct status *s, const json_value *route)
+{
+    struct reasons reasons = {.table = &s->passed, .route = words(route, "route")};
+    const json_value *passed = member(route, "passed");
+    if (passed && json_is_object(passed)) {
+        (void)json_each(passed, add_reason, &reasons);
+    }
+    s->any_passed = s->any_passed || reasons.any;
+}
+
+static int64_t granted_in_all(const json_value *steps)
+{
+    int64_t n = 0;
+    for (const json_value *at = next_of(steps, NULL); at; at = next_of(steps, at)) {
+        n = add_sat(n, whole(at, "granted", 0));
+    }
+    return n;
+}
+
+static void add_steps(struct status *s, const json_value *route)
+{
+    const json_value *steps = member(route, "steps");
+    int64_t all = granted_in_all(steps);
+    for (const json_value *at = next_of(steps, NULL); at; at = next_of(steps, at)) {
+        add_words(&s->steps, route, "route");
+        add_number(&s->steps, at, "step");
+        add_words(&s->steps, at, "resource");
+        add_number(&s->steps, at, "granted");
+        if (all > 0) {
+            double share = (double)whole(at, "granted", 0) / (double)all;
+            table_addf(&s->steps, "%.0f%%", share * 100);
+        } else {
+            table_add_str(&s->steps, "-");
+        }
+    }
+}
+
+static void add_route(struct status *s, const json_value *route)
+{
+    add_words(&s->routes, route, "route");
+    add_number(&s->routes, route, "waiting");
+    add_number(&s->routes, route, "moved");
+    add_number(&s->routes, route, "fallbacks");
+    add_number(&s->routes, route, "exhausted");
+    add_steps(s, route);
+    add_passed(s, route);
+}
+
+static bool add_routes(struct status *s, const json_value *document)
+{
+    const json_value *routes = member(document, "routes");
+    bool found = false;
+    for (const json_value *at = next_of(routes, NULL); at; at = next_of(routes, at)) {
+        if (is_named(s, words(at, "route")) || tries(at, text_of(s->name))) {
+            found = true;
+            add_route(s, at);
+        }
+    }
+    return found;
 }
 
 /* --- The whole. --- */
@@ -208,28 +326,61 @@ static int print(const struct buf *out)
     return 0;
 }
 
-static int print_tables(struct status *s, const json_value *document)
+static void init_tables(struct status *s)
 {
     static const char *const resources[] = {"RESOURCE", "STATE",     "WAITING",
                                             "OLDEST",   "IN FLIGHT", "SUGGESTED"};
     static const char *const limits[] = {"RESOURCE", "LIMIT", "FOR",  "UNIT",   "AMOUNT",
                                          "USED",     "HELD",  "LEFT", "MORE IN"};
-    struct buf out;
+    static const char *const routes[] = {"ROUTE", "WAITING", "MOVED", "FALLBACKS", "EXHAUSTED"};
+    static const char *const passed[] = {"ROUTE", "PASSED OVER", "TIMES"};
+    static const char *const steps[] = {"ROUTE", "STEP", "RESOURCE", "GRANTED", "SHARE"};
     table_init(&s->resources, resources, 6, 0x3c);
     table_init(&s->limits, limits, 9, 0x1f0);
+    table_init(&s->routes, routes, 5, 0x1e);
+    table_init(&s->steps, steps, 5, 0x1a);
+    table_init(&s->passed, passed, 3, 0x4);
+    s->any_passed = false;
+}
+
+static void release_tables(struct status *s)
+{
+    table_release(&s->passed);
+    table_release(&s->steps);
+    table_release(&s->routes);
+    table_release(&s->limits);
+    table_release(&s->resources);
+}
+
+static int print_tables(struct status *s, const json_value *document)
+{
+    struct buf out;
+    init_tables(s);
     buf_init(&out, OUTPUT_BYTES_MAX);
-    bool found = add_all(s, document);
+    s->now_ms = whole(document, "now_ms", 0);
+    bool known = add_resources(s, document);
+    bool routed = add_routes(s, document);
     table_write(&s->resources, &out);
     buf_add_char(&out, '\n');
     table_write(&s->limits, &out);
+    if (routed) {
+        buf_add_char(&out, '\n');
+        table_write(&s->routes, &out);
+        buf_add_char(&out, '\n');
+        table_write(&s->steps, &out);
+    }
+    if (s->any_passed) {
+        buf_add_char(&out, '\n');
+        table_write(&s->passed, &out);
+    }
+    bool found = known || routed || (!s->name && member(document, "resources"));
     if (!found) {
         fprintf(stderr, "sluice status: the coordinator has no resource \"%s\"\n",
-                s->resource ? s->resource : "");
+                s->name ? s->name : "");
     }
     int code = found ? print(&out) : 1;
     buf_release(&out);
-    table_release(&s->limits);
-    table_release(&s->resources);
+    release_tables(s);
     return code;
 }
 
@@ -293,7 +444,7 @@ int cmd_status(int argc, char **argv)
     if (argc - optind > 1 || (s.json && (again || optind < argc))) {
         return usage();
     }
-    s.resource = argv[optind];
+    s.name = argv[optind];
     int code = coordinator_open(&s.coordinator, "sluice status", url);
     if (!code) {
         code = again ? watch(&s) : show(&s);

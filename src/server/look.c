@@ -252,6 +252,7 @@ static void put_route(struct json_writer *w, const struct route_view *v,
     for (size_t i = 0; i < route->steps_n; i++) {
         json_object_begin(w);
         member_str(w, "resource", policy->resources[route->steps[i].resource].name);
+        member_i64(w, "step", (int64_t)route_place(route, i));
         member_i64(w, "granted", (int64_t)v->granted[i]);
         json_object_end(w);
     }

@@ -57,6 +57,43 @@ def test_status_shows_one_resource_or_says_that_there_is_none(coordinator):
     assert unknown.returncode == 1 and 'no resource "other"' in unknown.stderr and unknown.stdout == ""
 
 
+ROUTED = """
+listen: 127.0.0.1:0
+store: {store}
+resources:
+  large: {{concurrency: 1}}
+  claude: {{accounts: {{a: {{rpm: 9}}, b: {{rpm: 9}}}}}}
+  apart: {{rpm: 9}}
+routes:
+  chat: {{try: [large, claude]}}
+"""
+
+
+def test_status_shows_routes_and_why_their_resources_were_passed_over(start_coordinator):
+    coordinator = start_coordinator(ROUTED)
+    for _ in range(4):
+        post(coordinator, "/v1/acquire", {"route": "chat", "wait_ms": 0})
+    _, _, routes, steps, passed = rows(ask(coordinator.url, "status").stdout)
+    assert [row["ROUTE"] for row in routes] == ["claude", "chat"]
+    chat = routes[1]
+    assert (chat["WAITING"], chat["FALLBACKS"], chat["EXHAUSTED"]) == ("0", "0", "0")
+    assert passed == [{"ROUTE": "chat", "PASSED OVER": "deadline", "TIMES": "3"}]
+    shown = [(row["STEP"], row["RESOURCE"], row["GRANTED"], row["SHARE"]) for row in steps if row["ROUTE"] == "chat"]
+    assert shown == [("1", "large", "1", "25%"), ("2", "claude@a", "2", "50%"), ("2", "claude@b", "1", "25%")]
+    assert [row["SHARE"] for row in steps if row["ROUTE"] == "claude"] == ["-", "-"]
+
+
+def test_status_shows_one_route_with_its_resources(start_coordinator):
+    coordinator = start_coordinator(ROUTED)
+    resources, limits, routes, steps = rows(ask(coordinator.url, "status", "chat").stdout)
+    assert [row["RESOURCE"] for row in resources] == ["large", "claude@a", "claude@b"]
+    assert [row["ROUTE"] for row in routes] == ["chat"] and {row["ROUTE"] for row in steps} == {"chat"}
+    resources, _, routes, _ = rows(ask(coordinator.url, "status", "large").stdout)
+    assert [row["RESOURCE"] for row in resources] == ["large"] and [row["ROUTE"] for row in routes] == ["chat"]
+    resources, limits = rows(ask(coordinator.url, "status", "apart").stdout)
+    assert [row["RESOURCE"] for row in resources] == ["apart"]
+
+
 def test_status_gives_the_answer_itself_as_json(coordinator):
     shown = ask(coordinator.url, "status", "--json")
     assert [one["resource"] for one in json.loads(shown.stdout)["resources"]] == ["one", "many"]

@@ -237,7 +237,8 @@ static void test_a_grant_by_a_route_says_which_step_served_and_why_not_the_first
            "\"passed\":[{\"resource\":\"chat\",\"reason\":\"deadline\"}]");
     expect(ask("GET", "/v1/resources", ""), 200,
            "\"routes\":[{\"route\":\"best\",\"accounts\":false,\"waiting\":0,\"steps\":["
-           "{\"resource\":\"chat\",\"granted\":1},{\"resource\":\"other\",\"granted\":1}],"
+           "{\"resource\":\"chat\",\"step\":1,\"granted\":1},{\"resource\":\"other\",\"step\":2,"
+           "\"granted\":1}],"
            "\"passed\":{\"deadline\":1},\"exhausted\":0");
     const struct rig_answer *metrics = ask("GET", "/metrics", "");
     expect(metrics, 200,
