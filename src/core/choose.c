@@ -161,15 +161,22 @@ static bool is_forgotten(const struct core *core, const struct wish *wish, const
     return wish->midway && missing_at(core, line, wish->asked, &key, 1) > 0;
 }
 
+/* One that will not do any more: the reason stays as long as the request does. */
+static struct offer offer_failed(const struct wish *wish, size_t step)
+{
+    assert(wish->passed[step] != PASS_NONE);
+    return (struct offer){.for_good = true, .pass = (enum pass)wish->passed[step]};
+}
+
 static int look_at(struct core *core, const struct wish *wish, size_t step, struct offer *o)
 {
     struct line *line = wish->path->lines[step];
     struct counter *counters[CHARGES_MAX];
-    *o = (struct offer){.for_good = true, .leases = line->leases};
     if (wish->failed & 1u << step) {
-        o->pass = (enum pass)wish->passed[step];
+        *o = offer_failed(wish, step);
         return 0;
     }
+    *o = (struct offer){.for_good = true, .leases = line->leases};
     struct acquire a = *wish->asked;
     o->max_output = step_load(core, wish->path, step, &a);
     o->load = a.load;
@@ -335,7 +342,8 @@ int choose(struct core *core, const struct wish *wish, struct choice *choice)
         }
     }
     for (size_t i = place.end; i < route->steps_n; i++) {
-        offers[i] = (struct offer){.for_good = true};
+        bool failed = wish->failed & 1u << i;
+        offers[i] = failed ? offer_failed(wish, i) : (struct offer){.for_good = true};
     }
     decide(core, wish, offers, choice);
     return 0;
