@@ -18,7 +18,7 @@
 
 /* Callers and tickets are numbers that others or we count up: as their own hash they lie in the
  * table in the order in which they come and go. */
-static struct request *find_caller(const struct core *core, caller_id caller)
+struct request *request_find_caller(const struct core *core, caller_id caller)
 {
     struct map_node *n = map_find(&core->requests_by_caller, caller);
     for (; n; n = map_next_equal(n)) {
@@ -476,7 +476,7 @@ void request_cancel(struct core *core, const struct event *event)
 
 void request_hangup(struct core *core, const struct event *event)
 {
-    struct request *r = event->caller ? find_caller(core, event->caller) : NULL;
+    struct request *r = event->caller ? request_find_caller(core, event->caller) : NULL;
     if (r) {
         flow_line(r->flow)->stats.cancelled++;
         request_end(core, r);

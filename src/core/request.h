@@ -35,7 +35,8 @@ void request_resume(struct core *core, const struct event *event);
 void request_cancel(struct core *core, const struct event *event);
 void request_hangup(struct core *core, const struct event *event);
 
-/* By its number, whoever holds it. */
+/* By whoever is told of it, or by its number, whoever holds it. */
+struct request *request_find_caller(const struct core *core, caller_id caller);
 struct request *request_find_ticket(const struct core *core, uint64_t ticket);
 
 /* A further attempt at the request of a lease that has ended. */

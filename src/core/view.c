@@ -1,9 +1,11 @@
 #include <assert.h>
 
 #include "core/counter.h"
+#include "core/flow.h"
 #include "core/learn.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/request.h"
 #include "core/turn.h"
 #include "core/view.h"
 
@@ -179,6 +181,21 @@ bool core_lease_next(const struct core *core, uint64_t after, struct lease_view 
     }
     view_lease(CONTAINER_OF(node, struct lease, place), view);
     return true;
+}
+
+bool core_request_view(const struct core *core, caller_id caller, uint64_t ticket,
+                       struct request_view *view)
+{
+    const struct request *r =
+        caller ? request_find_caller(core, caller) : request_find_ticket(core, ticket);
+    if (r) {
+        *view = (struct request_view){
+            .resource = flow_line(r->flow)->name,
+            .route = r->way ? r->way->route : TEXT_NONE,
+            .load = r->load,
+        };
+    }
+    return r != NULL;
 }
 
 void core_totals(const struct core *core, struct core_totals *totals)

@@ -100,6 +100,16 @@ struct lease_view {
 bool core_lease_next(const struct core *core, uint64_t after, struct lease_view *view);
 bool core_lease_view(const struct core *core, uint64_t lease, struct lease_view *view);
 
+struct request_view {
+    struct text resource; /* in whose line it stands */
+    struct text route;    /* by which it came; or empty */
+    struct load load;     /* what it asks there */
+};
+
+/* One who waits: who is told of it, or the holder of that ticket where `caller` is 0. */
+bool core_request_view(const struct core *core, caller_id caller, uint64_t ticket,
+                       struct request_view *view);
+
 struct core_totals {
     size_t leases_open;
     size_t leases_remembered;

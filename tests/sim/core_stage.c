@@ -98,7 +98,7 @@ static void step(struct alone *s, const struct event *e)
             record_log_add(&s->log, &s->effects[0].at[i].record);
         }
     }
-    oracle_step(s->stage.oracle, e, &s->effects[0]);
+    oracle_step(s->stage.oracle, s->cores[0], e, &s->effects[0]);
     world_see(s->stage.world, s->now_us, &s->effects[0]);
 }
 

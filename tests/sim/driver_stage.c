@@ -155,7 +155,7 @@ static void watch(struct daemon *d, const struct event *event, const struct effe
             ledger_add(&d->ledger, &effects->at[i].record, event->now_us);
         }
     }
-    oracle_step(d->stage.oracle, event, effects);
+    oracle_step(d->stage.oracle, d->core, event, effects);
     for (size_t i = 0; i < effects->len; i++) {
         promise(d, &effects->at[i]);
     }
@@ -338,7 +338,7 @@ static void tell_oracle(struct daemon *d)
         printf("%s", d->starts > 1 ? "restart\n" : "");
         stage_print(&d->stage, &e, &none);
     }
-    oracle_step(d->stage.oracle, &e, &none);
+    oracle_step(d->stage.oracle, d->core, &e, &none);
     if (d->starts > 1) {
         oracle_restored(d->stage.oracle);
     }

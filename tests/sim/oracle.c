@@ -8,6 +8,7 @@
 
 #include "oracle_health.h"
 #include "oracle_order.h"
+#include "oracle_routes.h"
 #include "oracle_state.h"
 
 void wrong(struct oracle *o, const char *format, ...)
@@ -128,6 +129,7 @@ static void add_waiter(struct oracle *o, const struct event *e)
     copy(w->labels, sizeof(w->labels), a->labels);
     copy(w->id, sizeof(w->id), a->id);
     w->resource_at = resource_index(o, w->resource);
+    route_arrives(o, a, w);
 }
 
 /* --- What each event must be answered with --- */
@@ -182,12 +184,6 @@ static const struct fact *fact_of_id(const struct oracle *o, const char *tenant,
     return NULL;
 }
 
-static bool same_request(const struct waiter *a, const struct waiter *b)
-{
-    return strcmp(a->resource, b->resource) == 0 &&
-           memcmp(&a->load, &b->load, sizeof(a->load)) == 0;
-}
-
 static void take_place(struct oracle *o, struct waiter *old, const struct waiter *now,
                        struct expected *x)
 {
@@ -223,13 +219,11 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
     struct waiter *same = waiter_of_id(o, w->tenant, w->id);
     const struct fact *f = fact_of_id(o, w->tenant, w->id);
     o->waiters_n++;
-    bool known = !o->draining && w->resource_at != NONE;
+    bool known = !o->draining && (w->resource_at != NONE || w->route_at != NONE);
     bool forgotten = f && (!is_remembered(o, f) || leases_are_full(o));
     f = forgotten && (same || !claims_to_know(e, effects)) ? NULL : f;
     x->kind = EXPECT_REFUSAL;
-    if (known && f &&
-        (strcmp(f->resource, w->resource) != 0 ||
-         (f->end == END_OPEN && memcmp(&f->load, &w->load, sizeof(w->load)) != 0))) {
+    if (known && f && !same_lease(o, f, w)) {
         x->code = ERR_ID_IN_USE;
         return;
     }
@@ -239,13 +233,16 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
         o->waiters_n--;
         return;
     }
-    if (known && same && !same_request(same, w)) {
+    if (known && same && !same_request(o, same, w)) {
         x->code = ERR_ID_IN_USE;
         return;
     }
     if (known && same) {
         take_place(o, same, w, x);
         return;
+    }
+    if (w->route_at != NONE) {
+        route_locate(o, effects, w);
     }
     x->code = expected_refusal(o, w, &x->limits, &x->doubtful);
     x->doubtful = x->doubtful || leases_are_full(o);
@@ -347,6 +344,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     case EVENT_CONFIGURE: history_configure(o, e->policy); break;
     default: break;
     }
+    routes_locate(o, effects);
     health_event(o, e);
     o->moment++;
 }
@@ -363,9 +361,9 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
                 return true;
             }
             char key[KEY_MAX];
-            charged_key(x, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
+            bool mine = charged_key(x, &o->policy->resources[r], PAYER(w), key);
             struct sum s = sum_of(o, o->ident_of[r][l], key);
-            int64_t n = w->load.of[x->unit];
+            int64_t n = mine ? w->load.of[x->unit] : 0;
             return n > 0 &&
                    (s.free < n || x->scope != SCOPE_RESOURCE || x->shared[0] ||
                     (x->slice_us && s.slice_used > 0 && s.slice_used + n > limit_slice(x)));
@@ -403,7 +401,7 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
         const struct waiter *x = &o->waiters[i];
         int its = effective_priority(o, x, o->now_us);
         /* A retry has its old place, but is counted as having come when it came again. */
-        retries += strcmp(x->resource, w->resource) == 0 && x->attempt > 1;
+        retries += strcmp(x->resource, w->resource) == 0 && (x->attempt > 1 || x->route[0]);
         earlier += strcmp(x->resource, w->resource) == 0 &&
                    (its < mine || (its == mine && x->seq < w->seq));
     }
@@ -411,7 +409,7 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
     /* When a tick comes late, others whose time is up may have left before. */
     bool late = w->deadline_us < o->now_us || w->hold_at_us < o->now_us;
-    bool far = llabs(position - (earlier + 1)) > retries && w->attempt == 1;
+    bool far = llabs(position - (earlier + 1)) > retries && w->attempt == 1 && !o->shifting;
     if (position < 1 || (!ageing && !late && far)) {
         wrong(o, "P9: caller %llu is said to be at position %lld, and is at %lld",
               (unsigned long long)w->caller, (long long)position, (long long)earlier + 1);
@@ -430,6 +428,7 @@ static void see_record(struct oracle *o, const struct event *e, const struct eff
             if (g->kind == EFFECT_GRANT && g->grant.lease == r->lease) {
                 const struct waiter *w = waiter_of_caller(o, g->caller);
                 if (w) {
+                    judge_way(o, w, g);
                     judge_grant(o, w);
                 }
                 history_record(o, r);
@@ -469,6 +468,9 @@ static void see_grant(struct oracle *o, const struct effect *f, struct expected 
     granted->wait_left_us = max_i64(0, w->deadline_us - o->now_us);
     granted->attempt = w->attempt;
     granted->attempts_max = w->attempts_max;
+    granted->asked = w->asked;
+    granted->has_usd = w->has_usd;
+    granted->asked_known = w->asked_known;
     if (f->grant.attempt != w->attempt) {
         wrong(o, "attempt %d is said to be attempt %d", w->attempt, f->grant.attempt);
     }
@@ -479,7 +481,8 @@ static void see_grant(struct oracle *o, const struct effect *f, struct expected 
         memcmp(&fact->load, &w->load, sizeof(w->load)) != 0 || fact->granted_us != o->now_us ||
         fact->expires_us != f->grant.expires_us || fact->parent != w->parent ||
         strcmp(fact->tenant, w->tenant) != 0 || strcmp(fact->session, w->session) != 0 ||
-        strcmp(fact->resource, w->resource) != 0 || strcmp(fact->id, w->id) != 0) {
+        strcmp(fact->resource, w->resource) != 0 || strcmp(fact->id, w->id) != 0 ||
+        strcmp(fact->route, w->route) != 0 || (size_t)fact->step != f->grant.routed.step) {
         wrong(o, "a grant or its record says something else than was asked");
     }
     tags_grant(o, w);
@@ -520,24 +523,6 @@ static bool names_one_of(struct oracle *o, const struct waiter *w, const char *l
     return bits == 0;
 }
 
-static size_t line_length(const struct oracle *o, const struct waiter *w, bool tenant)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < o->waiters_n; i++) {
-        n += &o->waiters[i] != w && strcmp(o->waiters[i].resource, w->resource) == 0 &&
-             (!tenant || strcmp(o->waiters[i].tenant, w->tenant) == 0);
-    }
-    return n;
-}
-
-static bool line_is_full(const struct oracle *o, const struct waiter *w)
-{
-    size_t r = w->resource_at;
-    return r != NONE &&
-           (line_length(o, w, false) >= (size_t)o->policy->resources[r].line_len_max ||
-            line_length(o, w, true) >= (size_t)o->policy->resources[r].tenant_line_len_max);
-}
-
 /* A refusal of a request that stands in line, for a reason that arose while it stood there. */
 static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct effect *f,
                                const struct event *e)
@@ -572,6 +557,7 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
         ok = w->arriving && health_allows(o, w->resource) == ALLOWS_NOT &&
              (w->wait_us == 0 || health_closed_beyond(o, w->resource, w->deadline_us));
         break;
+    case ERR_ROUTE_EXHAUSTED: ok = is_exhausted(o, w, f); break;
     case ERR_WOULD_DEADLOCK: ok = w->arriving && has_learned(o, w->resource); break;
     case ERR_SHUTTING_DOWN: ok = o->draining; break;
     case ERR_UNKNOWN_RESOURCE: ok = w->resource_at == NONE; break;
@@ -589,6 +575,20 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     }
 }
 
+/* Whether a refusal by a limit says what a request asks of it. */
+static bool says_what_is_asked(const struct oracle *o, const struct waiter *w,
+                               const struct effect *f)
+{
+    size_t r = w->resource_at;
+    for (size_t l = 0; r != NONE && f->refuse.limit && l < o->policy->resources[r].limits_n; l++) {
+        const struct limit *limit = &o->policy->resources[r].limits[l];
+        if (strcmp(limit->name, f->refuse.limit) == 0) {
+            return f->refuse.limit_asked == w->load.of[limit->unit];
+        }
+    }
+    return !f->refuse.limit;
+}
+
 /* Nobody is told when an away request is refused; which one it was must show. */
 static struct waiter *refused_away(struct oracle *o, const struct effect *f)
 {
@@ -597,10 +597,13 @@ static struct waiter *refused_away(struct oracle *o, const struct effect *f)
         struct waiter *w = &o->waiters[i];
         bool fits_code =
             f->refuse.code == ERR_UNKNOWN_RESOURCE ? w->resource_at == NONE
+            : f->refuse.code == ERR_NEVER_FITS && has_learned(o, w->resource) ? true
             : f->refuse.code == ERR_NEVER_FITS
                 ? can_never_fit(o, w, &limits) && names_one_of(o, w, f->refuse.limit, limits)
                 : o->draining;
-        if (w->away && text_equal(f->refuse.id, text_of(w->id)) && fits_code) {
+        bool named = says_what_is_asked(o, w, f) && text_equal(f->refuse.id, text_of(w->id)) &&
+                     text_equal(f->refuse.resource, text_of(w->resource));
+        if (w->away && named && fits_code) {
             return w;
         }
     }
@@ -721,13 +724,16 @@ static void drop_away(struct oracle *o)
     }
 }
 
-void oracle_step(struct oracle *o, const struct event *event, const struct effects *effects)
+void oracle_step(struct oracle *o, const struct core *core, const struct event *event,
+                 const struct effects *effects)
 {
     struct expected x;
     if (o->problem->len) {
         return;
     }
     o->grants_before = o->counts.grants;
+    o->core = core;
+    o->shifting = false;
     before_effects(o, event, effects, &x);
     for (size_t i = 0; i < effects->len && !o->problem->len; i++) {
         see_effect(o, event, effects, i, &x);

@@ -32,8 +32,10 @@ void oracle_free(struct oracle *o);
  * possible since without the core having asked for a tick (lost wake-ups). */
 void oracle_before(struct oracle *o, int64_t now_us);
 
-/* One step: what went in and what came out. */
-void oracle_step(struct oracle *o, const struct event *event, const struct effects *effects);
+/* One step: what went in and what came out. Of the core itself it is asked only where those stand
+ * who came by a route. */
+void oracle_step(struct oracle *o, const struct core *core, const struct event *event,
+                 const struct effects *effects);
 
 /* After a step and all ticks due at its time: nothing that fits is left waiting, nobody is
  * overdue, and the core's own views agree with the history. */

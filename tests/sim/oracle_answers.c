@@ -16,25 +16,32 @@ struct question {
 static struct sum sum_at(const struct question *q, size_t l)
 {
     char key[KEY_MAX];
-    charged_key(&q->resource->limits[l], q->resource, q->w->tenant, q->w->session, q->w->labels,
-                key);
+    (void)charged_key(&q->resource->limits[l], q->resource, PAYER(q->w), key);
     return sum_of(q->o, q->o->ident_of[q->index][l], key);
+}
+
+/* What the request asks of a limit. */
+static int64_t asked_of(const struct question *q, size_t l)
+{
+    char key[KEY_MAX];
+    const struct limit *limit = &q->resource->limits[l];
+    return charged_key(limit, q->resource, PAYER(q->w), key) ? q->w->load.of[limit->unit] : 0;
 }
 
 static bool never_fits(const struct question *q, size_t l)
 {
-    return q->w->load.of[q->resource->limits[l].unit] > limit_most(&q->resource->limits[l]);
+    return asked_of(q, l) > limit_most(&q->resource->limits[l]);
 }
 
 static bool over_budget(const struct question *q, size_t l)
 {
     const struct limit *limit = &q->resource->limits[l];
-    int64_t n = q->w->load.of[limit->unit];
+    int64_t n = asked_of(q, l);
     if (n == 0) {
         return false;
     }
     struct sum s = sum_at(q, l);
-    if (limit->exceed == EXCEED_REFUSE) {
+    if (limit->exceed != EXCEED_WAIT) {
         return s.free < n;
     }
     return limit->window == WINDOW_LIFETIME && s.used + n > limit_amount(limit);
@@ -73,14 +80,14 @@ static bool is_stuck(struct oracle *o, const struct waiter *w, uint64_t lease, b
 static bool deadlocks(const struct question *q, size_t l, bool count_away)
 {
     const struct limit *limit = &q->resource->limits[l];
-    int64_t n = q->w->load.of[limit->unit], stuck = 0;
+    int64_t n = asked_of(q, l), stuck = 0;
     /* One that holds nothing keeps nobody waiting: without a parent there is no circle. */
     if (n == 0 || !q->w->parent ||
         (limit->window != WINDOW_NONE && limit->charge != CHARGE_AT_SETTLE)) {
         return false;
     }
     char key[KEY_MAX];
-    charged_key(limit, q->resource, q->w->tenant, q->w->session, q->w->labels, key);
+    (void)charged_key(limit, q->resource, PAYER(q->w), key);
     const struct ident *id = &q->o->idents[q->o->ident_of[q->index][l]];
     for (size_t i = 0; i < id->charges_n; i++) {
         const struct fact *f = &q->o->facts[id->charges[i].fact];
@@ -128,23 +135,27 @@ bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits)
 enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
                                  bool *doubtful)
 {
-    struct question q = {o, w, NULL, w->resource_at};
     *limits = 0;
     *doubtful = false;
     if (o->draining) {
         return ERR_SHUTTING_DOWN;
     }
-    if (q.index == NONE) {
+    if (w->resource_at == NONE && w->route_at == NONE) {
         return ERR_UNKNOWN_RESOURCE;
     }
-    q.resource = &o->policy->resources[q.index];
     const struct fact *parent = w->parent ? find_fact(o, w->parent) : NULL;
     if (w->parent && (!parent || parent->end != END_OPEN)) {
         return ERR_UNKNOWN_LEASE;
     }
-    if ((parent && strcmp(parent->tenant, w->tenant) != 0) || has_learned(o, w->resource)) {
-        *doubtful = true;
-    }
+    return w->route_at == NONE ? expected_limit_refusal(o, w, limits, doubtful) : ERR_NONE;
+}
+
+enum error_code expected_limit_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
+                                       bool *doubtful)
+{
+    struct question q = {o, w, &o->policy->resources[w->resource_at], w->resource_at};
+    const struct fact *parent = w->parent ? find_fact(o, w->parent) : NULL;
+    *doubtful = (parent && strcmp(parent->tenant, w->tenant) != 0) || has_learned(o, w->resource);
     if ((*limits = limits_where(&q, never_fits))) {
         return ERR_NEVER_FITS;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "oracle_order.h"
+#include "oracle_routes.h"
 
 #define PPM 1000000.0
 
@@ -38,9 +39,10 @@ void health_crash(struct oracle *o)
         f->wait_left_us = f->lease_us = 0;
         f->attempts_max = 0;
         f->id_moved = false;
+        f->asked_known = false;
     }
     for (size_t i = 0; i < o->idents_n; i++) {
-        o->idents[i].learns = false;
+        o->idents[i].learns = o->idents[i].live && o->idents[i].limit->learned;
     }
 }
 
@@ -115,6 +117,9 @@ void health_event(struct oracle *o, const struct event *e)
     if (is_refusal(a)) {
         c->refusals++;
         c->refused_us = o->now_us;
+    }
+    if (is_refusal(a) || (a && (a->class == ANSWER_DAY_OVER || a->class == ANSWER_OUT_OF_MONEY))) {
+        c->cool_us = o->now_us + o->policy->resources[r].cooldown_us;
     }
     if (a) {
         note_learning(o, r, a);
@@ -259,6 +264,16 @@ bool health_closed_beyond(struct oracle *o, const char *resource, int64_t at_us)
     return is_closed(c->state) && c->until_us > at_us;
 }
 
+bool health_is(struct oracle *o, const char *resource, enum health_state state)
+{
+    return condition_of(o, resource)->state == state;
+}
+
+bool health_may_cool(struct oracle *o, const char *resource)
+{
+    return o->now_us < condition_of(o, resource)->cool_us;
+}
+
 /* How long a load takes of its limits' time at the full rate. */
 static double share_us(const struct oracle *o, const struct condition *c, const struct waiter *w)
 {
@@ -325,6 +340,28 @@ void health_overdue(struct oracle *o, int64_t now_us)
 
 /* --- Advice. --- */
 
+/* A fallback has at least the time for which its ticket is kept. */
+static int64_t time_left_us(const struct fact *f, const struct advice *a)
+{
+    bool elsewhere = a->action == ADVICE_FALLBACK;
+    return elsewhere ? max_i64(f->wait_left_us, TICKET_KEPT_US) : f->wait_left_us;
+}
+
+/* What was asked by a route before its step made something else of it. */
+static void keep_route(struct oracle *o, const struct fact *f, struct waiter *w)
+{
+    const struct effects none = {0};
+    memcpy(w->route, f->route, sizeof(w->route));
+    w->route_at = NONE;
+    w->asked = f->asked;
+    w->has_usd = f->has_usd;
+    w->asked_known = f->asked_known;
+    routes_configured(o);
+    if (f->route[0]) {
+        route_locate(o, &none, w);
+    }
+}
+
 /* The place that is kept for a retry: that of the request it comes from. */
 static void keep_place(struct oracle *o, struct fact *f, const struct advice *a)
 {
@@ -336,12 +373,12 @@ static void keep_place(struct oracle *o, struct fact *f, const struct advice *a)
     w->away = true;
     w->not_before_us = w->away_us = o->now_us + a->after_us;
     w->enqueued_us = o->now_us;
-    w->deadline_us = o->now_us + f->wait_left_us;
+    w->deadline_us = o->now_us + time_left_us(f, a);
     w->hold_at_us = INT64_MAX;
     w->load = f->load;
     w->priority = f->priority;
     w->parent = f->parent;
-    w->wait_us = max_i64(f->wait_left_us, 1);
+    w->wait_us = max_i64(time_left_us(f, a), 1);
     w->lease_us = f->lease_us;
     w->attempt = f->attempt + 1;
     w->attempts_max = f->attempts_max;
@@ -351,6 +388,7 @@ static void keep_place(struct oracle *o, struct fact *f, const struct advice *a)
     memcpy(w->labels, f->labels, sizeof(w->labels));
     memcpy(w->id, f->id, sizeof(w->id));
     w->resource_at = resource_index(o, w->resource);
+    keep_route(o, f, w);
     f->id_moved = true;
     o->aways = true;
     o->moment++;
@@ -390,13 +428,29 @@ static bool is_reason(const struct oracle *o, const struct fact *f, const struct
            o->draining || resource_index(o, f->resource) == NONE;
 }
 
+/* To another resource of its route. */
+static bool falls_back(const struct oracle *o, const struct fact *f, const struct advice *a)
+{
+    for (size_t i = 0; i < o->policy->routes_n; i++) {
+        const struct route *route = &o->policy->routes[i];
+        for (size_t k = 0; strcmp(route->name, f->route) == 0 && k < route->steps_n; k++) {
+            const char *name = o->policy->resources[route->steps[k].resource].name;
+            if (text_equal(text_of(name), a->resource)) {
+                return class_of(o) != ANSWER_OK && strcmp(name, f->resource) != 0 && a->ticket &&
+                       a->after_us == 0 && !is_known_ticket(o, a->ticket);
+            }
+        }
+    }
+    return false;
+}
+
 static bool is_advised_well(struct oracle *o, const struct fact *f, const struct advice *a)
 {
     switch (a->action) {
     case ADVICE_DONE: return class_of(o) == ANSWER_OK;
     case ADVICE_RETRY: return may_retry(o, f, a);
     case ADVICE_GIVE_UP: return class_of(o) != ANSWER_OK && is_reason(o, f, a);
-    case ADVICE_FALLBACK: return false; /* there are no routes here */
+    case ADVICE_FALLBACK: return falls_back(o, f, a);
     }
     return false;
 }
@@ -406,7 +460,8 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
     const struct advice *a = &f->settled.advice;
     struct fact *fact = find_fact(o, f->settled.lease);
     if (f->settled.repeated || !fact) {
-        if (a->action == ADVICE_RETRY && !is_known_ticket(o, a->ticket)) {
+        bool again = a->action == ADVICE_RETRY || a->action == ADVICE_FALLBACK;
+        if (again && !is_known_ticket(o, a->ticket)) {
             wrong(o, "health: a repeated release is advised to retry with no place in line");
         }
         return;
@@ -423,7 +478,7 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
         wrong(o, "advice %d (%s) after attempt %d of lease %llu, which does not follow",
               (int)a->action, a->reason, fact->attempt, (unsigned long long)e->release.lease);
     }
-    if (a->action == ADVICE_RETRY && a->ticket) {
+    if ((a->action == ADVICE_RETRY || a->action == ADVICE_FALLBACK) && a->ticket) {
         keep_place(o, fact, a);
     }
 }
@@ -460,6 +515,12 @@ static int64_t worst_cost(const struct price *p, const struct load *load)
         (int128)load->of[UNIT_INPUT_TOKENS] * in + (int128)load->of[UNIT_OUTPUT_TOKENS] * out;
     int128 together = (int128)load->of[UNIT_TOKENS] * max_i64(in, out);
     return after_discount(p, apart < together ? apart : together);
+}
+
+int64_t worst_cost_at(const struct oracle *o, size_t resource, const struct load *load)
+{
+    const struct price *p = &o->policy->resources[resource].price;
+    return p->known ? worst_cost(p, load) : 0;
 }
 
 static int64_t real_cost(const struct price *p, const struct parts *parts)

@@ -38,6 +38,12 @@ bool has_been_closed(struct oracle *o, const char *resource);
 /* Whether a resource is closed beyond that time, for all that is known. */
 bool health_closed_beyond(struct oracle *o, const char *resource, int64_t at_us);
 
+/* Whether a resource is in that state. */
+bool health_is(struct oracle *o, const char *resource, enum health_state state);
+
+/* Whether routes may pass over a resource because it was refused not long ago. */
+bool health_may_cool(struct oracle *o, const char *resource);
+
 /* Whether a name stands for a state that may hold up the line. */
 bool is_state_name(const char *name);
 
@@ -48,6 +54,7 @@ bool has_learned(const struct oracle *o, const char *resource);
 void health_crash(struct oracle *o);
 
 /* The load a request is held for, and what a release is booked for, as the prices say. */
+int64_t worst_cost_at(const struct oracle *o, size_t resource, const struct load *load);
 void price_load(const struct oracle *o, const struct acquire *a, struct load *load);
 struct load booked_load(const struct oracle *o, const struct event *e, const struct fact *f);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oracle_state.h"
+#include "oracle_routes.h"
 
 static void copy_text(char *out, size_t size, struct text t)
 {
@@ -65,11 +65,10 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
 {
     const struct fact *f = &o->facts[fact];
     int64_t n = f->load.of[id->unit];
-    if (n == 0) {
+    char key[KEY_MAX];
+    if (!charged_key(id->limit, r, PAYER(f), key) || n == 0) {
         return;
     }
-    char key[KEY_MAX];
-    charged_key(id->limit, r, f->tenant, f->session, f->labels, key);
     int64_t at_us = max_i64(f->granted_us, newest_us(id, key));
     struct charge *c = add_charge(id);
     memcpy(c->key, key, sizeof(key));
@@ -121,6 +120,7 @@ static size_t new_ident(struct oracle *o, const struct resource *r, const struct
 static void set_terms(struct oracle *o, struct ident *id, const struct limit *l, bool born)
 {
     id->limit = l;
+    id->learns = id->learns || l->learned;
     if (id->window == WINDOW_BUCKET) {
         struct deed *d = add_deed(o, id, born ? DEED_BORN : DEED_TERMS);
         d->amount = limit_amount(l);
@@ -201,6 +201,7 @@ void history_configure(struct oracle *o, const struct policy *policy)
     for (size_t i = 0; i < o->waiters_n; i++) {
         o->waiters[i].resource_at = resource_index(o, o->waiters[i].resource);
     }
+    routes_configured(o);
     for (size_t r = 0; r < policy->resources_n; r++) {
         for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
             const struct limit *limit = &policy->resources[r].limits[l];
@@ -243,6 +244,8 @@ static void new_fact(struct oracle *o, const struct record *r)
     copy_text(f->session, sizeof(f->session), r->session);
     copy_text(f->labels, sizeof(f->labels), r->labels);
     copy_text(f->id, sizeof(f->id), r->id);
+    copy_text(f->route, sizeof(f->route), r->route);
+    f->step = r->step;
     f->load = r->load;
     f->priority = r->priority;
     f->granted_us = r->at_us;

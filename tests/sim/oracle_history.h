@@ -25,6 +25,11 @@ struct fact {
     char session[KEY_MAX];
     char labels[KEY_MAX * 2];
     char id[KEY_MAX];
+    char route[KEY_MAX]; /* by which it came, or "" … */
+    int32_t step;        /* … its step, from 1 … */
+    struct load asked;   /* … and what was asked before the step capped and priced it … */
+    bool has_usd;
+    bool asked_known; /* … which is not in the journal */
     struct load load;
     int priority;
     int64_t granted_us;

@@ -39,8 +39,8 @@ static size_t asks_of(const struct oracle *o, const struct waiter *w, struct ask
         a->ident = o->ident_of[r][l];
         a->limit = limit;
         a->n = w->load.of[limit->unit];
-        charged_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, a->key);
-        n += a->n > 0;
+        bool mine = charged_key(limit, &o->policy->resources[r], PAYER(w), a->key);
+        n += mine && a->n > 0;
     }
     return n;
 }
@@ -80,9 +80,9 @@ size_t must_refuse(struct oracle *o, const struct waiter *w)
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *limit = &o->policy->resources[r].limits[l];
         char key[KEY_MAX];
-        int64_t n = w->load.of[limit->unit];
-        charged_key(limit, &o->policy->resources[r], w->tenant, w->session, w->labels, key);
-        if (n > 0 && limit->exceed == EXCEED_REFUSE && sum_of(o, o->ident_of[r][l], key).free < n) {
+        bool mine = charged_key(limit, &o->policy->resources[r], PAYER(w), key);
+        int64_t n = mine ? w->load.of[limit->unit] : 0;
+        if (n > 0 && limit->exceed != EXCEED_WAIT && sum_of(o, o->ident_of[r][l], key).free < n) {
             return l;
         }
     }
@@ -722,7 +722,7 @@ void judge_grant(struct oracle *o, const struct waiter *g)
     if (g->away) {
         wrong(o, "P4: granted to a request that is away");
     }
-    if (o->late) {
+    if (o->late || o->shifting) {
         return;
     }
     if (eligible(o, g) == NO) {

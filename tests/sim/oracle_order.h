@@ -27,7 +27,12 @@ void tags_leave(struct oracle *o, const struct waiter *w); /* after it left the 
 /* Whether a request asks more of some limit than it allows at all; with those limits, as bits. */
 bool can_never_fit(struct oracle *o, const struct waiter *w, unsigned *limits);
 
-/* The refusal that the rules ask for, or ERR_NONE; with the limits it may name, as bits. */
+/* The refusal that the limits of its resource ask for, or ERR_NONE; with those limits, as bits. */
+enum error_code expected_limit_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
+                                       bool *doubtful);
+
+/* The refusal that the rules ask for, or ERR_NONE; with the limits it may name, as bits. One who
+ * comes by a route is refused by what is told of its steps alone. */
 enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsigned *limits,
                                  bool *doubtful);
 

@@ -4,7 +4,7 @@
 #include "core/view.h"
 #include "oracle_health.h"
 #include "oracle_order.h"
-#include "oracle_state.h"
+#include "oracle_routes.h"
 
 void oracle_before(struct oracle *o, int64_t now_us)
 {
@@ -53,12 +53,13 @@ static bool is_unread(const struct core *core, const struct oracle *o, const str
                       const struct charge *c)
 {
     const struct fact *f = &o->facts[c->fact];
-    struct record keys[RESOURCE_LIMITS_MAX];
-    struct acquire a = {.resource = text_of(f->resource),
+    struct record keys[CORE_MISSING_MAX];
+    struct acquire a = {.resource = text_of(f->route[0] ? "" : f->resource),
+                        .route = text_of(f->route),
                         .tenant = text_of(f->tenant),
                         .session = text_of(f->session),
                         .labels = text_of(f->labels)};
-    size_t n = core_missing(core, &a, keys, RESOURCE_LIMITS_MAX);
+    size_t n = core_missing(core, &a, keys, CORE_MISSING_MAX);
     for (size_t i = 0; i < n; i++) {
         if (text_equal(keys[i].limit, text_of(id->name))) {
             return true;
@@ -148,6 +149,7 @@ void oracle_rest(struct oracle *o, const struct core *core)
     }
     judge_idle(o, o->now_us);
     judge_overdue(o);
+    judge_accounts(o);
     health_overdue(o, o->now_us);
     judge_totals(o, core);
     if (o->rests % 32 == 0) {

@@ -34,6 +34,11 @@ struct waiter {
     char session[KEY_MAX];
     char labels[KEY_MAX * 2];
     char id[KEY_MAX];
+    char route[KEY_MAX]; /* by which it came, or "" */
+    size_t route_at;     /* in the present policy, or NONE */
+    struct load asked;   /* by a route: before its step capped and priced it … */
+    bool has_usd;
+    bool asked_known; /* … where that is known */
 };
 
 /* Fairness of one tenant at one priority of a resource. */
@@ -65,6 +70,7 @@ struct condition {
     int64_t rate_at_us;
     double next_low_us, next_high_us; /* when the next may be granted */
     int64_t settled, held_for_us;
+    int64_t cool_us; /* so long may routes pass over it */
 };
 
 /* What the present event tells of a call. */
@@ -109,6 +115,8 @@ struct oracle {
     struct condition *conditions;
     size_t conditions_n, conditions_size;
     struct cause cause;
+    const struct core *core; /* of the present step: only where requests stand is asked of it */
+    bool shifting;           /* in this step somebody has moved from one line to another */
 
     bool aways;              /* some request was away: start tags are in doubt from then on */
     int64_t tags_doubted_us; /* … until then */

@@ -26,7 +26,8 @@ static int64_t less_headroom(int64_t amount, int32_t ppm)
 
 int64_t limit_amount(const struct limit *l)
 {
-    return less_headroom(l->amount, l->headroom_ppm);
+    /* One that is to be learned allows all that nobody has told it not to. */
+    return less_headroom(l->learned ? AMOUNT_MAX : l->amount, l->headroom_ppm);
 }
 
 int64_t limit_burst(const struct limit *l)
@@ -143,16 +144,18 @@ static void copy_key(char key[KEY_MAX], const char *from)
     key[len] = 0;
 }
 
-void charged_key(const struct limit *l, const struct resource *r, const char *tenant,
-                 const char *session, const char *labels, char key[KEY_MAX])
+bool charged_key(const struct limit *l, const struct resource *r, struct payer payer,
+                 char key[KEY_MAX])
 {
     switch (l->scope) {
-    case SCOPE_TENANT: copy_key(key, tenant); break;
-    case SCOPE_SESSION: copy_key(key, session); break;
+    case SCOPE_TENANT: copy_key(key, payer.tenant); break;
+    case SCOPE_SESSION: copy_key(key, payer.session); break;
     case SCOPE_MODEL: copy_key(key, r->model); break;
-    case SCOPE_LABEL: label_value(labels, l->label, key); break;
+    case SCOPE_LABEL: label_value(payer.labels, l->label, key); break;
+    case SCOPE_ROUTE: copy_key(key, payer.route); break;
     default: key[0] = 0;
     }
+    return l->scope != SCOPE_ROUTE || strcmp(l->label, payer.route) == 0;
 }
 
 /* --- Amounts of single charges --- */

@@ -26,9 +26,20 @@ int64_t period_number(const struct limit *l, int64_t wall_us);
 
 size_t resource_index(const struct oracle *o, const char *name);
 
-/* The key of the counter of a limit that a request or lease is charged to. */
-void charged_key(const struct limit *l, const struct resource *r, const char *tenant,
-                 const char *session, const char *labels, char key[KEY_MAX]);
+/* Whose usage it is. */
+struct payer {
+    const char *tenant, *session, *labels, *route;
+};
+
+#define PAYER(of)                                                                                  \
+    (struct payer)                                                                                 \
+    {                                                                                              \
+        (of)->tenant, (of)->session, (of)->labels, (of)->route                                     \
+    }
+
+/* Whether a limit counts a request or lease at all, and the key of the counter it is charged to. */
+bool charged_key(const struct limit *l, const struct resource *r, struct payer payer,
+                 char key[KEY_MAX]);
 
 /* Worked out from the whole history, at o->now_us. */
 struct sum sum_of(struct oracle *o, size_t ident, const char *key);

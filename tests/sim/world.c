@@ -1,4 +1,4 @@
-#include "world.h"
+#include "world_policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,275 +11,9 @@
 /* Longer than anybody waits: no ticket is given. */
 #define NO_HOLD_US (2 * WAIT_US_MAX)
 
-static const char *const RESOURCES[] = {"alpha", "beta", "gamma"};
-static const char *const TENANTS[] = {"", "a", "b", "c"};
 static const char *const SESSIONS[] = {"", "s1", "s2", "s3"};
 static const char *const LABELS[] = {"", "team=x", "team=y\nenv=p"};
 static const char *const IDS[] = {"i1", "i2", "i3", "i4", "i5"};
-
-/* Daylight saving begins and ends, twice: near each of the two times at which worlds begin. */
-static const struct zone_change CHANGES[] = {
-    {0, US_PER_H},
-    {US_PER_H, 2 * US_PER_H},
-    {3 * US_PER_H, US_PER_H},
-    {INT64_C(1774746000) * US_PER_S, 2 * US_PER_H},
-};
-static const struct zone ZONE = {CHANGES, 4};
-
-#define PICK(r, array) array[random_in(r, 0, (int64_t)(sizeof(array) / sizeof(array[0])) - 1)]
-
-/* --- Policies --- */
-
-static enum unit random_unit(struct random *r)
-{
-    static const enum unit UNITS[] = {UNIT_REQUESTS,     UNIT_TOKENS, UNIT_TOKENS,
-                                      UNIT_INPUT_TOKENS, UNIT_SLOTS,  UNIT_OUTPUT_TOKENS,
-                                      UNIT_USD};
-    return PICK(r, UNITS);
-}
-
-static int64_t random_amount(struct random *r, enum unit unit)
-{
-    switch (unit) {
-    case UNIT_REQUESTS: return random_in(r, 1, 12);
-    case UNIT_SLOTS: return random_in(r, 1, 5);
-    case UNIT_USD: return random_in(r, 1, 40) * PICOUSD_PER_USD / 7;
-    default: return random_in(r, 20, 400);
-    }
-}
-
-static void random_window(struct random *r, struct limit *l)
-{
-    static const int64_t PERS[] = {7, 1000, US_PER_S, 10 * US_PER_S, US_PER_MIN, 3 * US_PER_MIN};
-    static const enum window_kind KINDS[] = {WINDOW_ROLLING, WINDOW_ROLLING,  WINDOW_BUCKET,
-                                             WINDOW_NONE,    WINDOW_CALENDAR, WINDOW_LIFETIME};
-    l->window = l->unit == UNIT_SLOTS ? WINDOW_NONE : PICK(r, KINDS);
-    if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
-        l->per_us = PICK(r, PERS);
-        l->guard_us = random_chance(r, 50) ? 0 : random_in(r, 0, l->per_us / 4);
-        l->burst = random_in(r, 1, 2 * l->amount);
-    }
-    if (l->window == WINDOW_ROLLING && random_chance(r, 20)) {
-        l->slice_us = max_i64(1, l->per_us / random_in(r, 2, 10));
-    }
-    if (l->window == WINDOW_CALENDAR) {
-        l->step = (enum calendar_step)random_in(r, STEP_SECOND, STEP_DAY);
-        l->zone = random_chance(r, 50) ? &ZONE : NULL;
-    }
-    if (l->window == WINDOW_LIFETIME) {
-        l->amount *= 8;
-    }
-}
-
-static void random_limit(struct random *r, struct limit *l, int number, bool scoped)
-{
-    memset(l, 0, sizeof(*l));
-    l->unit = random_unit(r);
-    l->amount = random_amount(r, l->unit);
-    random_window(r, l);
-    snprintf(l->name, sizeof(l->name), "%s-%d", unit_name(l->unit), number);
-    l->scope =
-        scoped && random_chance(r, 50) ? (enum scope)random_in(r, 0, SCOPE_LABEL) : SCOPE_RESOURCE;
-    if (l->scope == SCOPE_LABEL) {
-        strcpy(l->label, "team");
-    }
-    l->exceed = random_chance(r, 12) ? EXCEED_REFUSE : EXCEED_WAIT;
-    l->charge = random_chance(r, 30) ? CHARGE_AT_SETTLE : CHARGE_AT_GRANT;
-    l->settle = (enum settle_rule)random_in(r, 0, 2);
-    l->on_expire = (enum expire_rule)random_in(r, 0, 2);
-    l->headroom_ppm = random_chance(r, 20) ? (int32_t)random_in(r, 0, 300000) : 0;
-    l->warn_ppm = random_chance(r, 20) ? 800000 : 0;
-}
-
-static void random_reserves(struct random *r, struct resource *x)
-{
-    x->reserves_n = (size_t)random_in(r, 1, 2);
-    for (size_t i = 0; i < x->reserves_n; i++) {
-        x->reserves[i].share_ppm = (int32_t)random_in(r, 100000, 500000);
-        if (random_chance(r, 50)) {
-            strcpy(x->reserves[i].tenant, TENANTS[1 + i]);
-        } else {
-            x->reserves[i].priority = (int)random_in(r, 1, 4) + (int)i;
-        }
-    }
-}
-
-/* A pool's limits must agree in everything. */
-static void add_pool(struct random *r, struct world_policy *p)
-{
-    struct limit pool;
-    random_limit(r, &pool, 90, random_chance(r, 20));
-    pool.scope = pool.scope == SCOPE_MODEL ? SCOPE_RESOURCE : pool.scope;
-    strcpy(pool.shared, "pool");
-    for (size_t i = 0; i < p->policy.resources_n; i++) {
-        struct resource *x = &p->resources[i];
-        if (x->limits_n < 5 && random_chance(r, 80)) {
-            x->limits[x->limits_n++] = pool;
-        }
-    }
-}
-
-static struct world_policy *new_policy(struct world *w)
-{
-    struct world_policy *p = calloc(1, sizeof(*p));
-    w->policies = realloc(w->policies, (w->policies_n + 1) * sizeof(*w->policies));
-    if (!p || !w->policies) {
-        abort();
-    }
-    w->policies[w->policies_n++] = p;
-    return p;
-}
-
-static void random_resource(struct random *r, struct resource *x, const char *name, bool scoped,
-                            bool ageing)
-{
-    memset(x, 0, sizeof(*x));
-    strcpy(x->name, name);
-    strcpy(x->model, random_chance(r, 50) ? "m" : name);
-    x->limits_n = (size_t)random_in(r, 1, 3);
-    for (size_t i = 0; i < x->limits_n; i++) {
-        random_limit(r, &x->limits[i], (int)i, scoped);
-    }
-    x->line_len_max = random_chance(r, 10) ? random_in(r, 1, 5) : 40;
-    x->tenant_line_len_max = random_chance(r, 10) ? random_in(r, 1, 3) : 40;
-    x->ageing_us = ageing && random_chance(r, 60) ? random_in(r, 1, 20) * US_PER_S : 0;
-    if (random_chance(r, 25)) {
-        random_reserves(r, x);
-    }
-}
-
-/* --- Feedback and prices. --- */
-
-/* Numbers of any size, and parts of it switched off. */
-static void random_feedback(struct random *r, struct feedback *f)
-{
-    *f = feedback_default;
-    if (random_chance(r, 50)) {
-        return;
-    }
-    f->pause_us = random_chance(r, 10) ? 0 : random_in(r, 1, 5 * US_PER_S);
-    f->backoff_us = random_chance(r, 10) ? 0 : random_in(r, 1, 5 * US_PER_S);
-    f->backoff_us_max = f->backoff_us + random_in(r, 0, 60 * US_PER_S);
-    f->ramp_us = random_chance(r, 20) ? 0 : random_in(r, 1, 60 * US_PER_S);
-    f->slow_ppm = random_chance(r, 20) ? 0 : (int32_t)random_in(r, 100000, 999999);
-    f->growth_ppm = (int32_t)random_in(r, 1000, 1000000);
-    f->breaker_refusals = random_chance(r, 20) ? 0 : (int32_t)random_in(r, 1, 6);
-    f->breaker_us = random_in(r, 1, 90 * US_PER_S);
-    f->breaker_us_max = f->breaker_us + random_in(r, 0, 600 * US_PER_S);
-    f->attempts_max = (int32_t)random_in(r, 0, 8);
-    f->retry_share_ppm = (int32_t)random_in(r, 0, 1000000);
-    f->money_probe_us = random_chance(r, 20) ? 0 : random_in(r, 1, US_PER_H);
-    f->day_zone = random_chance(r, 50) ? &ZONE : NULL;
-}
-
-static void random_price(struct random *r, struct price *p)
-{
-    p->known = true;
-    for (int i = 0; i < PARTS; i++) {
-        p->of[i] = random_in(r, 0, 3) * PICOUSD_PER_USD / 300;
-        p->over[i] = 2 * p->of[i];
-    }
-    p->tier_start = random_chance(r, 30) ? random_in(r, 1, 60) : 0;
-    p->discount_ppm = random_chance(r, 20) ? (int32_t)random_in(r, 0, 1000000) : 0;
-}
-
-/* A resource as a storm finds it: what its provider answers has effects, and money counts. */
-static void brace(struct random *r, struct resource *x)
-{
-    if (random_chance(r, 90)) {
-        random_feedback(r, &x->feedback);
-    }
-    if (random_chance(r, 60)) {
-        random_price(r, &x->price);
-    }
-    if (random_chance(r, 60) && x->limits_n < 5) {
-        struct limit *l = &x->limits[x->limits_n++];
-        *l = (struct limit){.name = "budget", .unit = UNIT_USD, .charge = CHARGE_AT_SETTLE};
-        l->amount = random_in(r, 1, 40) * PICOUSD_PER_USD / 7;
-        l->window = random_chance(r, 50) ? WINDOW_LIFETIME : WINDOW_CALENDAR;
-        l->step = (enum calendar_step)random_in(r, STEP_MINUTE, STEP_DAY);
-        l->exceed = random_chance(r, 50) ? EXCEED_REFUSE : EXCEED_WAIT;
-        l->scope = random_chance(r, 30) ? SCOPE_SESSION : SCOPE_RESOURCE;
-    }
-}
-
-/* Headroom must leave something. */
-static void fix_headroom(struct policy *p)
-{
-    struct policy_error why;
-    for (size_t i = 0; i < p->resources_n; i++) {
-        for (size_t k = 0; k < p->resources[i].limits_n; k++) {
-            struct limit *l = &p->resources[i].limits[k];
-            l->headroom_ppm = l->amount < 2 ? 0 : l->headroom_ppm;
-        }
-    }
-    if (policy_check(p, &why) != 0) {
-        fprintf(stderr, "a policy of the world's own is refused: %s\n", why.problem);
-        abort();
-    }
-}
-
-static struct world_policy *random_policy(struct world *w)
-{
-    struct random *r = &w->random;
-    struct world_policy *p = new_policy(w);
-    bool scoped = random_chance(r, 50);
-    bool ageing = random_chance(r, 25) && !w->late_ticks; /* late, order is by what was known */
-    p->policy.resources = p->resources;
-    p->policy.weights = p->weights;
-    p->policy.resources_n = (size_t)random_in(r, 1, 3);
-    for (size_t i = 0; i < p->policy.resources_n; i++) {
-        random_resource(r, &p->resources[i], RESOURCES[i], scoped, ageing);
-        if (w->stormy) {
-            brace(r, &p->resources[i]);
-        }
-    }
-    w->pools = random_chance(r, 40);
-    if (w->pools) {
-        add_pool(r, p);
-    }
-    p->policy.weights_n = random_chance(r, 50) ? 2 : 0;
-    for (size_t i = 0; i < p->policy.weights_n; i++) {
-        strcpy(p->weights[i].tenant, TENANTS[1 + i]);
-        p->weights[i].weight = (int32_t)random_in(r, 1, 5);
-    }
-    p->policy.leases_max = random_chance(r, 5) ? random_in(r, 3, 30) : 100000;
-    p->policy.counters_max = 100000;
-    fix_headroom(&p->policy);
-    return p;
-}
-
-/* The same policy with some things changed: amounts, a limit more or less, a resource less. */
-static struct world_policy *changed_policy(struct world *w)
-{
-    struct random *r = &w->random;
-    struct world_policy *p = new_policy(w);
-    *p = *w->policy;
-    p->policy.resources = p->resources;
-    p->policy.weights = p->weights;
-    for (size_t i = 0; i < p->policy.resources_n; i++) {
-        struct resource *x = &p->resources[i];
-        for (size_t k = 0; k < x->limits_n; k++) {
-            struct limit *l = &x->limits[k];
-            if (!l->shared[0] && random_chance(r, 30)) {
-                l->amount = random_amount(r, l->unit) * (l->window == WINDOW_LIFETIME ? 8 : 1);
-                l->burst = l->window == WINDOW_BUCKET ? random_in(r, 1, 2 * l->amount) : 0;
-            }
-        }
-        if (x->limits_n > 1 && !x->limits[x->limits_n - 1].shared[0] && random_chance(r, 20)) {
-            x->limits_n--;
-        }
-        if (x->limits_n < 5 && random_chance(r, 20) && (!w->crashes || w->rough)) {
-            random_limit(r, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
-        }
-    }
-    bool may_go = !w->stormy && (w->rough || (!w->crashes && !w->pools));
-    if (p->policy.resources_n > 1 && random_chance(r, 15) && may_go) {
-        p->policy.resources_n--;
-    }
-    fix_headroom(&p->policy);
-    return p;
-}
 
 /* --- Clients --- */
 
@@ -303,6 +37,8 @@ static void init_storm(struct world *w, uint64_t seed)
     struct random r = {seed ^ UINT64_C(0x73746f726d)};
     provider_init(&w->provider, seed, random_chance(&r, 50));
     w->holds = true; /* who retries comes back with a ticket */
+    w->routed = random_chance(&r, 60);
+    w->unknown = random_chance(&r, 25);
 }
 
 void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
@@ -333,7 +69,7 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
     if (stormy) {
         init_storm(w, seed);
     }
-    w->policy = random_policy(w);
+    w->policy = world_policy_random(w);
 }
 
 void world_release(struct world *w)
@@ -419,6 +155,12 @@ static void next_acquire(struct world *w, struct happening *h)
     const struct policy *p = &w->policy->policy;
     size_t i = (size_t)random_in(r, 0, (int64_t)p->resources_n - 1);
     a->resource = text_of(random_chance(r, 99) ? p->resources[i].name : "unknown");
+    if (p->routes_n && random_chance(r, 60)) {
+        const struct route *route = &p->routes[random_in(r, 0, (int64_t)p->routes_n - 1)];
+        bool named = route->accounts && random_chance(r, 50); /* a pool, as if it were one */
+        a->route = text_of(named ? "" : route->name);
+        a->resource = text_of(named ? route->name : "");
+    }
     random_load(r, &p->resources[i], &a->load);
     a->priority = random_chance(r, 60) ? PRIORITY_DEFAULT : (int)random_in(r, 1, 10);
     a->tenant = text_of(PICK(r, TENANTS));
@@ -520,7 +262,7 @@ static void next_rare(struct world *w, struct happening *h)
         h->kind = WORLD_SYNC;
     } else if (dice < 36 && w->reloads) {
         h->event.kind = EVENT_CONFIGURE;
-        w->policy = changed_policy(w);
+        w->policy = world_policy_changed(w);
         h->event.policy = &w->policy->policy;
     } else if (dice < 50 && w->skews) {
         h->event.kind = EVENT_CLOCK;

@@ -21,6 +21,7 @@ struct world_policy {
     struct policy policy;
     struct resource resources[4];
     struct tenant_weight weights[4];
+    struct route routes[2];
 };
 
 /* Beyond the core's own kinds of events. */
@@ -96,6 +97,8 @@ struct world {
     bool pools;      /* some limits are shared */
     bool rough;      /* what changes a policy or the clock goes together with crashes and pools */
     bool stormy;     /* calls go to a provider, and what it answers has effects */
+    bool routed;     /* some ask for routes */
+    bool unknown;    /* some limits are to be learned from the provider */
     int64_t seen_us; /* when the effects happened that were seen last */
     struct provider provider;
     struct answer answer; /* of the event that was resolved last … */
