@@ -400,7 +400,8 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     for (size_t i = 0; i < o->waiters_n; i++) {
         const struct waiter *x = &o->waiters[i];
         int its = effective_priority(o, x, o->now_us);
-        /* A retry has its old place, but is counted as having come when it came again. */
+        /* A retry has its old place, but is counted as having come when it came again; the same for
+         * one who has come from another line. */
         retries += strcmp(x->resource, w->resource) == 0 && (x->attempt > 1 || x->route[0]);
         earlier += strcmp(x->resource, w->resource) == 0 &&
                    (its < mine || (its == mine && x->seq < w->seq));
@@ -409,7 +410,8 @@ static void judge_position(struct oracle *o, const struct waiter *w, int64_t pos
     bool ageing = r != NONE && o->policy->resources[r].ageing_us;
     /* When a tick comes late, others whose time is up may have left before. */
     bool late = w->deadline_us < o->now_us || w->hold_at_us < o->now_us;
-    bool far = llabs(position - (earlier + 1)) > retries && w->attempt == 1 && !o->shifting;
+    bool came_again = w->attempt > 1 || w->route[0] || o->shifting;
+    bool far = llabs(position - (earlier + 1)) > retries && !came_again;
     if (position < 1 || (!ageing && !late && far)) {
         wrong(o, "P9: caller %llu is said to be at position %lld, and is at %lld",
               (unsigned long long)w->caller, (long long)position, (long long)earlier + 1);

@@ -118,7 +118,8 @@ void health_event(struct oracle *o, const struct event *e)
         c->refusals++;
         c->refused_us = o->now_us;
     }
-    if (is_refusal(a) || (a && (a->class == ANSWER_DAY_OVER || a->class == ANSWER_OUT_OF_MONEY))) {
+    if (is_refusal(a) || (a && (a->class == ANSWER_DAY_OVER || a->class == ANSWER_OUT_OF_MONEY ||
+                                a->class == ANSWER_AUTH))) {
         c->cool_us = o->now_us + o->policy->resources[r].cooldown_us;
     }
     if (a) {
@@ -436,8 +437,9 @@ static bool falls_back(const struct oracle *o, const struct fact *f, const struc
         for (size_t k = 0; strcmp(route->name, f->route) == 0 && k < route->steps_n; k++) {
             const char *name = o->policy->resources[route->steps[k].resource].name;
             if (text_equal(text_of(name), a->resource)) {
-                return class_of(o) != ANSWER_OK && strcmp(name, f->resource) != 0 && a->ticket &&
-                       a->after_us == 0 && !is_known_ticket(o, a->ticket);
+                bool used_up = f->attempts_max > 0 && f->attempt >= f->attempts_max;
+                return !used_up && class_of(o) != ANSWER_OK && strcmp(name, f->resource) != 0 &&
+                       a->ticket && a->after_us == 0 && !is_known_ticket(o, a->ticket);
             }
         }
     }
@@ -485,10 +487,19 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
 
 /* --- Money. --- */
 
-static const struct price *price_of(const struct oracle *o, const char *resource)
+/* At a resource that was asked for by that route, or by its name where the route is "". */
+static const struct price *price_of(const struct oracle *o, const char *resource, const char *route)
 {
     static const struct price none;
     size_t r = resource_index(o, resource);
+    for (size_t i = 0; r != NONE && route[0] && i < o->policy->routes_n; i++) {
+        const struct route *x = &o->policy->routes[i];
+        for (size_t k = 0; strcmp(x->name, route) == 0 && k < x->steps_n; k++) {
+            if (x->steps[k].resource == r && x->steps[k].own_price) {
+                return &x->steps[k].price;
+            }
+        }
+    }
     return r == NONE ? &none : &o->policy->resources[r].price;
 }
 
@@ -517,9 +528,10 @@ static int64_t worst_cost(const struct price *p, const struct load *load)
     return after_discount(p, apart < together ? apart : together);
 }
 
-int64_t worst_cost_at(const struct oracle *o, size_t resource, const struct load *load)
+int64_t worst_cost_at(const struct oracle *o, size_t resource, const char *route,
+                      const struct load *load)
 {
-    const struct price *p = &o->policy->resources[resource].price;
+    const struct price *p = price_of(o, o->policy->resources[resource].name, route);
     return p->known ? worst_cost(p, load) : 0;
 }
 
@@ -541,7 +553,7 @@ void price_load(const struct oracle *o, const struct acquire *a, struct load *lo
 {
     char name[KEY_MAX];
     snprintf(name, sizeof(name), "%.*s", (int)a->resource.len, a->resource.at);
-    const struct price *p = price_of(o, name);
+    const struct price *p = price_of(o, name, "");
     if (p->known && !a->has_usd) {
         load->of[UNIT_USD] = worst_cost(p, load);
     }
@@ -550,7 +562,7 @@ void price_load(const struct oracle *o, const struct acquire *a, struct load *lo
 struct load booked_load(const struct oracle *o, const struct event *e, const struct fact *f)
 {
     const struct answer *a = e->release.answer;
-    const struct price *p = price_of(o, f->resource);
+    const struct price *p = price_of(o, f->resource, f->route);
     if (e->release.has_usage) {
         struct load usage = e->release.usage;
         if (p->known && !e->release.has_usd) {

@@ -54,7 +54,8 @@ bool has_learned(const struct oracle *o, const char *resource);
 void health_crash(struct oracle *o);
 
 /* The load a request is held for, and what a release is booked for, as the prices say. */
-int64_t worst_cost_at(const struct oracle *o, size_t resource, const struct load *load);
+int64_t worst_cost_at(const struct oracle *o, size_t resource, const char *route,
+                      const struct load *load);
 void price_load(const struct oracle *o, const struct acquire *a, struct load *load);
 struct load booked_load(const struct oracle *o, const struct event *e, const struct fact *f);
 

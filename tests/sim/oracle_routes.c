@@ -84,7 +84,7 @@ struct load route_load(const struct oracle *o, const struct waiter *w, size_t re
         load.of[UNIT_TOKENS] = min_i64(load.of[UNIT_TOKENS], most);
     }
     if (!w->has_usd) {
-        load.of[UNIT_USD] = worst_cost_at(o, resource, &load);
+        load.of[UNIT_USD] = worst_cost_at(o, resource, w->route, &load);
     }
     return load;
 }
@@ -308,7 +308,7 @@ static bool is_so(struct oracle *o, const struct waiter *w, size_t step, const c
         return line_is_full(o, &t) || o->counts.grants > o->grants_before;
     }
     if (strcmp(reason, "deadline") == 0) {
-        return !fits_at_once(o, &t);
+        return !fits_at_once(o, &t) || w->deadline_us <= o->now_us;
     }
     return limits_refuse(o, &t, reason);
 }
@@ -396,8 +396,7 @@ static void judge_reasons(struct oracle *o, const struct waiter *w, const struct
 {
     for (size_t i = 0; i < route->steps_n; i++) {
         const char *reason = reason_of(o, routed, route, i);
-        bool first =
-            route->prefer == PREFER_FIRST && !route->sticky && !is_account(o, w->resource_at);
+        bool first = route->prefer == PREFER_FIRST && !is_account(o, w->resource_at);
         if (reason && !is_so(o, w, i, reason)) {
             wrong(o, "P9: caller %llu is told that step %zu of %s was passed over for %s",
                   (unsigned long long)w->caller, i + 1, route->name, reason);

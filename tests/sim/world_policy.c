@@ -205,11 +205,34 @@ static void random_route(struct random *r, struct route *route, const char *name
         strcpy(step->model, PICK(r, MODELS));
         step->context_tokens = random_chance(r, 20) ? random_in(r, 20, 200) : 0;
         step->max_output_tokens = random_chance(r, 30) ? random_in(r, 1, 50) : 0;
+        step->own_price = random_chance(r, 20);
+        if (step->own_price) {
+            random_price(r, &step->price);
+        }
     }
-    route->prefer = random_chance(r, 60) ? PREFER_FIRST : (enum prefer)random_in(r, 0, 2);
+    route->prefer = random_chance(r, 60) ? PREFER_FIRST : (enum prefer)random_in(r, 0, 1);
     route->finally = random_chance(r, 50) ? FINALLY_REFUSE : (enum finally)random_in(r, 1, 2);
     route->static_answer = route->finally == FINALLY_STATIC ? "come back later" : NULL;
     route->sticky = random_chance(r, 25);
+}
+
+static bool is_step(const struct route *route, size_t resource)
+{
+    for (size_t i = 0; i < route->steps_n; i++) {
+        if (route->steps[i].resource == resource) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Neighbours in a route that are accounts of a pool stand in one place of its order. */
+static void stand_alike(struct route *route, const struct route *pool)
+{
+    for (size_t i = 1; i < route->steps_n; i++) {
+        route->steps[i].alike =
+            is_step(pool, route->steps[i].resource) && is_step(pool, route->steps[i - 1].resource);
+    }
 }
 
 /* A route to several resources, and often a pool of accounts. */
@@ -226,6 +249,7 @@ static void add_routes(struct random *r, struct world_policy *p)
         for (size_t i = 0; i < pool->steps_n; i++) {
             strcpy(p->resources[pool->steps[i].resource].account, ACCOUNTS[i]);
         }
+        stand_alike(&p->routes[0], pool);
     }
     for (size_t i = 0; i < policy->resources_n; i++) {
         struct resource *x = &p->resources[i];
