@@ -16,8 +16,8 @@
 struct limit_view {
     const struct limit *limit;
     int64_t amount;    /* in force, after headroom */
-    bool unknown;      /* to be learned from the provider, who has not told it yet: `amount` is only
-                          what may be tried */
+    bool unknown;      /* to be learned from the provider, who has not told it yet: `amount` and
+                          `remaining` are of no meaning */
     int64_t told;      /* what the provider says it is; 0: nothing yet */
     int64_t used;      /* in the window; settled or charged at the grant */
     int64_t held;      /* by open leases, beside the window or as part of `used` */

@@ -68,6 +68,17 @@ static void put_amount(struct json_writer *w, const char *key, enum unit unit, i
     }
 }
 
+/* What is left of a limit that nobody has told yet is as unknown as the limit. */
+static void put_bound(struct json_writer *w, const char *key, const struct limit_view *v, int64_t n)
+{
+    if (v->unknown) {
+        json_key(w, key);
+        json_null(w);
+    } else {
+        put_amount(w, key, v->limit->unit, n);
+    }
+}
+
 static void put_reset(struct json_writer *w, int64_t reset_us)
 {
     json_key(w, "reset_ms");
@@ -83,7 +94,7 @@ void api_write_counter(struct json_writer *w, const struct limit_view *v)
     enum unit unit = v->limit->unit;
     put_amount(w, "used", unit, v->used);
     put_amount(w, "held", unit, v->held);
-    put_amount(w, "remaining", unit, v->remaining);
+    put_bound(w, "remaining", v, v->remaining);
     if (v->foreign > 0) {
         put_amount(w, "foreign", unit, v->foreign);
     }
@@ -106,7 +117,7 @@ void api_write_limit(struct json_writer *w, const struct limit_view *v)
     member_str(w, "scope", scope_name(l->scope));
     member_text_if(w, "shared", text_of(l->shared));
     member_str(w, "exceed", exceed_name(l->exceed));
-    put_amount(w, "amount", l->unit, v->amount);
+    put_bound(w, "amount", v, v->amount);
     if (v->told > 0) {
         member_i64(w, "told", v->told);
     }

@@ -287,11 +287,12 @@ static int64_t limit_value_of(const struct limit_view *v, enum limit_value which
 }
 
 /* Scoped limits have a counter per key, of which there may be a million: only their amount is told.
- */
+ * A limit that the provider has not told yet has none. */
 static void put_limit(struct buf *out, enum limit_value which, const struct resource_view *r,
                       const struct limit_view *v, struct buf *labels)
 {
-    if (v->limit->scope != SCOPE_RESOURCE && which != LIMIT_AMOUNT) {
+    bool bound = which == LIMIT_AMOUNT || which == LIMIT_REMAINING;
+    if ((v->limit->scope != SCOPE_RESOURCE && which != LIMIT_AMOUNT) || (v->unknown && bound)) {
         return;
     }
     double unit = v->limit->unit == UNIT_USD ? (double)PICOUSD_PER_USD : 1;

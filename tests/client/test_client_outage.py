@@ -171,6 +171,12 @@ def test_a_local_share_counts_an_exact_rolling_minute():
     assert counter.free(90.0 + _local.GUARD_S) == 100
 
 
+def test_a_limit_that_nobody_has_told_yet_has_no_local_share():
+    limit = {"limit": "rpm", "unit": "requests", "window": "rolling", "scope": "resource", "per_ms": 60000, "unknown": True}
+    assert _local._counter_of({**limit, "amount": None, "remaining": None}, 0.5) is None
+    assert _local._counter_of({**limit, "amount": 10, "remaining": 10}, 0.5).free(0.0) == 5
+
+
 def test_a_local_share_of_the_limits_last_seen(pretend, eventually):
     limits = [
         {"unit": "requests", "window": "rolling", "per_ms": 60000, "scope": "resource", "amount": 16, "remaining": 9},

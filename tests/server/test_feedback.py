@@ -53,6 +53,15 @@ def test_a_resource_without_numbers_begins_with_one_call_and_takes_its_limits_fr
     assert rpm["amount"] == 100 and rpm["used"] == 1
 
 
+def test_a_limit_that_nobody_has_told_yet_shows_no_amount(daemon):
+    d = daemon("resources: {chat: {provider: openai, limits: from_provider}}\n")
+    rpm = next(limit for limit in d.resource()["limits"] if limit["limit"] == "rpm")
+    assert rpm["unknown"] is True and rpm["amount"] is None and rpm["remaining"] is None
+    text = d.get("/metrics").text
+    assert 'sluice_limit_used{resource="chat",limit="rpm"' in text
+    assert 'sluice_limit_amount{resource="chat",limit="rpm"' not in text
+
+
 def test_adaptive_concurrency_begins_with_the_fewest_calls(daemon):
     d = daemon("resources: {chat: {concurrency: {adaptive: {min: 2, max: 9}}}}\n")
     assert [d.acquire(wait_ms=0).status for _ in range(3)] == [200, 200, 429]

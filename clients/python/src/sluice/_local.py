@@ -92,8 +92,8 @@ class Counter:
 
 def _counter_of(limit: Mapping[str, Any], share: float) -> Optional[Counter]:
     """The local share of a limit as the coordinator shows it; None for limits of single tenants, sessions
-    or labels, of which one process cannot know its share."""
-    if limit.get("scope") != "resource":
+    or labels, of which one process cannot know its share, and for those that the provider has not told yet."""
+    if limit.get("scope") != "resource" or limit.get("amount") is None:
         return None
     unit, window = str(limit.get("unit")), limit.get("window")
     if window in ("rolling", "bucket"):
