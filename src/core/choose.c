@@ -21,7 +21,6 @@
  */
 #include "core/choose.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "core/acquire.h"
@@ -301,9 +300,9 @@ static void decide(const struct core *core, const struct wish *wish, const struc
     size_t step = pick(core, wish, offers);
     step = step < n ? step : pick_for_want_of_better(wish, offers);
     *choice = (struct choice){.step = step, .again_us = INT64_MAX};
-    for (size_t i = 0; i < n; i++) {
-        bool served = i == step;
-        choice->passed[i] = (uint8_t)(served ? PASS_NONE : offers[i].pass);
+    for (size_t i = 0; i < ROUTE_STEPS_MAX; i++) {
+        bool passed = i < n && i != step;
+        choice->passed[i] = (uint8_t)(passed ? offers[i].pass : PASS_NONE);
     }
     if (step < n) {
         choice->line = path->lines[step];
