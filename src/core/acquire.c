@@ -66,20 +66,28 @@ bool rule_counts(const struct rule *rule, const struct resource *resource, const
     return rule->limit->scope != SCOPE_ROUTE || text_equal(text_of(rule->limit->label), a->route);
 }
 
-int counters_of(struct core *core, const struct line *line, const struct acquire *a,
-                struct counter **counters)
+/* The counter of a limit for the scope that a request is of; made where it is missing. 0 or
+ * ERR_NO_MEMORY. */
+static int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
+                            const struct acquire *a, struct counter **counter)
 {
-    for (size_t i = 0; i < line->rules_n; i++) {
-        struct rule *rule = line->rules[i];
-        bool asks = a->load.of[rule->unit] > 0;
-        bool mine = rule->of_all || rule_counts(rule, line->resource, a);
-        counters[i] = mine && asks ? rule->whole : NULL;
-        if (mine && asks && !rule->whole) {
-            struct text key = scope_key(rule, line->resource, a);
-            counters[i] = counter_find(core, rule, key);
-            if (!counters[i] && counter_new(core, rule, key, &counters[i]) != 0) {
-                return ERR_NO_MEMORY;
-            }
+    struct text key = scope_key(rule, line->resource, a);
+    *counter = counter_find(core, rule, key);
+    return *counter ? 0 : counter_new(core, rule, key, counter);
+}
+
+inline int counters_of(struct core *core, const struct line *line, const struct acquire *a,
+                       struct counter **counters)
+{
+    size_t n = line->rules_n;
+    struct rule *const *rules = line->rules;
+    for (size_t i = 0; i < n; i++) {
+        struct rule *rule = rules[i];
+        bool counts =
+            a->load.of[rule->unit] > 0 && (rule->of_all || rule_counts(rule, line->resource, a));
+        counters[i] = counts ? rule->whole : NULL;
+        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, &counters[i]) != 0) {
+            return ERR_NO_MEMORY;
         }
     }
     return 0;
@@ -171,8 +179,8 @@ struct counter *never_fits(struct core *core, const struct asker *a, uint64_t pa
 }
 
 /* The fast path: nobody stands in line, and it fits. */
-static int grant_at_once(struct core *core, const struct event *event, const struct asker *asker,
-                         const struct way *way)
+static inline int grant_at_once(struct core *core, const struct event *event,
+                                const struct asker *asker, const struct way *way)
 {
     const struct acquire *a = &event->acquire;
     struct line *line = asker->line;
@@ -272,7 +280,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS) {
+    if (line_is_open(core, line) && fits(core, &asker)) {
         return grant_at_once(core, event, &asker, NULL);
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
@@ -289,8 +297,8 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
 }
 
 /* What refuses a request before its resource's limits are looked at. */
-static enum error_code refusal(const struct core *core, const struct acquire *a,
-                               const struct line *line)
+static inline enum error_code refusal(const struct core *core, const struct acquire *a,
+                                      const struct line *line)
 {
     const struct lease *parent = a->parent ? lease_find(core, a->parent) : NULL;
     if (core->draining) {
@@ -311,7 +319,7 @@ static enum error_code refusal(const struct core *core, const struct acquire *a,
 }
 
 /* What is said before any limit is looked at. Returns whether it was said. */
-static bool answer_at_once(struct core *core, const struct event *event, struct line *line)
+static inline bool answer_at_once(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
     bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
@@ -359,7 +367,7 @@ static int acquire_by(struct core *core, const struct event *event, const struct
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (line_is_open(core, choice->line) && judge(core, &asker).verdict == VERDICT_FITS) {
+    if (line_is_open(core, choice->line) && fits(core, &asker)) {
         return grant_at_once(core, &at_step, &asker, way);
     }
     return join(core, &at_step, &asker, way);
@@ -394,7 +402,7 @@ static int acquire_by_route(struct core *core, const struct event *event, struct
 
 /* --- By a resource's name. --- */
 
-static int acquire_at(struct core *core, const struct event *event, struct line *line)
+static inline int acquire_at(struct core *core, const struct event *event, struct line *line)
 {
     return answer_at_once(core, event, line) ? 0 : acquire_from(core, event, line);
 }

@@ -1,5 +1,6 @@
 #include "core/budget.h"
 
+#include "core/charge.h"
 #include "core/counter.h"
 #include "core/emit.h"
 #include "core/line.h"

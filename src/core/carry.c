@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charge.h"
 #include "core/configure.h"
 #include "core/counter.h"
 #include "core/learn.h"

@@ -118,12 +118,16 @@ static size_t check_leases(const struct list *leases, bool open)
     return n;
 }
 
-/* A row's timers are in order, and of each row the first alone is in the heap. */
-static void check_row(const struct timer_row *row)
+/* A row's timers are in order and in no heap, and none of them is due before the first of the row
+ * that is next. */
+static void check_row(const struct timer_rows *rows, uint32_t i)
 {
+    const struct timer_row *row = &rows->of[i];
     const struct timer *ahead = NULL;
+    assert((rows->used >> i & 1) == (row->first != NULL));
+    assert(!row->first || row->first->at_us >= rows->of[rows->next].first->at_us);
     for (const struct timer *t = row->first; t; ahead = t, t = t->behind) {
-        assert(t->ahead == ahead && heap_holds(&t->node) == (ahead == NULL));
+        assert(t->ahead == ahead && t->row == i && !heap_holds(&t->node));
         assert(!ahead || (ahead->at_us <= t->at_us && ahead->turn < t->turn));
         assert(!ahead || ahead->kind == t->kind);
     }
@@ -147,8 +151,8 @@ void core_check(const struct core *core)
     assert(check_leases(&core->open, true) == core->open_n);
     assert(check_leases(&core->ended, false) == core->ended_n);
     assert(core->leases.len == core->open_n + core->ended_n);
-    for (size_t i = 0; i < TIMER_ROWS; i++) {
-        check_row(&core->rows[i]);
+    for (uint32_t i = 0; i < TIMER_ROWS; i++) {
+        check_row(&core->rows, i);
     }
     assert(core->timers.len <= core->timers_n && core->timers.size >= core->timers_n);
 }

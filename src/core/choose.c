@@ -194,7 +194,7 @@ static int look_at(struct core *core, const struct wish *wish, size_t step, stru
         .priority = a.priority,
         .seq = wish->seq,
     };
-    o->now = line_is_open(core, line) && judge(core, &asker).verdict == VERDICT_FITS;
+    o->now = line_is_open(core, line) && fits(core, &asker);
     o->eta_us = o->now ? 0 : eta_us(core, wish, &asker);
     o->free_ppm = free_share_ppm(core, &asker);
     o->pass = why_never(core, wish, &asker, o, step);
@@ -391,7 +391,7 @@ bool would_fit_at(struct core *core, struct line *line, const struct request *r,
     struct asker asker = {line, counters, &choice->load, r->priority, r->seq, NULL};
     bool ever = context_fits(path->route->steps[choice->step].context_tokens, &choice->load) &&
                 !never_fits(core, &asker, r->parent, &code);
-    if (ever && judge(core, &asker).verdict == VERDICT_FITS) {
+    if (ever && fits(core, &asker)) {
         return true;
     }
     *fits_us = ever ? all_fit_us(core, &asker) : INT64_MAX;

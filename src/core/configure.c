@@ -76,6 +76,15 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
     return limit->scope == SCOPE_RESOURCE ? counter_new(core, rule, TEXT_NONE, &rule->whole) : 0;
 }
 
+/* Whether nothing can come back to a limit but by time: then it is known when an amount will fit.
+ */
+static bool is_certain(const struct rule *rule)
+{
+    const struct limit *l = rule->limit;
+    return rule->users_n == 1 && l->window == WINDOW_ROLLING && l->slice_us == 0 &&
+           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
+}
+
 int rule_use(struct rule *rule, struct line *line)
 {
     struct line **users = realloc(rule->users, (rule->users_n + 1) * sizeof(struct line *));
@@ -85,6 +94,10 @@ int rule_use(struct rule *rule, struct line *line)
     rule->users = users;
     rule->users[rule->users_n++] = line;
     line->rules[line->rules_n++] = rule;
+    rule->certain = is_certain(rule);
+    for (size_t i = 0; !rule->whole && rule->users_n > 1 && i < rule->users_n; i++) {
+        rule->users[i]->shares_scopes = true;
+    }
     return 0;
 }
 

@@ -13,7 +13,7 @@
 #include "core/state.h"
 
 /* 0 or ERR_NO_MEMORY. */
-int configure(struct core *core, const struct policy *policy);
+__attribute__((cold)) int configure(struct core *core, const struct policy *policy);
 
 /* Adds a line without rules for a resource. 0 or ERR_NO_MEMORY, where *line may have been added. */
 int core_add_line(struct core *core, const struct resource *resource, struct line **line);

@@ -77,7 +77,7 @@ static void step_reopen(struct core *core, const struct event *event)
     health_reopen(core, line, event->caller);
 }
 
-static int step_event(struct core *core, const struct event *event)
+static inline int step_event(struct core *core, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_TICK: return 0;
@@ -125,7 +125,7 @@ static void serve_timer(struct core *core, struct timer *t)
 }
 
 /* Nobody is granted anything once the core drains, whatever comes back. */
-static void go_on(struct core *core)
+static inline void go_on(struct core *core)
 {
     if (!core->draining) {
         run_lines(core);
@@ -141,8 +141,7 @@ static bool comes_after_lines(const struct core *core, const struct timer *t)
            !request_comes_back(core, CONTAINER_OF(t, struct request, timer));
 }
 
-/* Serves what is due. */
-static void serve_time(struct core *core)
+static void serve_due(struct core *core)
 {
     struct timer *t;
     while (core->budget > 0 && (t = timer_due(core)) != NULL) {
@@ -154,6 +153,14 @@ static void serve_time(struct core *core)
         }
         core->budget--;
         serve_timer(core, t);
+    }
+}
+
+/* Serves what is due, and what earlier steps have left. */
+static inline void serve_time(struct core *core)
+{
+    if (timer_due(core)) {
+        serve_due(core);
     }
     go_on(core);
 }
@@ -185,7 +192,7 @@ static void watch_budget(struct core *core, struct counter *c)
 
 /* The newest first: what this step has changed is told with it. A change of policy may leave more
  * than a step has room for, and the next ones go on. */
-static void record_counters(struct core *core)
+static inline void record_counters(struct core *core)
 {
     while (!list_empty(&core->dirty) && effects_left(core->effects) >= 2) {
         struct counter *c = CONTAINER_OF(core->dirty.prev, struct counter, dirty);
@@ -199,7 +206,7 @@ static void record_counters(struct core *core)
 }
 
 /* Not before an acquire: the counters it needs may just have been given back by core_recall. */
-static void sweep(struct core *core, enum event_kind kind)
+static inline void sweep(struct core *core, enum event_kind kind)
 {
     graveyard_clear(core);
     if (kind != EVENT_ACQUIRE) {
@@ -226,10 +233,9 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
         serve_time(core);
     }
     int rc = step_event(core, event);
+    go_on(core);
     if (core->draining) {
         refuse_all(core);
-    } else {
-        run_lines(core);
     }
     record_counters(core);
     core->effects = NULL;

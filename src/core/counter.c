@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charge.h"
 #include "core/line.h"
 #include "core/timer.h"
 
@@ -142,59 +143,29 @@ int64_t counter_free_at(const struct counter *c, int64_t at_us)
     return sub_sat(window_free_at(&c->window, &c->rule->terms, at_us), c->held);
 }
 
-bool rule_is_certain(const struct rule *rule)
+/* What is charged now never is of the past: clocks that are set back do not bring a period back. */
+bool counter_passes_over(const struct core *core, const struct counter *c, int64_t at_us,
+                         int64_t skew_us, window_mark *mark)
 {
-    const struct limit *l = rule->limit;
-    return rule->users_n == 1 && l->window == WINDOW_ROLLING && l->slice_us == 0 &&
-           l->charge == CHARGE_AT_GRANT && l->settle == SETTLE_KEEP && l->on_expire == EXPIRE_FULL;
-}
-
-static void counter_changed(struct core *core, struct counter *c)
-{
-    bool told = c->rule->recorded || c->rule->watched;
-    if (told && !core->restoring) {
-        list_remove(&c->dirty);
-        list_append(&core->dirty, &c->dirty);
-    }
-}
-
-/* Whether a calendar window has begun anew since then. What is charged now never is: clocks that
- * are set back do not bring a period back. */
-static bool is_of_the_past(const struct core *core, const struct counter *c, int64_t at_us,
-                           window_mark mark)
-{
-    return at_us < core->now_us && c->rule->terms.kind == WINDOW_CALENDAR &&
-           mark < c->window.count.period.start_us;
-}
-
-window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
-                           int64_t skew_us)
-{
-    assert(amount > 0);
-    window_mark mark = window_mark_at(&c->window, &c->rule->terms, add_sat(at_us, skew_us));
-    if (at_us < core->now_us) {
-        c->due_us = INT64_MIN; /* what is charged then may have left by now */
-    }
-    if (c->rule->paced) {
-        window_charge(&c->slice, &c->rule->slice, at_us, amount);
-    }
-    if (c->rule->holds) {
-        c->held = add_sat(c->held, amount);
-        c->owed++;
-        return 0;
-    }
+    *mark = window_mark_at(&c->window, &c->rule->terms, add_sat(at_us, skew_us));
     bool known = core->restoring && c->rule->recorded;
-    if (known || is_of_the_past(core, c, at_us, mark)) {
-        return mark;
+    bool past = at_us < core->now_us && c->rule->terms.kind == WINDOW_CALENDAR &&
+                *mark < c->window.count.period.start_us;
+    return known || past;
+}
+
+window_mark counter_book(struct core *core, struct counter *c, int64_t booked)
+{
+    if (core->restoring && c->rule->recorded) {
+        int64_t wall_us = add_sat(core->now_us, core->skew_us);
+        return window_mark_at(&c->window, &c->rule->terms, wall_us);
     }
     counter_changed(core, c);
-    c->taken = add_sat(c->taken, amount);
-    return window_charge(&c->window, &c->rule->terms, at_us, amount);
+    c->taken = add_sat(c->taken, booked);
+    return window_charge(&c->window, &c->rule->terms, core->now_us, booked);
 }
 
-/* More was used than was held, which may change whose turn it is: a reserve's holder is no longer
- * below its share, or a stalled head has to sleep at a counter of its scope. */
-static void counter_overran(struct core *core, const struct counter *c)
+void counter_overran(struct core *core, const struct counter *c)
 {
     const struct rule *rule = c->rule;
     bool matters = rule->reserve >= 0 || !rule->whole;
@@ -226,66 +197,6 @@ int counter_set_foreign(struct core *core, struct counter *c, int64_t amount)
         counter_gained(core, c);
     }
     return 0;
-}
-
-window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
-                           int64_t booked)
-{
-    counter_advance(core, c);
-    window_mark mark = charge->mark;
-    if (!c->rule->holds) {
-        counter_correct(core, c, mark, sub_sat(booked, charge->amount));
-        return mark;
-    }
-    assert(c->held >= charge->amount && c->owed > 0);
-    c->held -= charge->amount;
-    c->owed--;
-    if (core->restoring && c->rule->recorded) {
-        int64_t wall_us = add_sat(core->now_us, core->skew_us);
-        mark = window_mark_at(&c->window, &c->rule->terms, wall_us);
-    } else if (c->rule->terms.kind != WINDOW_NONE) {
-        mark = window_charge(&c->window, &c->rule->terms, core->now_us, booked);
-        c->taken = add_sat(c->taken, booked);
-        counter_changed(core, c);
-    }
-    if (booked > charge->amount) {
-        counter_overran(core, c);
-    }
-    counter_gained(core, c);
-    return mark;
-}
-
-bool counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta)
-{
-    counter_advance(core, c);
-    if (core->restoring && c->rule->recorded) {
-        return false;
-    }
-    if (delta == 0 || !window_adjust(&c->window, &c->rule->terms, mark, delta)) {
-        return false;
-    }
-    counter_changed(core, c);
-    if (delta > 0) {
-        c->taken = add_sat(c->taken, delta);
-        counter_overran(core, c);
-    } else {
-        c->given = sub_sat(c->given, delta);
-        counter_gained(core, c);
-    }
-    return true;
-}
-
-void counter_gained(struct core *core, struct counter *c)
-{
-    if (c->sleepers.len > 0 && !list_holds(&c->gained)) {
-        list_append(&core->gained, &c->gained);
-    }
-    for (size_t i = 0; c->rule->whole == c && i < c->rule->users_n; i++) {
-        struct line *line = c->rule->users[i];
-        if (line->head || (line->crossing.pool && pool_waits(line->crossing.pool))) {
-            line_is_pending(core, line);
-        }
-    }
 }
 
 /* When a fresh counter would do as well, by the terms and the clocks of now. What is held beside

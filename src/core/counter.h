@@ -12,6 +12,7 @@
 
 #include <assert.h>
 
+#include "core/line.h"
 #include "core/state.h"
 
 /* The scoped counter of that key, or NULL. */
@@ -90,15 +91,6 @@ static inline int counter_reserve(struct core *core, struct counter *c)
     return rc == 0 && c->rule->paced ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
 }
 
-/* Whether nothing can come back to a limit but by time: then it is known when an amount will fit.
- */
-bool rule_is_certain(const struct rule *rule);
-
-/* Charges at a grant, when the wall clock was `skew_us` ahead: an amount > 0 for which room was
- * reserved. */
-window_mark counter_charge(struct core *core, struct counter *c, int64_t amount, int64_t at_us,
-                           int64_t skew_us);
-
 /* What others are seen to use of the window, and still inside. */
 static inline int64_t counter_foreign(struct counter *c)
 {
@@ -109,26 +101,26 @@ static inline int64_t counter_foreign(struct counter *c)
 /* From now on others are taken to use so much of it: 0 or ERR_NO_MEMORY. */
 int counter_set_foreign(struct core *core, struct counter *c, int64_t amount);
 
-/* Ends a charge whose real amount is known: gives back what was held, enters `booked` into the
- * window or corrects what was entered at the grant. Returns the mark of what was booked. */
-window_mark counter_settle(struct core *core, struct counter *c, const struct charge *charge,
-                           int64_t booked);
-
-/* Corrects by `delta` what was booked at `mark`, if that is still inside; says whether it did. */
-bool counter_correct(struct core *core, struct counter *c, window_mark mark, int64_t delta);
+/* The lines of a limit are to be run again, where somebody waits for it. */
+static inline void rule_gained(struct core *core, const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->users_n; i++) {
+        struct line *line = rule->users[i];
+        if (line->head || (line->crossing.pool && pool_waits(line->crossing.pool))) {
+            line_is_pending(core, line);
+        }
+    }
+}
 
 /* Something came back, or may have: whoever waits for this counter is to be looked at. */
-void counter_gained(struct core *core, struct counter *c);
-
-/* The amount that replaces a charge of `held` when `real` was used. */
-static inline int64_t rule_booked(const struct rule *rule, int64_t held, int64_t real)
+static inline void counter_gained(struct core *core, struct counter *c)
 {
-    switch (rule->settle) {
-    case SETTLE_KEEP: return held;
-    case SETTLE_REFUND_ONLY: return min_i64(held, real);
-    case SETTLE_TRUE_UP: break;
+    if (c->sleepers.len > 0 && !list_holds(&c->gained)) {
+        list_append(&core->gained, &c->gained);
     }
-    return real;
+    if (c->rule->whole == c) {
+        rule_gained(core, c->rule);
+    }
 }
 
 /* The counter as a durable fact; only for windows that records of leases cannot rebuild. */

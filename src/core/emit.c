@@ -6,10 +6,6 @@
 #include "core/counter.h"
 #include "core/lease.h"
 
-/* A decision tells at most: a record and an answer for each, and an alert and a counter's record
- * for each limit it touches. */
-#define EFFECTS_PER_STEP (CORE_STEP_MAX * (3 + 2 * RESOURCE_LIMITS_MAX) + 128)
-
 void effects_init(struct effects *e)
 {
     *e = (struct effects){0};
@@ -21,13 +17,8 @@ void effects_release(struct effects *e)
     effects_init(e);
 }
 
-int effects_begin(struct effects *e, size_t more)
+int effects_grow(struct effects *e, size_t size)
 {
-    size_t size = EFFECTS_PER_STEP + more;
-    e->len = 0;
-    if (e->size >= size) {
-        return 0;
-    }
     struct effect *at = realloc(e->at, size * sizeof(struct effect));
     if (!at) {
         return ERR_NO_MEMORY;
@@ -56,8 +47,8 @@ struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id ca
 }
 
 /* Its facts; texts are the lease's own. */
-static void fill_record(const struct lease *l, enum record_kind kind, int64_t at_us,
-                        struct record *r)
+static inline void fill_record(const struct lease *restrict l, enum record_kind kind, int64_t at_us,
+                               struct record *restrict r)
 {
     bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL || kind == RECORD_EXPIRE;
     r->kind = kind;
@@ -75,7 +66,7 @@ static void fill_record(const struct lease *l, enum record_kind kind, int64_t at
     r->has_parts = false;
     r->parts = (struct parts){0};
     r->model = l->way ? way_model_at(l->way, l->line) : l->line->model;
-    r->account = text_of(l->line->resource->account);
+    r->account = l->line->account;
     r->resource = l->line->name;
     r->route = l->way ? l->way->route : TEXT_NONE;
     r->step = l->way ? (int32_t)way_place(l->way) : 0;
@@ -90,13 +81,14 @@ static void fill_record(const struct lease *l, enum record_kind kind, int64_t at
     r->level = 0;
 }
 
-void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
-                   int64_t at_us)
+struct record *effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
+                             int64_t at_us)
 {
     struct effect *e = effect_next(core, EFFECT_PERSIST, 0);
     fill_record(lease, kind, at_us, &e->record);
     bool begins = kind == RECORD_GRANT || kind == RECORD_RENEW;
     e->record.skew_us = begins ? lease->skew_us : core->skew_us;
+    return &e->record;
 }
 
 void effect_grant(struct core *core, caller_id caller, const struct lease *l, bool repeated)
@@ -105,7 +97,7 @@ void effect_grant(struct core *core, caller_id caller, const struct lease *l, bo
     e->grant.lease = l->lease;
     e->grant.resource = l->line->name;
     e->grant.model = l->way ? way_model_at(l->way, l->line) : l->line->model;
-    e->grant.account = text_of(l->line->resource->account);
+    e->grant.account = l->line->account;
     e->grant.tenant = l->tenant;
     e->grant.id = l->id;
     e->grant.held = l->load;

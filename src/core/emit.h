@@ -10,8 +10,19 @@
 
 #include "core/state.h"
 
+/* A decision tells at most: a record and an answer for each, and an alert and a counter's record
+ * for each limit it touches. */
+#define EFFECTS_PER_STEP (CORE_STEP_MAX * (3 + 2 * RESOURCE_LIMITS_MAX) + 128)
+
+/* Makes room for so many effects in all. 0 or ERR_NO_MEMORY. */
+int effects_grow(struct effects *e, size_t size);
+
 /* Empties the list and makes room for a step's effects, and `more`. 0 or ERR_NO_MEMORY. */
-int effects_begin(struct effects *e, size_t more);
+static inline int effects_begin(struct effects *e, size_t more)
+{
+    e->len = 0;
+    return e->size >= EFFECTS_PER_STEP + more ? 0 : effects_grow(e, EFFECTS_PER_STEP + more);
+}
 
 /* How many more a step has room for. */
 static inline size_t effects_left(const struct effects *e)
@@ -22,8 +33,9 @@ static inline size_t effects_left(const struct effects *e)
 /* The next effect, zeroed but for kind and caller. */
 struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller);
 
-void effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
-                   int64_t at_us);
+/* A fact of a lease. */
+struct record *effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
+                             int64_t at_us);
 void effect_grant(struct core *core, caller_id caller, const struct lease *lease, bool repeated);
 struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *lease,
                               bool late, bool repeated);

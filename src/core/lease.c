@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charge.h"
 #include "core/counter.h"
 #include "core/emit.h"
 #include "core/learn.h"
@@ -68,21 +69,24 @@ void lease_facts(const struct lease *l, struct acquire *a)
 /* --- Making. --- */
 
 /* Makes room in all counters; how many there are. */
-static int charges_admit(struct core *core, const struct grant_facts *f, size_t *charges_n)
+static inline int charges_admit(struct core *core, const struct grant_facts *f, size_t *charges_n)
 {
-    *charges_n = 0;
-    for (size_t i = 0; i < f->line->rules_n; i++) {
-        struct counter *c = f->counters[i];
-        if (c && counter_reserve(core, c) != 0) {
-            return ERR_NO_MEMORY;
+    size_t n = 0;
+    struct counter *const *end = f->counters + f->line->rules_n;
+    for (struct counter *const *at = f->counters; at < end; at++) {
+        if (*at) {
+            n++;
+            if (counter_reserve(core, *at) != 0) {
+                return ERR_NO_MEMORY;
+            }
         }
-        *charges_n += c != NULL;
     }
+    *charges_n = n;
     return 0;
 }
 
 /* Numbers the lease to be, and makes room for it in the tables. */
-static int lease_admit(struct core *core, const struct grant_facts *f)
+static inline int lease_admit(struct core *core, const struct grant_facts *f)
 {
     if (!f->lease && !core->numbering) {
         /* Numbers of an earlier run that has left no trace were counted from an earlier time, and
@@ -95,24 +99,27 @@ static int lease_admit(struct core *core, const struct grant_facts *f)
     return room ? 0 : ERR_NO_MEMORY;
 }
 
-static void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
+static inline void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
 {
-    for (size_t i = 0; i < f->line->rules_n; i++) {
-        struct counter *c = f->counters[i];
+    struct charge *ch = l->charges;
+    struct counter *const *end = f->counters + f->line->rules_n;
+    for (struct counter *const *at = f->counters; at < end; at++) {
+        struct counter *c = *at;
         if (c) {
             int64_t n = f->load->of[c->rule->unit];
             counter_ref(c);
-            l->charges[l->charges_n++] = (struct charge){
-                .counter = c,
-                .amount = n,
-                .seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c),
-                .mark = counter_charge(core, c, n, f->granted_us, f->skew_us),
-            };
+            ch->counter = c;
+            ch->amount = n;
+            ch->seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c);
+            ch->mark = counter_charge(core, c, n, f->granted_us, f->skew_us);
+            ch++;
         }
     }
+    l->charges_n = (size_t)(ch - l->charges);
 }
 
-static void lease_fill(struct core *core, struct lease *l, const struct grant_facts *f, char *bytes)
+static inline void lease_fill(const struct core *core, struct lease *restrict l,
+                              const struct grant_facts *restrict f, char *bytes)
 {
     l->way = way_copy(bytes, f->way, NULL);
     bytes += way_size(f->way);
@@ -142,7 +149,7 @@ static void lease_fill(struct core *core, struct lease *l, const struct grant_fa
     l->id = text_copy(&bytes, f->id);
 }
 
-static void lease_register(struct core *core, struct lease *l)
+static inline void lease_register(struct core *core, struct lease *l)
 {
     struct line *line = l->line;
     core->timers_n++;
@@ -156,17 +163,21 @@ static void lease_register(struct core *core, struct lease *l)
     list_append(&core->open, &l->place);
     core->open_n++;
     line->leases++;
-    for (int u = 0; u < UNIT_COUNT; u++) {
-        line->stats.held.of[u] = add_sat(line->stats.held.of[u], l->load.of[u]);
-    }
+    load_hold(&line->stats.held, &l->load);
 }
 
 /* Room for `charges_n` charges; nothing charged yet. */
-static struct lease *lease_alloc(const struct grant_facts *f, size_t charges_n)
+static inline struct lease *lease_alloc(struct core *core, const struct grant_facts *f,
+                                        size_t charges_n)
 {
     size_t charges_size = charges_n * sizeof(struct charge);
     size_t bytes = f->tenant.len + f->session.len + f->labels.len + f->id.len;
-    return malloc(sizeof(struct lease) + charges_size + way_size(f->way) + bytes);
+    size_t size = sizeof(struct lease) + charges_size + way_size(f->way) + bytes;
+    struct lease *l = spares_take(&core->spares, size);
+    if (l) {
+        l->size = size;
+    }
+    return l;
 }
 
 int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
@@ -175,7 +186,7 @@ int lease_grant(struct core *core, const struct grant_facts *f, struct lease **l
     if (charges_admit(core, f, &charges_n) != 0 || lease_admit(core, f) != 0) {
         return ERR_NO_MEMORY;
     }
-    struct lease *l = lease_alloc(f, charges_n);
+    struct lease *l = lease_alloc(core, f, charges_n);
     if (!l) {
         return ERR_NO_MEMORY;
     }
@@ -189,10 +200,10 @@ int lease_grant(struct core *core, const struct grant_facts *f, struct lease **l
 
 /* --- Ending. --- */
 
-static void lease_drop_charges(struct core *core, struct lease *l)
+static inline void lease_drop_charges(struct core *core, struct lease *l)
 {
-    for (size_t i = 0; i < l->charges_n; i++) {
-        counter_unref(core, l->charges[i].counter);
+    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
+        counter_unref(core, ch->counter);
     }
     l->charges_n = 0;
 }
@@ -203,7 +214,7 @@ int64_t lease_end_matters_us(const struct core *core)
 }
 
 /* Takes an open lease out of what is open; its charges are the caller's business. */
-static void lease_close(struct core *core, struct lease *l, enum lease_state state)
+static inline void lease_close(struct core *core, struct lease *l, enum lease_state state)
 {
     assert(moves[l->state][state]);
     struct line *line = l->line;
@@ -214,9 +225,7 @@ static void lease_close(struct core *core, struct lease *l, enum lease_state sta
     core->ended_n++;
     line->leases--;
     line->remembered++;
-    for (int u = 0; u < UNIT_COUNT; u++) {
-        line->stats.held.of[u] = sub_sat(line->stats.held.of[u], l->load.of[u]);
-    }
+    load_let_go(&line->stats.held, &l->load);
     l->state = state;
     l->ended_us = core->now_us;
     horizon_note(&core->horizon, core->now_us, l->noted_us, lease_end_matters_us(core));
@@ -255,14 +264,15 @@ static void tell_overrun(struct core *core, const struct lease *l, struct counte
     }
 }
 
-/* Ends each charge with what it was in truth. */
-static void lease_book(struct core *core, struct lease *l, const struct load *usage, bool keep)
+/* Ends each charge with what it was in truth; where that is not known (NULL), the charges stay for
+ * a late settle to correct. */
+static inline void lease_book(struct core *core, struct lease *l, const struct load *usage,
+                              bool keep)
 {
     if (l->waiting_below > 0) {
         lease_unstick(l, -1);
     }
-    for (size_t i = 0; i < l->charges_n; i++) {
-        struct charge *ch = &l->charges[i];
+    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
         const struct rule *rule = ch->counter->rule;
         int64_t real = usage ? usage->of[rule->unit] : expired_usage(rule, &l->load, ch->amount);
         int64_t booked = keep ? rule_booked(rule, ch->amount, real) : real;
@@ -271,14 +281,17 @@ static void lease_book(struct core *core, struct lease *l, const struct load *us
             tell_overrun(core, l, ch->counter);
         }
         ch->amount = booked;
+        if (usage) {
+            counter_unref(core, ch->counter);
+        }
     }
+    l->charges_n = usage ? 0 : l->charges_n;
 }
 
 void lease_settle(struct core *core, struct lease *l, const struct load *usage)
 {
     lease_book(core, l, usage, true);
     lease_close(core, l, LEASE_SETTLED);
-    lease_drop_charges(core, l);
     l->used = *usage;
 }
 
@@ -287,7 +300,6 @@ void lease_cancel(struct core *core, struct lease *l)
     static const struct load nothing;
     lease_book(core, l, &nothing, false);
     lease_close(core, l, LEASE_CANCELLED);
-    lease_drop_charges(core, l);
 }
 
 /* What limits of one unit charged may differ, since each has its own rule for expiries. */
@@ -305,7 +317,6 @@ static struct load charged(const struct lease *l)
     return load;
 }
 
-/* The charges stay, with what was booked, for a late settle to correct. */
 void lease_expire(struct core *core, struct lease *l)
 {
     lease_book(core, l, NULL, false);
@@ -355,10 +366,12 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
         .waited_us = from->waited_us,
         .origin = from->origin,
     };
-    struct lease *l = lease_alloc(&facts, charges_n);
-    if (!l || timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
+    if (timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
         map_reserve(&core->lease_ids) != 0) {
-        free(l);
+        return ERR_NO_MEMORY;
+    }
+    struct lease *l = lease_alloc(core, &facts, charges_n);
+    if (!l) {
         return ERR_NO_MEMORY;
     }
     lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
@@ -452,7 +465,7 @@ void lease_free(struct core *core, struct lease *l)
         map_remove(&core->lease_ids, &l->by_id);
     }
     list_remove(&l->place);
-    free(l);
+    spares_give(&core->spares, l, l->size);
 }
 
 void lease_sweep(struct core *core)

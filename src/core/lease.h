@@ -51,6 +51,7 @@ struct lease {
     uint64_t retry;                          /* ticket of the retry that was advised; 0: none was */
     struct way *way;                         /* by which route; NULL: none */
     struct text tenant, session, labels, id; /* with the way behind the charges */
+    size_t size;                             /* of all of it */
     size_t charges_n;
     struct charge charges[];
 };

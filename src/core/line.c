@@ -68,6 +68,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **o
     line->resource = resource;
     line->name = text_of(resource->name);
     line->model = text_of(resource->model);
+    line->account = text_of(resource->account);
     line->stats.resource = resource;
     list_init(&line->pending);
     list_init(&line->all);
@@ -150,7 +151,7 @@ static bool may_be_passer(const struct line *line, const struct request *r)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        if (rule->whole && (r->load.of[rule->unit] == 0 || rule_is_certain(rule))) {
+        if (rule->whole && (r->load.of[rule->unit] == 0 || rule->certain)) {
             return true;
         }
     }

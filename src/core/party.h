@@ -1,8 +1,8 @@
 /*
- * Flows and parties: what a line is made of below its priorities.
+ * Requests, flows and parties: what a line is made of below its priorities.
  *
- * Only the structures; flow.h has what can be done with them, state.h who owns them. Internal to
- * src/core.
+ * Only the structures; request.h and flow.h have what can be done with them, state.h who owns them.
+ * Internal to src/core.
  */
 #ifndef SLUICE_CORE_PARTY_H
 #define SLUICE_CORE_PARTY_H
@@ -10,11 +10,48 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "core/event.h"
 #include "core/rank.h"
 #include "core/timer.h"
 
 struct line;
 struct counter;
+struct way;
+
+enum request_state { REQUEST_WAITING, REQUEST_AWAY, REQUEST_OVER };
+
+struct request {
+    /* What entering and leaving a line touch comes first: with 100,000 waiting, each cache line
+     * of the one that leaves is a miss. */
+    struct list in_flow; /* in flow->requests, or in core->graveyard when over */
+    struct list in_line; /* in line->all */
+    struct flow *flow;
+    uint64_t seq;     /* order of arrival, over all lines; the ticket */
+    uint64_t arrival; /* in its line */
+    int8_t priority;  /* effective */
+    int8_t base_priority;
+    bool ticketed;
+    enum request_state state;
+    struct timer timer;
+    struct load load;
+    int64_t enqueued_us;
+    int64_t deadline_us; /* end of its time in line */
+    int64_t hold_us;     /* when it becomes away; or, away, when it is dropped */
+    int64_t lease_us;
+    caller_id caller; /* 0 while away */
+    struct map_node by_caller;
+    uint64_t parent;
+    struct text tenant, session, labels, id; /* behind the struct */
+    struct map_node by_ticket;               /* in a map while `ticketed` */
+    struct map_node by_id;                   /* in a map while it has an id */
+    int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
+    int32_t attempt;                         /* 1 for the first */
+    int32_t attempts_max;                    /* 0: as the resource says */
+    bool estimated;                          /* the load is, by … */
+    int64_t input_bytes;                     /* … these, where they are known */
+    struct way *way; /* by which route; NULL: none. It lies behind, before the texts */
+    size_t size;     /* of all of it */
+};
 
 struct flow {
     struct map_node node; /* in core->flows, unless solo */

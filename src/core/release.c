@@ -61,12 +61,13 @@ static void record_settle(struct core *core, const struct event *event, const st
 {
     const struct answer *answer = event->release.answer;
     const struct parts *parts = event->release.parts;
-    effect_record(core, l, RECORD_SETTLE, core->now_us);
-    struct record *r = &core->effects->at[core->effects->len - 1].record;
+    struct record *r = effect_record(core, l, RECORD_SETTLE, core->now_us);
     r->late = late;
     r->outcome = answer ? answer->class : ANSWER_OK;
-    r->has_parts = parts != NULL;
-    r->parts = parts ? *parts : (struct parts){0};
+    if (parts) {
+        r->has_parts = true;
+        r->parts = *parts;
+    }
 }
 
 static void release_open(struct core *core, const struct event *event, const struct load *usage,
@@ -101,7 +102,8 @@ void lease_release(struct core *core, const struct event *event)
     bool open = l->state == LEASE_OPEN;
     bool late = l->state == LEASE_EXPIRED;
     struct load usage = usage_of(event, l);
-    struct basis basis = {.n = 0};
+    struct basis basis;
+    basis.n = 0;
     if (answer->readings_n > 0) {
         learn_note(l, &basis);
     }

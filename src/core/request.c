@@ -64,34 +64,47 @@ struct request *request_find_id(const struct core *core, struct text id, const s
 
 /* --- Life. --- */
 
-struct request *request_new(struct core *core, const struct acquire *a, const struct way *way)
+/* Whatever is not set here, or by request_new, the caller sets: its place and its times. */
+static inline void request_fill(struct request *restrict r, const struct acquire *restrict a)
 {
-    size_t bytes = a->tenant.len + a->session.len + a->labels.len + a->id.len;
-    struct request *r = malloc(sizeof(struct request) + way_size(way) + bytes);
-    /* Callers leave and come back, and tickets are given later: then there must be room for all. */
-    size_t all = core->waiting + 1;
-    if (!r || timer_admit(core) != 0 || map_reserve_for(&core->requests_by_caller, all) != 0 ||
-        map_reserve_for(&core->requests_by_ticket, all) != 0 ||
-        map_reserve(&core->request_ids) != 0) {
-        free(r);
-        return NULL;
-    }
-    char *to = (char *)(r + 1) + way_size(way);
-    memset(r, 0, sizeof(*r));
-    r->way = way_copy(r + 1, way, r);
     list_init(&r->in_flow);
     list_init(&r->in_line);
     timer_init(&r->timer, TIMER_REQUEST);
+    r->flow = NULL;
+    r->priority = (int8_t)a->priority;
+    r->base_priority = (int8_t)a->priority;
+    r->ticketed = false;
     r->state = REQUEST_WAITING;
     r->load = a->load;
-    r->priority = a->priority;
-    r->base_priority = a->priority;
     r->lease_us = a->lease_us;
+    r->caller = 0;
     r->parent = a->parent;
+    r->not_before_us = 0;
     r->attempt = 1;
     r->attempts_max = a->attempts_max;
     r->estimated = a->estimated;
     r->input_bytes = a->input_bytes;
+}
+
+struct request *request_new(struct core *core, const struct acquire *a, const struct way *way)
+{
+    size_t bytes = a->tenant.len + a->session.len + a->labels.len + a->id.len;
+    size_t size = sizeof(struct request) + way_size(way) + bytes;
+    /* Callers leave and come back, and tickets are given later: then there must be room for all. */
+    size_t all = core->waiting + 1;
+    if (timer_admit(core) != 0 || map_reserve_for(&core->requests_by_caller, all) != 0 ||
+        map_reserve_for(&core->requests_by_ticket, all) != 0 ||
+        map_reserve(&core->request_ids) != 0) {
+        return NULL;
+    }
+    struct request *r = spares_take(&core->spares, size);
+    if (!r) {
+        return NULL;
+    }
+    char *to = (char *)(r + 1) + way_size(way);
+    request_fill(r, a);
+    r->size = size;
+    r->way = way_copy(r + 1, way, r);
     r->tenant = text_copy(&to, a->tenant);
     r->session = text_copy(&to, a->session);
     r->labels = text_copy(&to, a->labels);
@@ -125,7 +138,7 @@ void request_free(struct core *core, struct request *r)
     timer_clear(core, &r->timer);
     core->timers_n--;
     list_remove(&r->in_flow);
-    free(r);
+    spares_give(&core->spares, r, r->size);
 }
 
 void graveyard_clear(struct core *core)

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "core/acquire.h"
+#include "core/charge.h"
 #include "core/configure.h"
 #include "core/counter.h"
 #include "core/lease.h"

@@ -11,7 +11,7 @@
 
 /* In the first step after core_restore: tells leases which limits they were charged to, and
  * charges what is open to limits that are new. */
-void restore_finish(struct core *core);
+__attribute__((cold)) void restore_finish(struct core *core);
 
 /* The lifetime counters that a request would be charged to at a line and that are not known here;
  * how many were filled in. */

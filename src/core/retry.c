@@ -69,7 +69,7 @@ static struct way way_after(const struct lease *l, enum pass pass)
 {
     struct way way = l->way ? *l->way : (struct way){.path = NULL};
     const struct route *route = way.path ? way.path->route : NULL;
-    for (size_t i = 0; route && i < route->steps_n; i++) {
+    for (size_t i = 0; i < ROUTE_STEPS_MAX && route && i < route->steps_n; i++) {
         bool small = pass == PASS_CONTEXT &&
                      route->steps[i].context_tokens <= route->steps[way.step].context_tokens;
         if (pass != PASS_NONE && (i == way.step || small)) {

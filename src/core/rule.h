@@ -27,6 +27,7 @@ struct rule {
     bool paced;              /* by slices */
     bool recorded;           /* in COUNTER records: those of leases cannot rebuild its windows */
     bool watched;            /* somebody is to be warned */
+    bool certain;            /* nothing comes back but by time: it is known when it will fit */
     enum settle_rule settle; /* what is only held is kept */
     struct counter *whole;   /* SCOPE_RESOURCE; NULL where scoped */
     size_t users_n;          /* > 1: shared */

@@ -29,6 +29,7 @@ void state_init(struct core *core)
         list_init(lists[i]);
     }
     heap_init(&core->timers);
+    core->rows.next = TIMER_ROWS;
     paths_init(&core->paths);
 }
 
@@ -91,6 +92,7 @@ void state_release(struct core *core)
     }
     assert(core->timers_n == 0);
     heap_release(&core->timers);
+    spares_release(&core->spares);
     paths_release(&core->paths);
 }
 

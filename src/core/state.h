@@ -27,6 +27,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/spares.h"
 #include "core/core.h"
 #include "core/estimate.h"
 #include "core/health.h"
@@ -49,12 +50,14 @@ struct lease; /* in lease.h */
 struct line {
     struct map_node node; /* in core->lines_by_name */
     const struct resource *resource;
-    struct text name;  /* the resource's … */
-    struct text model; /* … as texts */
+    struct text name;    /* the resource's … */
+    struct text model;   /* … */
+    struct text account; /* … as texts */
     size_t index;
     struct rule **rules; /* limits first, then the meters of reserves */
     size_t rules_n;
-    size_t limits_n; /* of rules: those that judge */
+    size_t limits_n;    /* of rules: those that judge */
+    bool shares_scopes; /* some of them count by scopes over several resources */
     struct urgency urgencies[PRIORITIES];
     struct list pending;      /* in core->pending: the line is to be run */
     struct list all;          /* requests, by arrival */
@@ -78,40 +81,6 @@ struct line {
     size_t waiting_zero[UNIT_COUNT]; /* how many ask nothing of a unit */
     uint64_t arrivals;               /* numbers arrivals, for rank */
     struct resource_view stats;
-};
-
-enum request_state { REQUEST_WAITING, REQUEST_AWAY, REQUEST_OVER };
-
-struct request {
-    /* What entering and leaving a line touch comes first: with 100,000 waiting, each cache line
-     * of the one that leaves is a miss. */
-    struct list in_flow; /* in flow->requests, or in core->graveyard when over */
-    struct list in_line; /* in line->all */
-    struct flow *flow;
-    uint64_t seq;     /* order of arrival, over all lines; the ticket */
-    uint64_t arrival; /* in its line */
-    int8_t priority;  /* effective */
-    int8_t base_priority;
-    bool ticketed;
-    enum request_state state;
-    struct timer timer;
-    struct load load;
-    int64_t enqueued_us;
-    int64_t deadline_us; /* end of its time in line */
-    int64_t hold_us;     /* when it becomes away; or, away, when it is dropped */
-    int64_t lease_us;
-    caller_id caller; /* 0 while away */
-    struct map_node by_caller;
-    uint64_t parent;
-    struct text tenant, session, labels, id; /* behind the struct */
-    struct map_node by_ticket;               /* in a map while `ticketed` */
-    struct map_node by_id;                   /* in a map while it has an id */
-    int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
-    int32_t attempt;                         /* 1 for the first */
-    int32_t attempts_max;                    /* 0: as the resource says */
-    bool estimated;                          /* the load is, by … */
-    int64_t input_bytes;                     /* … these, where they are known */
-    struct way *way; /* by which route; NULL: none. It lies behind, before the texts */
 };
 
 struct core {
@@ -147,7 +116,7 @@ struct core {
     struct map request_ids;
 
     struct heap timers;
-    struct timer_row rows[TIMER_ROWS];
+    struct timer_rows rows;
     size_t timers_n;
 
     struct list open;  /* leases, by noted_us */
@@ -164,6 +133,7 @@ struct core {
     size_t waiting;
     int64_t stay_us_max;     /* of all rolling windows */
     struct effects *effects; /* of the step under way */
+    struct spares spares;    /* for requests and leases */
 };
 
 /* An empty state: no policy, nothing counted. The core is zeroed. */

@@ -17,36 +17,62 @@ static uint64_t turn_of(struct core *core, const struct timer *t)
     return last | core->next_timer++;
 }
 
+static inline bool timer_before(const struct timer *a, const struct timer *b)
+{
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->turn < b->turn;
+}
+
 /* The row of a timer that is about to be set; TIMER_ROWS where it has to stand alone: because it is
  * not one of many, or another delay has the row that its own would have. */
-static uint32_t row_for(const struct core *core, const struct timer *t)
+static inline uint32_t row_for(const struct core *core, const struct timer *t, int64_t delay_us)
 {
     if (t->kind != TIMER_REQUEST && t->kind != TIMER_LEASE) {
         return TIMER_ROWS;
     }
-    int64_t delay_us = t->at_us - core->now_us;
     uint64_t hash = ((uint64_t)delay_us * 2 + t->kind) * UINT64_C(0x9e3779b97f4a7c15);
     uint32_t i = (uint32_t)(hash >> 32) % TIMER_ROWS;
-    const struct timer_row *row = &core->rows[i];
-    bool next = row->last && row->delay_us == delay_us && row->last->kind == t->kind &&
-                row->last->at_us <= t->at_us;
-    return !row->last || next ? i : TIMER_ROWS;
+    const struct timer_row *row = &core->rows.of[i];
+    bool next = !row->last || (row->delay_us == delay_us && row->last->kind == t->kind &&
+                               row->last->at_us <= t->at_us);
+    return next ? i : TIMER_ROWS;
 }
 
-static void row_append(struct core *core, struct timer_row *row, struct timer *t)
+/* Finds the row of which the first is due before the firsts of all others. */
+static void rows_look(struct timer_rows *rows)
 {
-    t->ahead = row->last;
-    if (row->last) {
-        row->last->behind = t;
-    } else {
-        row->first = t;
-        row->delay_us = t->at_us - core->now_us;
+    rows->next = TIMER_ROWS;
+    for (uint64_t left = rows->used; left; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+        if (rows->next == TIMER_ROWS ||
+            timer_before(rows->of[i].first, rows->of[rows->next].first)) {
+            rows->next = i;
+        }
     }
-    row->last = t;
 }
 
-static void row_remove(struct timer_row *row, struct timer *t)
+static inline void rows_append(struct timer_rows *rows, struct timer *t, int64_t delay_us)
 {
+    struct timer_row *row = &rows->of[t->row];
+    t->ahead = row->last;
+    t->behind = NULL;
+    row->last = t;
+    if (t->ahead) {
+        t->ahead->behind = t;
+        return;
+    }
+    row->first = t;
+    row->delay_us = delay_us;
+    rows->used |= UINT64_C(1) << t->row;
+    if (rows->next == TIMER_ROWS || timer_before(t, rows->of[rows->next].first)) {
+        rows->next = t->row;
+    }
+}
+
+static inline void rows_remove(struct timer_rows *rows, struct timer *t)
+{
+    struct timer_row *row = &rows->of[t->row];
+    uint32_t i = t->row;
+    t->row = TIMER_ROWS;
     if (t->behind) {
         t->behind->ahead = t->ahead;
     } else {
@@ -54,11 +80,15 @@ static void row_remove(struct timer_row *row, struct timer *t)
     }
     if (t->ahead) {
         t->ahead->behind = t->behind;
-    } else {
-        row->first = t->behind;
+        return;
     }
-    t->ahead = NULL;
-    t->behind = NULL;
+    row->first = t->behind;
+    if (!row->first) {
+        rows->used &= ~(UINT64_C(1) << i);
+    }
+    if (rows->next == i) {
+        rows_look(rows);
+    }
 }
 
 void timer_set(struct core *core, struct timer *t, int64_t at_us)
@@ -73,41 +103,44 @@ void timer_set(struct core *core, struct timer *t, int64_t at_us)
     if (at_us == INT64_MAX) {
         return;
     }
+    int64_t delay_us = at_us - core->now_us;
     t->at_us = at_us;
     t->turn = turn_of(core, t);
-    t->row = row_for(core, t);
+    t->row = row_for(core, t, delay_us);
     if (t->row < TIMER_ROWS) {
-        row_append(core, &core->rows[t->row], t);
-    }
-    if (!t->ahead) {
+        rows_append(&core->rows, t, delay_us);
+    } else {
         heap_push(&core->timers, &t->node, (uint64_t)at_us, t->turn);
     }
 }
 
 void timer_clear(struct core *core, struct timer *t)
 {
-    struct timer *next = t->behind;
-    if (!timer_is_set(t)) {
-        return;
-    }
     if (t->row < TIMER_ROWS) {
-        row_remove(&core->rows[t->row], t);
-    }
-    if (heap_holds(&t->node) && next) {
-        heap_replace(&core->timers, &t->node, &next->node, (uint64_t)next->at_us, next->turn);
+        rows_remove(&core->rows, t);
     } else if (heap_holds(&t->node)) {
         heap_remove(&core->timers, &t->node);
     }
 }
 
-int64_t timer_next_us(const struct core *core)
+/* The first of all, or NULL. */
+static inline struct timer *timer_first(const struct core *core)
 {
-    return core->timers.len ? (int64_t)core->timers.entries[0].major : INT64_MAX;
+    struct heap_node *node = heap_first(&core->timers);
+    struct timer *alone = node ? CONTAINER_OF(node, struct timer, node) : NULL;
+    struct timer *in_row =
+        core->rows.next < TIMER_ROWS ? core->rows.of[core->rows.next].first : NULL;
+    return !in_row || (alone && timer_before(alone, in_row)) ? alone : in_row;
 }
 
-struct timer *timer_due(const struct core *core)
+int64_t timer_next_us(const struct core *core)
 {
-    return timer_next_us(core) <= core->now_us
-               ? CONTAINER_OF(heap_first(&core->timers), struct timer, node)
-               : NULL;
+    const struct timer *first = timer_first(core);
+    return first ? first->at_us : INT64_MAX;
+}
+
+inline struct timer *timer_due(const struct core *core)
+{
+    struct timer *first = timer_first(core);
+    return first && first->at_us <= core->now_us ? first : NULL;
 }

@@ -2,10 +2,11 @@
  * Timers: everything in the core that happens because time has passed, in one order: by time, then
  * by which was set first.
  *
- * The order is kept by a heap. Time only goes forward, so timers that are set with one delay are
- * due in the order in which they were set: those of requests and of leases stand in rows, one a
- * delay, of which only the first is in the heap. A hundred thousand requests that wait equally long
- * cost one entry, and a request that leaves costs no walk through a heap of all.
+ * Time only goes forward, so timers that are set with one delay are due in the order in which they
+ * were set: those of requests and of leases stand in rows, one a delay, and the row of which the
+ * first is due next is known. Whatever has no row of its own stands in a heap. A hundred thousand
+ * requests that wait equally long are one row, and a request that leaves costs no walk through a
+ * heap of all.
  *
  * Internal to src/core.
  */
@@ -19,9 +20,9 @@ struct core;
 enum timer_kind { TIMER_REQUEST, TIMER_LEASE, TIMER_LINE, TIMER_COUNTER, TIMER_AGEING };
 
 struct timer {
-    struct heap_node node; /* in core->timers, unless others of its row come before */
+    struct heap_node node; /* in core->timers, where it is set and in no row */
     enum timer_kind kind;
-    uint32_t row;        /* index in core->rows, or TIMER_ROWS: alone */
+    uint32_t row;        /* that it stands in, or TIMER_ROWS */
     struct timer *ahead; /* in its row, or NULL */
     struct timer *behind;
     int64_t at_us;
@@ -30,21 +31,29 @@ struct timer {
 
 /* Timers that were set with one delay, in the order in which they are due. */
 struct timer_row {
-    struct timer *first; /* the one of them that is in core->timers */
+    struct timer *first;
     struct timer *last;
     int64_t delay_us;
 };
 
 #define TIMER_ROWS 64
 
+struct timer_rows {
+    struct timer_row of[TIMER_ROWS];
+    uint64_t used; /* a bit for each that is not empty */
+    uint32_t next; /* whose first is due before those of the others; TIMER_ROWS: all are empty */
+};
+
 static inline void timer_init(struct timer *t, enum timer_kind kind)
 {
-    *t = (struct timer){.kind = kind, .row = TIMER_ROWS};
+    t->node.place = 0;
+    t->kind = kind;
+    t->row = TIMER_ROWS;
 }
 
 static inline bool timer_is_set(const struct timer *t)
 {
-    return t->ahead || heap_holds(&t->node);
+    return t->row < TIMER_ROWS || heap_holds(&t->node);
 }
 
 /* Makes room for one further timer; 0 or ERR_NO_MEMORY. Its owner then adds 1 to timers_n, and

@@ -58,77 +58,6 @@ struct asker asker_of(const struct request *r)
     };
 }
 
-/* --- Judging. --- */
-
-static bool comes_before(const struct request *r, const struct asker *a)
-{
-    return r->priority != a->priority ? r->priority < a->priority : r->seq < a->seq;
-}
-
-/* What stalled heads of other lines claim of a shared limit before this asker. */
-static int64_t claimed(const struct rule *rule, const struct asker *a)
-{
-    int64_t sum = 0;
-    if (rule->users_n == 1) {
-        return 0;
-    }
-    for (size_t i = 0; i < rule->users_n; i++) {
-        const struct line *other = rule->users[i];
-        if (other != a->line && other->claims && other->head && comes_before(other->head, a)) {
-            sum = add_sat(sum, other->head->load.of[rule->unit]);
-        }
-    }
-    return sum;
-}
-
-/* Whether somebody who comes before is asleep at the counter. */
-static bool others_asleep(const struct counter *c, const struct asker *a)
-{
-    struct heap_node *first = heap_first(&c->sleepers);
-    if (!first) {
-        return false;
-    }
-    const struct flow *flow = CONTAINER_OF(first, struct flow, place);
-    return flow != a->flow && comes_before(flow_first(flow), a);
-}
-
-enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c, int64_t n)
-{
-    const struct rule *rule = c->rule;
-    if (rule->refuses && counter_free_units(core, c) < n) {
-        return VERDICT_OVER_BUDGET;
-    }
-    if (!rule->whole) {
-        bool fits = counter_fits(core, c, n, 0) && !others_asleep(c, a);
-        return fits ? VERDICT_FITS : VERDICT_ASLEEP;
-    }
-    return counter_fits(core, c, n, claimed(rule, a)) ? VERDICT_FITS : VERDICT_STALLED;
-}
-
-struct judgement judge(struct core *core, const struct asker *a)
-{
-    struct judgement j = {.verdict = VERDICT_FITS};
-    bool own = false;
-    for (size_t i = 0; i < a->line->limits_n; i++) {
-        struct counter *c = a->counters[i];
-        if (!c) {
-            continue;
-        }
-        enum verdict v = judge_limit(core, a, c, a->load->of[c->rule->unit]);
-        if (v == VERDICT_OVER_BUDGET) {
-            return (struct judgement){.verdict = v, .by = c};
-        }
-        own |= v == VERDICT_STALLED && c->rule->users_n == 1;
-        bool graver =
-            j.verdict == VERDICT_FITS || (j.verdict == VERDICT_STALLED && v == VERDICT_ASLEEP);
-        if (v != VERDICT_FITS && graver) {
-            j = (struct judgement){.verdict = v, .by = c};
-        }
-    }
-    j.claims = j.verdict == VERDICT_STALLED && !own;
-    return j;
-}
-
 bool line_is_open(const struct core *core, const struct line *line)
 {
     return line->backlog == 0 && health_lets(core, line) && list_empty(&line->pending) &&
@@ -158,7 +87,8 @@ static bool head_is_at(const struct line *line, const struct counter *c)
     return false;
 }
 
-void tell_stalled(struct core *core, const struct line *line, struct counter *const *counters)
+void tell_sharers_of_scopes(struct core *core, const struct line *line,
+                            struct counter *const *counters)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
@@ -252,7 +182,7 @@ static int64_t passers_us(struct core *core, const struct line *line)
     for (size_t i = 0; line->waiting - line->away > 1 && i < line->limits_n; i++) {
         struct counter *c = line->rules[i]->whole;
         int64_t n = line->head->load.of[line->rules[i]->unit];
-        if (c && rule_is_certain(c->rule) && n > 0 && !counter_fits(core, c, n, 0)) {
+        if (c && line->rules[i]->certain && n > 0 && !counter_fits(core, c, n, 0)) {
             int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
             at_us = min_i64(at_us, counter_fits_us(core, c, more));
         }
@@ -285,7 +215,7 @@ static bool leaves(struct core *core, const struct rule *rule, int64_t n, int64_
     if (counter_fits(core, c, n, ahead)) {
         return true;
     }
-    int64_t at_us = rule_is_certain(rule) ? counter_fits_us(core, c, ahead) : INT64_MAX;
+    int64_t at_us = rule->certain ? counter_fits_us(core, c, ahead) : INT64_MAX;
     return at_us != INT64_MAX && sub_sat(counter_free_at(c, at_us), n) >= ahead;
 }
 
@@ -351,7 +281,7 @@ static size_t find_passers(struct line *line, struct flow **passers)
 static bool passes(struct core *core, const struct line *line, struct request *r)
 {
     struct asker a = asker_of(r);
-    return r != line->head && !r->flow->asleep_at && judge(core, &a).verdict == VERDICT_FITS &&
+    return r != line->head && !r->flow->asleep_at && fits(core, &a) &&
            may_pass(core, line->head, r);
 }
 

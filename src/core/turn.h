@@ -31,10 +31,22 @@ struct judgement {
     bool claims;        /* stalled, and only by limits that other resources share */
 };
 
+/* What stalled heads of other lines claim of a shared limit before this asker. */
+int64_t claimed_by_heads(const struct rule *rule, const struct asker *asker);
+
+static inline int64_t claimed(const struct rule *rule, const struct asker *asker)
+{
+    return rule->users_n == 1 ? 0 : claimed_by_heads(rule, asker);
+}
+
 /* The verdict of one limit, of whose unit the asker wants n > 0. */
 enum verdict judge_limit(struct core *core, const struct asker *asker, struct counter *c,
                          int64_t n);
 
+/* Whether all limits let the asker pass now. */
+bool fits(struct core *core, const struct asker *asker);
+
+/* The gravest verdict of all limits. */
 struct judgement judge(struct core *core, const struct asker *asker);
 
 /* Whether a request that has just come may be judged without joining the line: nobody stands in it.
@@ -43,7 +55,16 @@ bool line_is_open(const struct core *core, const struct line *line);
 
 /* A grant of the line has taken from these counters: stalled heads of other lines that are charged
  * to one of a scope may have to sleep there now, and then stand in nobody's way. */
-void tell_stalled(struct core *core, const struct line *line, struct counter *const *counters);
+void tell_sharers_of_scopes(struct core *core, const struct line *line,
+                            struct counter *const *counters);
+
+static inline void tell_stalled(struct core *core, const struct line *line,
+                                struct counter *const *counters)
+{
+    if (line->shares_scopes) {
+        tell_sharers_of_scopes(core, line, counters);
+    }
+}
 
 /* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
 void run_lines_due(struct core *core);

@@ -56,6 +56,10 @@ void core_resource_view(const struct core *core, size_t i, struct resource_view 
     const struct line *line = core->lines[i];
     const struct request *oldest = line_oldest(line);
     *view = line->stats;
+    for (int u = 0; u < UNIT_COUNT; u++) {
+        /* A sum that is too large for its type has wrapped. */
+        view->held.of[u] = view->held.of[u] < 0 ? INT64_MAX : view->held.of[u];
+    }
     view->waiting = line->waiting;
     view->away = line->away;
     view->leases = line->leases;

@@ -1,11 +1,4 @@
 /*
- * Rolling windows are exact logs. Time is cut into granules of per_us / 131,072 (half a millisecond
- * for a minute, one microsecond for all windows shorter than 131 ms); an amount charged at t joins
- * the entry of the granule that ends at or after t, and leaves stay_us after that end: never early,
- * and at most one granule late. So a log has a bounded number of entries, whatever the traffic.
- * Entries lie in a ring that doubles; their running numbers stay valid as marks while they are
- * inside, so that a settle changes an entry in place in O(1).
- *
  * A bucket keeps its level multiplied by per_us: after dt microseconds it has amount × dt more, a
  * whole number, so that no refill is lost to rounding, however often one looks.
  *
@@ -20,9 +13,7 @@
 
 #include "base/error.h"
 
-#define RING_SIZE_MIN  8
-#define LOOK_AHEAD_MAX 64
-#define PPM            1000000
+#define PPM 1000000
 
 static int64_t after_headroom(int64_t amount, const struct limit *limit)
 {
@@ -80,107 +71,9 @@ void terms_of_share(struct terms *t, const struct limit *limit, int32_t share_pp
     t->burst = max_i64(1, mul_div_sat(t->burst, share_ppm, PPM));
 }
 
-/* --- Rolling. --- */
-
-static struct rolling_entry *entry_at(const struct rolling *r, uint64_t number)
-{
-    assert(number >= r->first && number < r->next);
-    return &r->entries[number & (r->size - 1)];
-}
-
-int rolling_grow(struct rolling *r, size_t need)
-{
-    size_t size = r->size ? r->size : RING_SIZE_MIN;
-    while (size < need) {
-        size *= 2;
-    }
-    struct rolling_entry *entries = malloc(size * sizeof(struct rolling_entry));
-    if (!entries) {
-        return ERR_NO_MEMORY;
-    }
-    for (uint64_t i = r->first; i < r->next; i++) {
-        entries[i & (size - 1)] = *entry_at(r, i);
-    }
-    free(r->entries);
-    r->entries = entries;
-    r->size = size;
-    return 0;
-}
-
-/* What is charged from now on stays at least as long as if it came now. */
-static int64_t rolling_advance(struct rolling *r, const struct terms *t, int64_t now_us)
-{
-    while (r->first < r->next) {
-        struct rolling_entry *e = entry_at(r, r->first);
-        if (e->at_us + t->stay_us > now_us) {
-            return e->at_us + t->stay_us;
-        }
-        r->sum -= e->amount;
-        r->first++;
-    }
-    return add_sat(now_us, t->stay_us);
-}
-
-/* The granule in which `now_us` lies has no entry yet: makes one. */
-static struct rolling_entry *rolling_begin(struct rolling *r, const struct terms *t, int64_t now_us)
-{
-    assert(r->next - r->first < r->size);
-    uint64_t granule_us = t->granule_us.by;
-    uint64_t at_us = divide((uint64_t)now_us + granule_us - 1, &t->granule_us) * granule_us;
-    r->newest_us = (int64_t)at_us;
-    r->next++;
-    struct rolling_entry *e = entry_at(r, r->next - 1);
-    *e = (struct rolling_entry){.at_us = (int64_t)at_us};
-    return e;
-}
-
-static window_mark rolling_charge(struct rolling *r, const struct terms *t, int64_t now_us,
-                                  int64_t amount)
-{
-    bool joins = r->first < r->next && now_us <= r->newest_us;
-    struct rolling_entry *e = joins ? entry_at(r, r->next - 1) : rolling_begin(r, t, now_us);
-    e->amount = add_sat(e->amount, amount);
-    r->sum = add_sat(r->sum, amount);
-    return (window_mark)(r->next - 1);
-}
-
-static bool rolling_adjust(struct rolling *r, window_mark mark, int64_t delta)
-{
-    if ((uint64_t)mark < r->first) {
-        return false;
-    }
-    struct rolling_entry *e = entry_at(r, (uint64_t)mark);
-    e->amount = add_sat(e->amount, delta);
-    r->sum = add_sat(r->sum, delta);
-    return true;
-}
-
-static int64_t rolling_fits_us(const struct rolling *r, const struct terms *t, int64_t now_us,
-                               int64_t need)
-{
-    int64_t free = t->amount - r->sum;
-    int64_t at_us = now_us;
-    uint64_t end = r->next - r->first > LOOK_AHEAD_MAX ? r->first + LOOK_AHEAD_MAX : r->next;
-    for (uint64_t i = r->first; i < end && free < need; i++) {
-        free += entry_at(r, i)->amount;
-        at_us = max_i64(now_us, entry_at(r, i)->at_us + t->stay_us);
-    }
-    return free < need && end == r->next ? INT64_MAX : at_us;
-}
-
-static int64_t rolling_free_at(const struct rolling *r, const struct terms *t, int64_t at_us)
-{
-    int64_t free = t->amount - r->sum;
-    uint64_t end = r->next - r->first > LOOK_AHEAD_MAX ? r->first + LOOK_AHEAD_MAX : r->next;
-    for (uint64_t i = r->first; i < end && entry_at(r, i)->at_us + t->stay_us <= at_us; i++) {
-        free += entry_at(r, i)->amount;
-    }
-    return free;
-}
-
 /* --- Bucket. --- */
 
-int64_t bucket_units(const struct window *w, const struct terms *t)
+static int64_t bucket_units(const struct window *w, const struct terms *t)
 {
     int128 level = w->bucket.level;
     int128 units = level / t->per_us - (level % t->per_us < 0);
@@ -212,6 +105,11 @@ static int64_t bucket_fits_us(const struct window *w, const struct terms *t, int
 
 /* --- Any kind. --- */
 
+int64_t window_used_count(const struct window *w, const struct terms *t)
+{
+    return t->kind == WINDOW_BUCKET ? sub_sat(t->burst, bucket_units(w, t)) : w->count.used;
+}
+
 void window_init(struct window *w, const struct terms *t, int64_t now_us)
 {
     *w = (struct window){0};
@@ -228,25 +126,8 @@ void window_init(struct window *w, const struct terms *t, int64_t now_us)
 void window_release(struct window *w, const struct terms *t)
 {
     if (t->kind == WINDOW_ROLLING) {
-        free(w->rolling.entries);
-        w->rolling = (struct rolling){0};
+        rolling_release(&w->rolling);
     }
-}
-
-static int rolling_carry(struct rolling *to, const struct rolling *from)
-{
-    if (from->size == 0) {
-        return 0;
-    }
-    struct rolling_entry *entries = malloc(from->size * sizeof(struct rolling_entry));
-    if (!entries) {
-        return ERR_NO_MEMORY;
-    }
-    memcpy(entries, from->entries, from->size * sizeof(struct rolling_entry));
-    free(to->entries);
-    *to = *from;
-    to->entries = entries;
-    return 0;
 }
 
 int window_carry(struct window *to, const struct terms *t, const struct window *from,
@@ -293,7 +174,7 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
 int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
 {
     switch (t->kind) {
-    case WINDOW_ROLLING: return rolling_advance(&w->rolling, t, now_us);
+    case WINDOW_ROLLING: return rolling_advance(&w->rolling, t->stay_us, now_us);
     case WINDOW_BUCKET:
         if (now_us > w->bucket.at_us) {
             bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
@@ -310,11 +191,10 @@ int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, 
     return INT64_MAX;
 }
 
-window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount)
+window_mark window_charge_count(struct window *w, const struct terms *t, int64_t amount)
 {
-    assert(amount >= 0);
     switch (t->kind) {
-    case WINDOW_ROLLING: return rolling_charge(&w->rolling, t, now_us, amount);
+    case WINDOW_ROLLING: assert(!"a window that counts"); break;
     case WINDOW_BUCKET: w->bucket.level -= (int128)amount * t->per_us; return 0;
     case WINDOW_CALENDAR:
     case WINDOW_LIFETIME:
@@ -335,10 +215,10 @@ window_mark window_mark_at(const struct window *w, const struct terms *t, int64_
     return within ? p->start_us : calendar_period(t->step, t->zone, at_us).start_us;
 }
 
-bool window_adjust(struct window *w, const struct terms *t, window_mark mark, int64_t delta)
+bool window_adjust_count(struct window *w, const struct terms *t, window_mark mark, int64_t delta)
 {
     switch (t->kind) {
-    case WINDOW_ROLLING: return rolling_adjust(&w->rolling, mark, delta);
+    case WINDOW_ROLLING: assert(!"a window that counts"); break;
     case WINDOW_BUCKET: bucket_add(w, t, -(int128)delta * t->per_us); return true;
     case WINDOW_CALENDAR:
     case WINDOW_LIFETIME:
@@ -359,7 +239,8 @@ int64_t window_fits_us(const struct window *w, const struct terms *t, int64_t no
         return now_us;
     }
     switch (t->kind) {
-    case WINDOW_ROLLING: return rolling_fits_us(&w->rolling, t, now_us, need);
+    case WINDOW_ROLLING:
+        return rolling_fits_at_us(&w->rolling, t->stay_us, t->amount, now_us, need);
     case WINDOW_BUCKET: return bucket_fits_us(w, t, now_us, need);
     case WINDOW_CALENDAR: return need > t->amount ? INT64_MAX : calendar_end_us(w, now_us);
     case WINDOW_LIFETIME:
@@ -370,7 +251,8 @@ int64_t window_fits_us(const struct window *w, const struct terms *t, int64_t no
 
 int64_t window_free_at(const struct window *w, const struct terms *t, int64_t at_us)
 {
-    return t->kind == WINDOW_ROLLING ? rolling_free_at(&w->rolling, t, at_us) : window_free(w, t);
+    return t->kind == WINDOW_ROLLING ? rolling_free_at(&w->rolling, t->stay_us, t->amount, at_us)
+                                     : window_free(w, t);
 }
 
 bool window_idle(const struct window *w, const struct terms *t)

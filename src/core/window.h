@@ -6,8 +6,8 @@
  * judge by; a window holds only what changes.
  *
  * Not for: what leases hold beside the window, scopes, the line. Invariants: a window's entries are
- * in order of time; `sum` is their sum; nothing leaves early. May depend on src/base, policy.h and
- * calendar.h only.
+ * in order of time; `sum` is their sum; nothing leaves early. May depend on src/base, policy.h,
+ * calendar.h and rolling.h only.
  */
 #ifndef SLUICE_CORE_WINDOW_H
 #define SLUICE_CORE_WINDOW_H
@@ -15,10 +15,7 @@
 #include "base/num.h"
 #include "core/calendar.h"
 #include "core/policy.h"
-
-/* A rolling log has at most this many entries and one: the length of a window is cut into as many
- * granules, and what is charged within one granule leaves together, with its end. */
-#define ROLLING_GRANULES 131072
+#include "core/rolling.h"
 
 /* The rules of one window. */
 struct terms {
@@ -30,20 +27,6 @@ struct terms {
     int64_t burst;             /* bucket: its size after headroom and guard; others: = amount */
     enum calendar_step step;
     const struct zone *zone;
-};
-
-struct rolling_entry {
-    int64_t at_us; /* end of the granule in which it was charged */
-    int64_t amount;
-};
-
-struct rolling {
-    struct rolling_entry *entries; /* a ring; NULL until the first reserve */
-    size_t size;                   /* of the ring, a power of two, or 0 */
-    uint64_t first;                /* entries have running numbers: [first, next) are inside */
-    uint64_t next;
-    int64_t newest_us; /* at_us of the last of them */
-    int64_t sum;
 };
 
 struct window {
@@ -78,17 +61,10 @@ void window_release(struct window *w, const struct terms *t);
 int window_carry(struct window *to, const struct terms *t, const struct window *from,
                  const struct terms *from_terms);
 
-/* Doubles the ring until it holds `need` entries; 0 or ERR_NO_MEMORY. */
-int rolling_grow(struct rolling *r, size_t need);
-
 /* Makes room for so many charges; 0 or ERR_NO_MEMORY. */
 static inline int window_reserve(struct window *w, const struct terms *t, size_t charges)
 {
-    if (t->kind != WINDOW_ROLLING) {
-        return 0;
-    }
-    size_t need = (size_t)(w->rolling.next - w->rolling.first) + charges;
-    return need <= w->rolling.size ? 0 : rolling_grow(&w->rolling, need);
+    return t->kind == WINDOW_ROLLING ? rolling_reserve(&w->rolling, charges) : 0;
 }
 
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
@@ -96,20 +72,16 @@ static inline int window_reserve(struct window *w, const struct terms *t, size_t
  * clock is set: from that time on it is to be advanced again. */
 int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us);
 
-/* A bucket's level in whole units, rounded down. */
-int64_t bucket_units(const struct window *w, const struct terms *t);
+/* The same as window_used, for a window that counts up, or a bucket. */
+int64_t window_used_count(const struct window *w, const struct terms *t);
 
 /* What is used and still inside: never negative, and more than the amount after an overrun. */
 static inline int64_t window_used(const struct window *w, const struct terms *t)
 {
-    switch (t->kind) {
-    case WINDOW_ROLLING: return w->rolling.sum;
-    case WINDOW_BUCKET: return sub_sat(t->burst, bucket_units(w, t));
-    case WINDOW_CALENDAR:
-    case WINDOW_LIFETIME: return w->count.used;
-    case WINDOW_NONE: break;
+    if (t->kind == WINDOW_ROLLING) {
+        return w->rolling.sum;
     }
-    return 0;
+    return t->kind == WINDOW_NONE ? 0 : window_used_count(w, t);
 }
 
 /* What could be charged now: negative after an overrun. */
@@ -120,14 +92,30 @@ static inline int64_t window_free(const struct window *w, const struct terms *t)
 
 /* Charges an amount >= 0, room having been reserved. A time before the newest entry's counts as
  * that entry's: late is safe, early is not. */
-window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us, int64_t amount);
+window_mark window_charge_count(struct window *w, const struct terms *t, int64_t amount);
+
+static inline window_mark window_charge(struct window *w, const struct terms *t, int64_t now_us,
+                                        int64_t amount)
+{
+    assert(amount >= 0);
+    return t->kind == WINDOW_ROLLING
+               ? (window_mark)rolling_charge(&w->rolling, &t->granule_us, now_us, amount)
+               : window_charge_count(w, t, amount);
+}
 
 /* The mark that a charge at `at_us` had, for a window that counts up: calendar or lifetime. That of
  * the period in force, where it lies within: a zone may have changed since that began. */
 window_mark window_mark_at(const struct window *w, const struct terms *t, int64_t at_us);
 
 /* Changes what was charged at `mark` by `delta`, if that is still inside; says whether it is. */
-bool window_adjust(struct window *w, const struct terms *t, window_mark mark, int64_t delta);
+bool window_adjust_count(struct window *w, const struct terms *t, window_mark mark, int64_t delta);
+
+static inline bool window_adjust(struct window *w, const struct terms *t, window_mark mark,
+                                 int64_t delta)
+{
+    return t->kind == WINDOW_ROLLING ? rolling_adjust(&w->rolling, (uint64_t)mark, delta)
+                                     : window_adjust_count(w, t, mark, delta);
+}
 
 /* The earliest time from now_us on at which window_free reaches `need`, if nothing is charged or
  * given back; where that lies more than a few dozen entries ahead, an earlier time at which to look

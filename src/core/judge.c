@@ -1,0 +1,86 @@
+/*
+ * Judging: whoever asks is held against each of its limits. The essay in turn.c says by which
+ * rules, and what follows.
+ */
+#include "core/counter.h"
+#include "core/flow.h"
+#include "core/turn.h"
+
+static bool comes_before(const struct request *r, const struct asker *a)
+{
+    return r->priority != a->priority ? r->priority < a->priority : r->seq < a->seq;
+}
+
+int64_t claimed_by_heads(const struct rule *rule, const struct asker *a)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < rule->users_n; i++) {
+        const struct line *other = rule->users[i];
+        if (other != a->line && other->claims && other->head && comes_before(other->head, a)) {
+            sum = add_sat(sum, other->head->load.of[rule->unit]);
+        }
+    }
+    return sum;
+}
+
+/* Whether somebody who comes before is asleep at the counter. */
+static bool others_asleep(const struct counter *c, const struct asker *a)
+{
+    struct heap_node *first = heap_first(&c->sleepers);
+    if (!first) {
+        return false;
+    }
+    const struct flow *flow = CONTAINER_OF(first, struct flow, place);
+    return flow != a->flow && comes_before(flow_first(flow), a);
+}
+
+inline enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c,
+                                int64_t n)
+{
+    const struct rule *rule = c->rule;
+    if (counter_fits(core, c, n, claimed(rule, a)) && (rule->whole || !others_asleep(c, a))) {
+        return VERDICT_FITS;
+    }
+    if (rule->refuses && counter_free_units(core, c) < n) {
+        return VERDICT_OVER_BUDGET;
+    }
+    return rule->whole ? VERDICT_STALLED : VERDICT_ASLEEP;
+}
+
+bool fits(struct core *core, const struct asker *a)
+{
+    const struct load *load = a->load;
+    struct counter *const *end = a->counters + a->line->limits_n;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        if (*at && judge_limit(core, a, *at, load->of[(*at)->rule->unit]) != VERDICT_FITS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct judgement judge(struct core *core, const struct asker *a)
+{
+    struct judgement j = {.verdict = VERDICT_FITS};
+    bool own = false;
+    const struct load *load = a->load;
+    struct counter *const *end = a->counters + a->line->limits_n;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        struct counter *c = *at;
+        enum verdict v = c ? judge_limit(core, a, c, load->of[c->rule->unit]) : VERDICT_FITS;
+        if (v == VERDICT_FITS) {
+            continue;
+        }
+        if (v == VERDICT_OVER_BUDGET) {
+            return (struct judgement){.verdict = v, .by = c};
+        }
+        own |= v == VERDICT_STALLED && c->rule->users_n == 1;
+        bool graver =
+            j.verdict == VERDICT_FITS || (j.verdict == VERDICT_STALLED && v == VERDICT_ASLEEP);
+        if (graver) {
+            j = (struct judgement){.verdict = v, .by = c};
+        }
+    }
+    j.claims = j.verdict == VERDICT_STALLED && !own;
+    return j;
+}
