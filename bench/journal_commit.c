@@ -2,14 +2,12 @@
  * How fast the journal writes: rows a second and microseconds a commit, for each durability and
  * batch size. Each batch is waited for before the next is gathered, as one caller would; the last
  * column gathers on while the worker writes, as the daemon does under load. What the disk alone
- * takes for a commit is printed beside it: as many bytes, written where bytes were before, and
- * fdatasync.
+ * takes for a commit is printed beside it (disk.h).
  *
  * Usage: journal_commit [DIRECTORY]. The store is made in DIRECTORY (default: the current one), so
  * that a disk can be measured and not a file system in memory, and is removed afterwards. Rounds
  * are interleaved, and medians printed.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +16,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/num.h"
-#include "histogram.h"
+#include "disk.h"
 #include "journal/journal.h"
 
 #define ROUNDS       5
 #define DISK_COMMITS 400 /* in a round */
-#define DISK_BYTES   ((size_t)3 * 4120)
 
 struct bench {
     char path[4096];
@@ -144,31 +141,6 @@ static void run_round(struct bench *b, struct variant *v, unsigned round)
     unlink(b->path);
 }
 
-/* What a commit of a row or a few cannot be faster than. */
-static void run_disk(const struct bench *b, struct histogram *took)
-{
-    static const char bytes[DISK_BYTES];
-    int fd = open(b->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        die(b->path, ERR_STORE_FAILED);
-    }
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < DISK_COMMITS; i++) {
-            int64_t began_ns = histogram_now_ns();
-            if (pwrite(fd, bytes, DISK_BYTES, (off_t)(DISK_BYTES * (size_t)i)) < 0 ||
-                (pass == 1 && fdatasync(fd))) {
-                die(b->path, ERR_STORE_FAILED);
-            }
-            if (pass == 1) {
-                histogram_add(took, histogram_now_ns() - began_ns);
-            }
-        }
-        fsync(fd);
-    }
-    close(fd);
-    unlink(b->path);
-}
-
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -196,7 +168,9 @@ int main(int argc, char **argv)
         variants[i].took = &took[i];
     }
     for (unsigned round = 0; round < ROUNDS; round++) {
-        run_disk(&b, &disk);
+        if (!disk_measure(b.path, DISK_COMMITS, &disk)) {
+            die(b.path, ERR_STORE_FAILED);
+        }
         for (size_t i = 0; i < VARIANTS; i++) {
             run_round(&b, &variants[i], round);
         }

@@ -34,6 +34,7 @@ MEASUREMENTS = {
     "sluice_none": lambda place: daemon.decisions(place, "none"),
     "sluice_full": lambda place: daemon.decisions(place, "full"),
     "redis_always": redis.always,
+    "disk": lambda place: core.disk(place, 2000),
     "handover_full": lambda place: daemon.handover(place, "full", 2000),
     "handover_process": lambda place: daemon.handover(place, "process", 2000),
     "parked": lambda place: waiting.parked(place, 10000),

@@ -1,4 +1,4 @@
-"""What the core does without a daemon, and the journal without a core: programs of their own."""
+"""What the core does without a daemon, the journal without a core, and the disk alone."""
 
 import json
 import re
@@ -28,3 +28,9 @@ def journal(place):
     command = [place.program("journal_commit"), str(place.fresh_directory())]
     place.note("journal", f"{command[0]} .")
     return {"printed": run(command)}
+
+
+def disk(place, times):
+    command = [place.program("disk_commit"), "-n", str(times)]
+    place.note("disk", " ".join([*command, "disk.tmp"]))
+    return json.loads(run([*command, str(place.fresh_directory() / "disk.tmp")]))

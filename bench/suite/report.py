@@ -91,6 +91,15 @@ def daemon_rows(m):
     ]
 
 
+def disk_rows(m, p99):
+    """What is left of that time for all but the disk."""
+    if not m.has("disk"):
+        return []
+    disk = m.of("disk", "p99_us")
+    peer = f"the disk alone, p99: {ms(disk)}, p50: {ms(m.of('disk', 'p50_us'))}"
+    return [Row("… beside one commit of the disk alone", ms(p99), peer, f"{p99 / disk:.2f}")]
+
+
 def waiting_rows(m):
     rows = []
     if m.has("parked"):
@@ -109,6 +118,8 @@ def waiting_rows(m):
             p99 = m.of(name, "p99_us")
             what = f"a release reaches who waits, p99, `{durability}`"
             rows.append(Row(what, ms(p99), f"p50: {ms(m.of(name, 'p50_us'))}", "", "≤ 2 ms", p99 <= 2000))
+            if durability == "full":
+                rows += disk_rows(m, p99)
     return rows
 
 

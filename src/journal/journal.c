@@ -153,7 +153,7 @@ static void write_batch(struct journal *j, uint64_t records, uint64_t batch)
     atomic_store(&j->done_records, records);
     atomic_store(&j->durable, batch);
     j->progress(j->progress_ctx);
-    if (store_wal_pages(j->store) >= STORE_WAL_PAGES_MAX) {
+    if (store_wal_full(j->store)) {
         store_checkpoint(j->store);
     }
 }

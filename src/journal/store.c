@@ -19,9 +19,9 @@
 #define WORDS_LEN_MAX   256
 #define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
 
-/* What the WAL is given beforehand: it is copied when it has STORE_WAL_PAGES_MAX pages, and the
+/* What the WAL is given beforehand: it is copied when it has STORE_SYNCED_PAGES_MAX pages, and the
  * last batch before that may take it some way further. */
-#define WAL_BYTES       INT64_C(5242880)
+#define WAL_BYTES       INT64_C(9437184)
 #define WAL_PIECE_BYTES 65536
 
 /* The loop waits for the reader, and everyone for the loop. A writer does not hold up who reads a
@@ -225,7 +225,7 @@ static int set_up(struct store *s, enum durability durability, struct buf *why)
     int rc = run(s, s->db, sync, why);
     if (rc == 0) {
         rc = run(s, s->db,
-                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=16777216; "
+                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=33554432; "
                  "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192",
                  why);
     }
@@ -624,6 +624,11 @@ int store_prune_ledger(struct store *s, int64_t horizon_us, uint64_t *pruned, bo
 int store_wal_pages(const struct store *s)
 {
     return s->wal_pages;
+}
+
+bool store_wal_full(const struct store *s)
+{
+    return s->wal_pages >= (s->synced ? STORE_SYNCED_PAGES_MAX : STORE_WAL_PAGES_MAX);
 }
 
 static void checkpoint(struct store *s, int mode)

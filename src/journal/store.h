@@ -25,10 +25,11 @@
 #include "journal/journal.h"
 
 #define STORE_CHECK_BYTES_MAX    INT64_C(268435456) /* a larger file is checked as it is replayed */
-#define STORE_WAL_PAGES_MAX      1000               /* then it is copied into the file */
-#define STORE_PRUNE_SHEETS_MAX   200                /* of records, looked at in one step */
-#define STORE_PRUNE_COUNTERS_MAX 2000               /* that go in one step */
-#define STORE_FREE_PAGES_MAX     1000               /* kept for reuse, and up to half of the file */
+#define STORE_SYNCED_PAGES_MAX   2000 /* of a WAL that is waited for, before it is copied */
+#define STORE_WAL_PAGES_MAX      5000 /* of another */
+#define STORE_PRUNE_SHEETS_MAX   200  /* of records, looked at in one step */
+#define STORE_PRUNE_COUNTERS_MAX 2000 /* that go in one step */
+#define STORE_FREE_PAGES_MAX     1000 /* kept for reuse, and up to half of the file */
 
 struct store;
 
@@ -67,6 +68,11 @@ void store_lay_out(struct store *store);
 
 /* How many pages the WAL has that are not yet in the file. */
 int store_wal_pages(const struct store *store);
+
+/* Whether they are so many that they should be copied, though who asks next has to wait for it.
+ * What is written again and again, as the last page of each table is, is copied once, so the longer
+ * the WAL the less there is to copy, and the fewer have to wait. */
+bool store_wal_full(const struct store *store);
 
 /* Copies the WAL into the file, as far as others that read it allow. A failure is no harm: then the
  * WAL stays. */

@@ -371,7 +371,7 @@ static void test_a_wal_that_is_waited_for_has_its_length_beforehand(void **state
     write_grants(store, 100, 1);
     store_lay_out(store);
     int64_t length = length_of(wal);
-    assert_true(length > STORE_WAL_PAGES_MAX * 4096);
+    assert_true(length > STORE_SYNCED_PAGES_MAX * 4096);
     for (int64_t round = 1; round < 4; round++) {
         write_grants(store, 1000, 1 + round * 1000);
         store_tidy(store, &more);
