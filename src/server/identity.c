@@ -102,7 +102,8 @@ enum error_code identity_find(const struct identity_rules *rules, struct callers
     struct text token = bearer_token(http_header(req, "authorization"));
     const struct api_key *key = token.len ? config_find_key(rules->config, token) : NULL;
     if (!key) {
-        *why = "a valid API key is required, as `Authorization: Bearer KEY`";
+        *why = "a valid API key is required, as `Authorization: Bearer KEY`; clients take it "
+               "from SLUICE_API_KEY";
         return ERR_UNAUTHORIZED;
     }
     if ((key->rights & need) != need) {

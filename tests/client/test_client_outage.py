@@ -34,7 +34,7 @@ def test_waiting_for_a_coordinator_that_comes_later(absent):
 
 def test_waiting_ends_with_the_timeout(absent):
     with sluice.Client(absent.url) as client:
-        with pytest.raises(sluice.Unreachable):
+        with pytest.raises(sluice.Unreachable, match="SLUICE_URL"):
             client.acquire("a", timeout=0.2)
         with pytest.raises(sluice.Unreachable):
             client.acquire("a", timeout=0)

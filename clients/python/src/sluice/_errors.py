@@ -228,6 +228,12 @@ class Unreachable(SluiceError, ConnectionError):
 
     code = "unreachable"
 
+    @classmethod
+    def because(cls, cause: object) -> "Unreachable":
+        """Names the knob and not its value, for an address may carry secrets."""
+        words = f"the coordinator does not answer: {cause} (its address is `url`, or SLUICE_URL)"
+        return cls(words, code=cls.code)
+
 
 class ClientClosed(SluiceError, RuntimeError):
     """The client was closed."""

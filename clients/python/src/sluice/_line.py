@@ -151,7 +151,7 @@ class Line:
                 self._fresh.append(ask)
 
     def _unreachable(self) -> Unreachable:
-        return Unreachable(f"the coordinator does not answer: {self._outage.cause}", code="unreachable")
+        return Unreachable.because(self._outage.cause)
 
     def _sweep_later(self) -> None:
         """Looks after deadlines from time to time. The coordinator keeps them itself; this is for when it is away,

@@ -49,7 +49,7 @@ async def get_from(engine: Engine, path: str) -> Answer:
     try:
         return await engine.get(path)
     except TROUBLE as e:
-        raise Unreachable(f"the coordinator does not answer: {e}", code="unreachable") from e
+        raise Unreachable.because(e) from e
 
 
 def shown(answer: Answer) -> Dict[str, Any]:
