@@ -8,7 +8,7 @@ import pytest
 import sluice
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/python.md", "clients/python/README.md")
+PAGES = ("README.md", "docs/python.md", "docs/routes.md", "clients/python/README.md")
 
 
 def blocks(page, language):
@@ -18,13 +18,18 @@ def blocks(page, language):
         yield line, match[1]
 
 
+def configuration_of(page, line):
+    """The last one before an example of a page that has its own; else that of docs/python.md."""
+    before = [config for at, config in blocks(page, "yaml") if at < line] if page == "docs/routes.md" else []
+    return before[-1] if before else next(config for _, config in blocks("docs/python.md", "yaml"))
+
+
 EXAMPLES = [pytest.param(page, line, code, id=f"{page}:{line}") for page in PAGES for line, code in blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page, line, code", EXAMPLES)
 def test_an_example_runs(page, line, code, coordinator, mock, monkeypatch, capsys):
-    ((_, config),) = blocks("docs/python.md", "yaml")
-    c = coordinator(config)
+    c = coordinator(configuration_of(page, line))
     provider = mock("--profile", "anthropic" if "anthropic" in code else "openai")
     monkeypatch.setenv("SLUICE_URL", c.url)
     monkeypatch.setenv("OPENAI_BASE_URL", provider.url + "/v1")
