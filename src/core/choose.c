@@ -93,6 +93,12 @@ static bool is_full(const struct core *core, const struct wish *wish, const stru
     return !stands && !line_has_room(core, line, wish->asked->tenant);
 }
 
+/* Whether its callers must say what a call costs, and this one does not. */
+static bool lacks_cost(const struct line *line, const struct acquire *asked)
+{
+    return line->resource->price_given && !asked->has_usd;
+}
+
 /* For good, in the order in which it is best explained. */
 static enum pass why_never(struct core *core, const struct wish *wish, const struct asker *a,
                            const struct offer *o, size_t step)
@@ -101,7 +107,7 @@ static enum pass why_never(struct core *core, const struct wish *wish, const str
     if (!context_fits(wish->path->route->steps[step].context_tokens, &o->load)) {
         return PASS_CONTEXT;
     }
-    if (a->line->resource->price_given && !wish->asked->has_usd) {
+    if (lacks_cost(a->line, wish->asked)) {
         return PASS_UNPRICED;
     }
     if (never_fits(core, a, wish->asked->parent, &code)) {
@@ -389,11 +395,14 @@ bool would_fit_at(struct core *core, struct line *line, const struct request *r,
         return false;
     }
     struct asker asker = {line, counters, &choice->load, r->priority, r->seq, NULL};
-    bool ever = context_fits(path->route->steps[choice->step].context_tokens, &choice->load) &&
-                !never_fits(core, &asker, r->parent, &code);
-    if (ever && fits(core, &asker)) {
+    bool takes = context_fits(path->route->steps[choice->step].context_tokens, &choice->load) &&
+                 !lacks_cost(line, &a);
+    bool refused = never_fits(core, &asker, r->parent, &code) != NULL;
+    if (takes && !refused && fits(core, &asker)) {
         return true;
     }
+    /* What refuses now may have room again by time. */
+    bool ever = takes && (!refused || code == ERR_BUDGET_EXCEEDED);
     *fits_us = ever ? all_fit_us(core, &asker) : INT64_MAX;
     return false;
 }

@@ -35,6 +35,7 @@ static bool move_to(struct core *core, struct request *r, struct path *path,
     }
     r->estimated = choice->estimated;
     r->way->max_output = choice->max_output;
+    r->way->passed[choice->step] = PASS_NONE;
     path->stats.moved++;
     return true;
 }
