@@ -147,6 +147,12 @@ enum error_code expected_refusal(struct oracle *o, const struct waiter *w, unsig
     if (w->parent && (!parent || parent->end != END_OPEN)) {
         return ERR_UNKNOWN_LEASE;
     }
+    bool by_name = strcmp(w->route, "") == 0 || w->named;
+    size_t r =
+        w->route_at == NONE ? w->resource_at : o->policy->routes[w->route_at].steps[0].resource;
+    if (by_name && o->policy->resources[r].price_given && !w->has_usd) {
+        return ERR_USD_MISSING;
+    }
     return w->route_at == NONE ? expected_limit_refusal(o, w, limits, doubtful) : ERR_NONE;
 }
 

@@ -53,6 +53,7 @@ void route_arrives(struct oracle *o, const struct acquire *a, struct waiter *w)
         if (r != NONE && o->policy->routes[r].accounts) {
             memcpy(w->route, w->resource, sizeof(w->route));
             w->route_at = r;
+            w->named = true;
         }
     }
     if (w->route[0]) {
@@ -258,7 +259,7 @@ static bool fits_at_once(struct oracle *o, const struct waiter *t)
             return false;
         }
     }
-    return !shares_pools(r) && !has_learned(o, t->resource) &&
+    return !shares_pools(r) && !(r->price_given && !t->has_usd) && !has_learned(o, t->resource) &&
            health_allows(o, t->resource) == ALLOWS && waiter_fits(o, t) &&
            expected_limit_refusal(o, t, &limits, &doubtful) == ERR_NONE && !doubtful;
 }
@@ -303,6 +304,9 @@ static bool is_so(struct oracle *o, const struct waiter *w, size_t step, const c
     }
     if (strcmp(reason, "cooling_down") == 0) {
         return health_may_cool(o, t.resource);
+    }
+    if (strcmp(reason, "usd_missing") == 0) {
+        return o->policy->resources[t.resource_at].price_given && !w->has_usd;
     }
     if (strcmp(reason, "line_full") == 0) {
         return line_is_full(o, &t) || o->counts.grants > o->grants_before;
@@ -391,6 +395,16 @@ static bool is_account(const struct oracle *o, size_t resource)
     return false;
 }
 
+/* What its step is called: from 1, the accounts of a pool in a route of others as one. */
+static size_t place_of(const struct route *route, size_t step)
+{
+    size_t place = 1;
+    for (size_t i = 1; i <= step; i++) {
+        place += !route->steps[i].alike;
+    }
+    return place;
+}
+
 static void judge_reasons(struct oracle *o, const struct waiter *w, const struct route *route,
                           const struct routed *routed)
 {
@@ -400,7 +414,7 @@ static void judge_reasons(struct oracle *o, const struct waiter *w, const struct
         if (reason && !is_so(o, w, i, reason)) {
             wrong(o, "P9: caller %llu is told that step %zu of %s was passed over for %s",
                   (unsigned long long)w->caller, i + 1, route->name, reason);
-        } else if (!reason && first && i + 1 < routed->step) {
+        } else if (!reason && first && place_of(route, i) < routed->step) {
             wrong(o, "P9: caller %llu is not told why step %zu of %s was passed over",
                   (unsigned long long)w->caller, i + 1, route->name);
         }
@@ -415,7 +429,7 @@ static void judge_names(struct oracle *o, const struct waiter *w, const struct r
     const struct resource *r = &o->policy->resources[w->resource_at];
     bool capped =
         s && s->max_output_tokens > 0 && w->asked.of[UNIT_OUTPUT_TOKENS] > s->max_output_tokens;
-    if (!s || f->grant.routed.step != step + 1 ||
+    if (!s || f->grant.routed.step != place_of(route, step) ||
         !text_equal(f->grant.model, text_of(s->model[0] ? s->model : r->model)) ||
         !text_equal(f->grant.account, text_of(r->account)) ||
         (w->asked_known && f->grant.max_output_tokens != (capped ? s->max_output_tokens : 0))) {

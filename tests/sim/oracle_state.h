@@ -36,6 +36,7 @@ struct waiter {
     char id[KEY_MAX];
     char route[KEY_MAX]; /* by which it came, or "" */
     size_t route_at;     /* in the present policy, or NONE */
+    bool named;          /* a pool, by the name of a resource */
     struct load asked;   /* by a route: before its step capped and priced it … */
     bool has_usd;
     bool asked_known; /* … where that is known */

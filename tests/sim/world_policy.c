@@ -254,6 +254,7 @@ static void add_routes(struct random *r, struct world_policy *p)
     for (size_t i = 0; i < policy->resources_n; i++) {
         struct resource *x = &p->resources[i];
         x->cooldown_us = random_chance(r, 60) ? random_in(r, 1, 60) * US_PER_S : 0;
+        x->price_given = !x->price.known && random_chance(r, 20);
         for (size_t k = 0; k < x->limits_n; k++) {
             bool goes_on = !x->limits[k].shared[0] && random_chance(r, 20);
             x->limits[k].exceed = goes_on ? EXCEED_DOWNGRADE : x->limits[k].exceed;
