@@ -123,8 +123,7 @@ struct effect *effect_settled(struct core *core, caller_id caller, const struct 
     return e;
 }
 
-/* A route that had nothing for a request says so once. */
-static void count_exhausted(struct path *path, const struct way *way)
+void count_exhausted(struct path *path, const struct way *way)
 {
     path->stats.exhausted++;
     for (size_t i = 0; i < path->route->steps_n; i++) {
@@ -143,7 +142,6 @@ void effect_end_route(struct effect *settled, const struct way *way)
     way_tell(way, false, &settled->settled.routed);
     settled->settled.finally = route->finally;
     settled->settled.static_answer = static_answer_of(route);
-    count_exhausted(way->path, way);
 }
 
 struct effect *effect_refuse(struct core *core, caller_id caller, struct line *line,

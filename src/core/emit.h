@@ -48,6 +48,9 @@ struct effect *effect_refuse(struct core *core, caller_id caller, struct line *l
 struct effect *effect_refuse_route(struct core *core, caller_id caller, struct path *path,
                                    const struct way *way, int64_t again_us);
 
+/* A route had nothing for a request, and why. */
+void count_exhausted(struct path *path, const struct way *way);
+
 /* The same told with a settlement: its route has nothing left. */
 void effect_end_route(struct effect *settled, const struct way *way);
 

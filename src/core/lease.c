@@ -139,6 +139,7 @@ static inline void lease_fill(const struct core *core, struct lease *restrict l,
     l->waited_us = f->waited_us;
     l->origin = f->origin;
     l->retry = 0;
+    l->gave_up = NULL;
     l->noted_us = core->now_us;
     l->waiting_below = 0;
     l->ended_us = 0;
@@ -380,6 +381,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
         way_resume(core, line, l->way);
     }
     l->retry = from->retry;
+    l->gave_up = from->gave_up;
     l->noted_us = from->noted_us;
     if (from->state == LEASE_OPEN) {
         timer_set(core, &l->timer, l->expires_us);

@@ -48,8 +48,9 @@ struct lease {
     int32_t attempt;
     int32_t priority;
     struct origin origin;
-    uint64_t retry;                          /* ticket of the retry that was advised; 0: none was */
-    struct way *way;                         /* by which route; NULL: none */
+    uint64_t retry;      /* ticket of the retry that was advised; 0: none was */
+    const char *gave_up; /* the reason, where that was advised; NULL: it was not */
+    struct way *way;     /* by which route; NULL: none */
     struct text tenant, session, labels, id; /* with the way behind the charges */
     size_t size;                             /* of all of it */
     size_t charges_n;

@@ -124,7 +124,7 @@ void lease_release(struct core *core, const struct event *event)
         bool news = health_answer(core, l->line, l, answer);
         advise(core, l, answer, news, e);
     } else {
-        advise_again(core, l, &e->settled.advice);
+        advise_again(core, l, e);
     }
 }
 

@@ -174,12 +174,17 @@ static void keep_place(struct core *core, struct lease *l, int64_t after_us, con
     };
 }
 
-/* What ends the route of a request ends it with what the route is configured to end in. */
-static void give_up(const struct way *way, const char *reason, struct effect *settled)
+/* What ends the route of a request ends it with what the route is configured to end in. The lease
+ * remembers, for whoever asks again. */
+static void give_up(struct lease *l, const struct way *way, const char *reason,
+                    struct effect *settled)
 {
     settled->settled.advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
+    l->gave_up = reason;
     if (way->path) {
+        memcpy(l->way->passed, way->passed, sizeof(way->passed));
         effect_end_route(settled, way);
+        count_exhausted(way->path, way);
     }
 }
 
@@ -197,7 +202,7 @@ static void advise_retry(struct core *core, struct lease *l, const struct answer
         return;
     }
     if (why_not) {
-        give_up(&way, why_not, settled);
+        give_up(l, &way, why_not, settled);
         return;
     }
     l->line->retry_ppm -= news ? PPM : 0;
@@ -231,20 +236,34 @@ void advise(struct core *core, struct lease *l, const struct answer *a, bool new
         return;
     }
     if (a->class == ANSWER_BAD_REQUEST) {
-        settled->settled.advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = reason};
+        static const struct way none;
+        give_up(l, &none, reason, settled);
         return;
     }
     struct way way = way_after(l, pass_of(a->class));
     if (!advise_fallback(core, l, &way, reason, &settled->settled.advice)) {
-        give_up(&way, reason, settled);
+        give_up(l, &way, reason, settled);
     }
 }
 
-void advise_again(const struct core *core, const struct lease *l, struct advice *advice)
+/* The request's own fault has ended no route. */
+static void give_up_again(const struct lease *l, struct effect *settled)
+{
+    bool own_fault = l->gave_up == answer_class_name(ANSWER_BAD_REQUEST);
+    settled->settled.advice = (struct advice){.action = ADVICE_GIVE_UP, .reason = l->gave_up};
+    if (l->way && l->way->path && !own_fault) {
+        effect_end_route(settled, l->way);
+    }
+}
+
+void advise_again(const struct core *core, const struct lease *l, struct effect *settled)
 {
     const struct request *r = l->retry ? request_find_ticket(core, l->retry) : NULL;
+    struct advice *advice = &settled->settled.advice;
     *advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
-    if (r) {
+    if (l->gave_up) {
+        give_up_again(l, settled);
+    } else if (r) {
         const struct line *line = flow_line(r->flow);
         *advice = (struct advice){
             .action = line == l->line ? ADVICE_RETRY : ADVICE_FALLBACK,

@@ -27,6 +27,6 @@ void advise(struct core *core, struct lease *lease, const struct answer *answer,
             struct effect *settled);
 
 /* The same again for a release that was repeated. */
-void advise_again(const struct core *core, const struct lease *lease, struct advice *advice);
+void advise_again(const struct core *core, const struct lease *lease, struct effect *settled);
 
 #endif
