@@ -43,6 +43,8 @@ void health_crash(struct oracle *o)
     }
     for (size_t i = 0; i < o->idents_n; i++) {
         o->idents[i].learns = o->idents[i].live && o->idents[i].limit->learned;
+        o->idents[i].told = 0;
+        o->idents[i].told_by = 0;
     }
 }
 
@@ -63,14 +65,47 @@ static bool is_closed(enum health_state state)
 
 /* --- What may be learned. --- */
 
+/* Of which of the provider's limits its headers must tell. */
+static enum reading_span told_span(const struct limit *l)
+{
+    bool calendar = l->window == WINDOW_CALENDAR;
+    if (l->window != WINDOW_ROLLING && l->window != WINDOW_BUCKET && !calendar) {
+        return READING_SPANS;
+    }
+    return (calendar ? l->step == STEP_SECOND : l->per_us == US_PER_S)     ? READING_SECOND
+           : (calendar ? l->step == STEP_MINUTE : l->per_us == US_PER_MIN) ? READING_MINUTE
+           : (calendar ? l->step == STEP_DAY : l->per_us == US_PER_DAY)    ? READING_DAY
+           : calendar && l->step == STEP_MONTH                             ? READING_MONTH
+                                                                           : READING_SPANS;
+}
+
+/* The amount that the newest call was told holds from then on, where it is the stricter one. */
+static void note_told(struct ident *id, const struct fact *f, const struct answer *a)
+{
+    enum reading_span span = told_span(id->limit);
+    for (size_t i = 0; i < a->readings_n; i++) {
+        const struct reading *r = &a->readings[i];
+        if (r->unit == id->unit && r->span == span) {
+            bool says = r->limit > 0 && f->lease >= id->told_by;
+            id->told = says ? r->limit : id->told;
+            id->told_by = says ? f->lease : id->told_by;
+            return;
+        }
+    }
+}
+
 /* A refusal may lengthen guards, and readings may do anything in the safe direction. */
-static void note_learning(struct oracle *o, size_t r, const struct answer *a)
+static void note_learning(struct oracle *o, size_t r, const struct fact *f, const struct answer *a)
 {
     for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
         const struct limit *limit = &o->policy->resources[r].limits[l];
         bool guard = limit->window == WINDOW_ROLLING && a->class == ANSWER_WAIT;
+        struct ident *id = &o->idents[o->ident_of[r][l]];
         if (limit->scope == SCOPE_RESOURCE && (guard || a->readings_n > 0)) {
-            o->idents[o->ident_of[r][l]].learns = true;
+            id->learns = true;
+        }
+        if (limit->scope == SCOPE_RESOURCE && !limit->shared[0]) {
+            note_told(id, f, a);
         }
     }
 }
@@ -123,7 +158,7 @@ void health_event(struct oracle *o, const struct event *e)
         c->cool_us = o->now_us + o->policy->resources[r].cooldown_us;
     }
     if (a) {
-        note_learning(o, r, a);
+        note_learning(o, r, f, a);
     }
 }
 

@@ -87,7 +87,9 @@ struct deed {
 /* One limit through all policies that carry its counters over. */
 struct ident {
     bool live;
-    bool learns; /* answers may have made it stricter than its limit says */
+    bool learns;      /* answers may have made it stricter than its limit says */
+    int64_t told;     /* the amount that the provider told, 0: none … */
+    uint64_t told_by; /* … by the answer to this lease's call */
     bool pool;
     char resource[NAME_LEN_MAX + 1];
     char name[NAME_LEN_MAX + 1];

@@ -698,12 +698,26 @@ static enum verdict_of claimed_against(struct oracle *o, const struct waiter *w,
 
 /* --- Judgements --- */
 
+/* Nothing is granted beyond an amount that the provider has told. */
+static void judge_told(struct oracle *o, const struct ask *a)
+{
+    const struct ident *id = &o->idents[a->ident];
+    bool counts = id->window == WINDOW_ROLLING || id->window == WINDOW_CALENDAR;
+    struct sum s = sum_of(o, a->ident, a->key);
+    if (id->told > 0 && counts && s.used + s.held + a->n > told_amount(id)) {
+        wrong(o, "P1: granted %lld of %s with %lld used, %lld held, where the provider told %lld",
+              (long long)a->n, a->limit->name, (long long)s.used, (long long)s.held,
+              (long long)id->told);
+    }
+}
+
 static void judge_fit(struct oracle *o, const struct waiter *g)
 {
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, g, asks);
     for (size_t i = 0; i < n; i++) {
         struct sum s = sum_of(o, asks[i].ident, asks[i].key);
+        judge_told(o, &asks[i]);
         if (s.free < asks[i].n) {
             wrong(o, "P1: granted %lld of %s (key \"%s\") where %lld were free",
                   (long long)asks[i].n, asks[i].limit->name, asks[i].key, (long long)s.free);

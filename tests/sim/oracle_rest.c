@@ -142,6 +142,51 @@ static void judge_totals(struct oracle *o, const struct core *core)
     }
 }
 
+/* How much more a call has cost than it was held for, when it was settled, late or not. */
+static int64_t overrun_of(const struct limit *l, const struct fact *f, const struct charge *c)
+{
+    int64_t most = 0;
+    if (f->end == END_SETTLED) {
+        most = booked_amount(l, c->n, f->used.of[l->unit]) - c->n;
+    }
+    if (f->late) { /* what its expiry gave back has been granted to others */
+        int64_t late = booked_amount(l, c->n, f->late_used.of[l->unit]);
+        most = max_i64(most, late - min_i64(c->n, expired_amount(l, &f->load)));
+    }
+    return max_i64(0, most);
+}
+
+/* No overspend: a budget is never exceeded but by what calls cost beyond what was held for them. */
+static void judge_budget(struct oracle *o, size_t ident, const char *key)
+{
+    const struct ident *id = &o->idents[ident];
+    struct sum s = sum_of(o, ident, key);
+    int64_t overrun = 0;
+    for (size_t i = 0; i < id->charges_n && s.free < 0; i++) {
+        const struct charge *c = &id->charges[i];
+        overrun += strcmp(c->key, key) == 0 ? overrun_of(id->limit, &o->facts[c->fact], c) : 0;
+    }
+    if (s.free + overrun < 0) {
+        wrong(o,
+              "P7: %s (key \"%s\") is overspent by %lld, of which %lld is what calls cost beyond "
+              "what they held",
+              id->limit->name, key, (long long)-s.free, (long long)overrun);
+    }
+}
+
+/* A reload may lower an amount below what is spent. */
+static void judge_money(struct oracle *o)
+{
+    for (size_t i = 0; i < o->idents_n && !o->reloads; i++) {
+        const struct ident *id = &o->idents[i];
+        bool budget = id->live && id->unit == UNIT_USD &&
+                      (id->window == WINDOW_LIFETIME || id->window == WINDOW_CALENDAR);
+        for (size_t k = 0; budget && k < id->charges_n; k++) {
+            judge_budget(o, i, id->charges[k].key);
+        }
+    }
+}
+
 void oracle_rest(struct oracle *o, const struct core *core)
 {
     if (o->problem->len || !o->policy || o->restoring) {
@@ -157,6 +202,7 @@ void oracle_rest(struct oracle *o, const struct core *core)
     }
     if (o->rests++ % 3 == 0) { /* the dearest of all checks */
         judge_views(o, core);
+        judge_money(o);
     }
 }
 

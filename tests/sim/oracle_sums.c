@@ -30,6 +30,15 @@ int64_t limit_amount(const struct limit *l)
     return less_headroom(l->learned ? AMOUNT_MAX : l->amount, l->headroom_ppm);
 }
 
+int64_t told_amount(const struct ident *id)
+{
+    const struct limit *l = id->limit;
+    struct limit told = *l;
+    told.amount = l->learned ? id->told : min_i64(l->amount, id->told);
+    told.learned = false;
+    return limit_amount(&told);
+}
+
 int64_t limit_burst(const struct limit *l)
 {
     int64_t guarded = (int64_t)ceil_div((int128)limit_amount(l) * l->guard_us, l->per_us);

@@ -15,6 +15,7 @@ struct sum {
 };
 
 int64_t limit_amount(const struct limit *l);
+int64_t told_amount(const struct ident *id); /* by what the provider told of it */
 int64_t limit_burst(const struct limit *l);
 int64_t limit_most(const struct limit *l); /* what can ever be granted at once */
 int64_t limit_slice(const struct limit *l);
