@@ -289,7 +289,7 @@ def test_the_least_loaded_account_serves_and_a_session_stays_where_it_was(daemon
     d = daemon(POOL)
 
     def account(**fields):
-        answer = d.post("/v1/acquire", {**name, **fields}).json
+        answer = d.post("/v1/acquire", {**name, "load": 10, **fields}).json
         assert answer["resource"] == "claude@" + answer["account"]
         return answer["account"]
 
