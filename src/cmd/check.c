@@ -46,7 +46,8 @@ static void row_add(struct table *t, const struct resource *r, const struct limi
     }
     show_per(&cell, l);
     cell_add(t, &cell);
-    table_add_str(t, l->window == WINDOW_NONE ? "in flight" : window_name(l->window));
+    show_window_name(&cell, l);
+    cell_add(t, &cell);
     show_scope(&cell, l);
     cell_add(t, &cell);
     table_add_str(t, exceed_name(l->exceed));

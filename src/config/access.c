@@ -11,7 +11,7 @@ static const struct key_row tenant_rows[] = {
 };
 
 const struct section tenant_section = {"Tenants (`tenants.NAME`)", tenant_rows,
-                                       sizeof(tenant_rows) / sizeof(tenant_rows[0])};
+                                       sizeof(tenant_rows) / sizeof(tenant_rows[0]), "{weight: 2}"};
 
 void tenants_read(struct problems *p, const struct node *map, struct policy *policy)
 {
@@ -56,7 +56,8 @@ static const struct key_row key_rows[] = {
 };
 
 const struct section key_section = {"API keys (`keys[]`)", key_rows,
-                                    sizeof(key_rows) / sizeof(key_rows[0])};
+                                    sizeof(key_rows) / sizeof(key_rows[0]),
+                                    "{name: batch, hash: \"sha256:…\"}"};
 
 static const char *const right_names[] = {"acquire", "read", "admin"};
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "config/hint.h"
 
 #define WEBHOOK_LEN_MAX    2048
 #define SHARE_DEFAULT_PPM  100000
@@ -36,7 +37,8 @@ static const struct key_row alerts_rows[] = {
 };
 
 const struct section alerts_section = {"Alerts (`alerts`)", alerts_rows,
-                                       sizeof(alerts_rows) / sizeof(alerts_rows[0])};
+                                       sizeof(alerts_rows) / sizeof(alerts_rows[0]),
+                                       "{fallback_share: 10%}"};
 
 /* A URL goes into a request as it is, so it holds neither blanks nor control characters. */
 static bool is_url(struct text t)
@@ -92,7 +94,7 @@ static const struct key_row ledger_rows[] = {
 };
 
 const struct section ledger_section = {"Ledger (`ledger`)", ledger_rows,
-                                       sizeof(ledger_rows) / sizeof(ledger_rows[0])};
+                                       sizeof(ledger_rows) / sizeof(ledger_rows[0]), "{keep: 90d}"};
 
 void ledger_read(struct problems *p, const struct node *map, struct config *config)
 {
@@ -111,8 +113,9 @@ void ledger_read(struct problems *p, const struct node *map, struct config *conf
     }
     int64_t us;
     if (!config_read_duration(d.keep.text, &us) || us < US_PER_DAY || us > KEEP_US_MAX) {
-        problem_add(p, d.keep.line, "ledger.keep: \"%.*s\" is not %s", shown_len(d.keep.text),
-                    d.keep.text.at, KEEP_TAKES);
+        problem_add(p, d.keep.line, "ledger.keep: \"%.*s\" is not %s%s", shown_len(d.keep.text),
+                    d.keep.text.at, KEEP_TAKES,
+                    hint_duration(d.keep.text, US_PER_DAY, KEEP_US_MAX).text);
         return;
     }
     config->ledger_keep_us = us;

@@ -31,7 +31,8 @@ static const struct key_row feedback_rows[] = {
 };
 
 const struct section feedback_section = {"Feedback (`resources.NAME.feedback`)", feedback_rows,
-                                         sizeof(feedback_rows) / sizeof(feedback_rows[0])};
+                                         sizeof(feedback_rows) / sizeof(feedback_rows[0]),
+                                         "{pause: 1s}"};
 
 #undef AT
 
@@ -55,7 +56,7 @@ static const struct key_row retry_rows[] = {
 };
 
 const struct section retry_section = {"Retries (`resources.NAME.retry`)", retry_rows,
-                                      sizeof(retry_rows) / sizeof(retry_rows[0])};
+                                      sizeof(retry_rows) / sizeof(retry_rows[0]), "{attempts: 3}"};
 
 #undef AT
 
@@ -76,7 +77,8 @@ static const struct key_row breaker_rows[] = {
 };
 
 const struct section breaker_section = {"Breaker (`resources.NAME.breaker`)", breaker_rows,
-                                        sizeof(breaker_rows) / sizeof(breaker_rows[0])};
+                                        sizeof(breaker_rows) / sizeof(breaker_rows[0]),
+                                        "{refusals: 5}"};
 
 #undef AT
 

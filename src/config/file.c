@@ -54,7 +54,8 @@ static const struct key_row server_rows[] = {
 };
 
 const struct section server_section = {"Server (`server`)", server_rows,
-                                       sizeof(server_rows) / sizeof(server_rows[0])};
+                                       sizeof(server_rows) / sizeof(server_rows[0]),
+                                       "{body_max: 2M}"};
 
 #undef AT
 
@@ -106,7 +107,8 @@ static const struct key_row file_rows[] = {
 };
 
 const struct section file_section = {"The file", file_rows,
-                                     sizeof(file_rows) / sizeof(file_rows[0])};
+                                     sizeof(file_rows) / sizeof(file_rows[0]),
+                                     "{resources: {gpt-4o: {provider: openai, rpm: 500}}}"};
 
 #undef AT
 
@@ -152,6 +154,35 @@ static char *copy_text(struct problems *p, struct text t)
     return copy;
 }
 
+/* What an address that is not one was meant to be: a port alone, or a URL. */
+static struct text address_meant(struct text t, char *text, size_t size)
+{
+    if (t.len > 7 && memcmp(t.at, "http://", 7) == 0) {
+        t = (struct text){t.at + 7, t.len - 7};
+    }
+    bool colon = t.len && t.at[0] == ':';
+    bool bare = t.len && !memchr(t.at + colon, ':', t.len - colon);
+    int len = snprintf(text, size, "%s%.*s",
+                       !bare   ? ""
+                       : colon ? "127.0.0.1"
+                               : "127.0.0.1:",
+                       (int)t.len, t.at);
+    return (struct text){text, (size_t)len};
+}
+
+static void report_address(struct problems *p, const struct node *n, const char *takes)
+{
+    char text[64];
+    struct text meant = {NULL, 0};
+    if (n->text.len < sizeof(text) - 16) {
+        meant = address_meant(n->text, text, sizeof(text));
+    }
+    bool near = meant.len && is_address(meant);
+    problem_add(p, n->line, "listen: \"%.*s\" is not %s%s%.*s%s", shown_len(n->text), n->text.at,
+                takes, near ? "; did you mean \"" : "", near ? (int)meant.len : 0,
+                near ? meant.at : "", near ? "\"?" : "");
+}
+
 static void read_address(struct problems *p, const struct node *n, struct config *config)
 {
     static const char takes[] = "an address as in 127.0.0.1:7411, [::1]:7411 or unix:PATH";
@@ -166,8 +197,7 @@ static void read_address(struct problems *p, const struct node *n, struct config
         t = (struct text){text, (size_t)len};
     }
     if (!is_address(t) && !is_socket_path(t)) {
-        problem_add(p, n->line, "listen: \"%.*s\" is not %s", shown_len(n->text), n->text.at,
-                    takes);
+        report_address(p, n, takes);
         return;
     }
     config->listens[config->listens_n] = copy_text(p, t);

@@ -21,7 +21,7 @@ static const struct key_row adaptive_rows[] = {
 
 const struct section adaptive_section = {
     "Adaptive concurrency (`resources.NAME.concurrency.adaptive`)", adaptive_rows,
-    sizeof(adaptive_rows) / sizeof(adaptive_rows[0])};
+    sizeof(adaptive_rows) / sizeof(adaptive_rows[0]), "{min: 1, max: 64}"};
 
 struct estimates_draft {
     struct setting output_percentile;
@@ -35,7 +35,8 @@ static const struct key_row estimates_rows[] = {
 };
 
 const struct section estimates_section = {"Estimates (`resources.NAME.estimates`)", estimates_rows,
-                                          sizeof(estimates_rows) / sizeof(estimates_rows[0])};
+                                          sizeof(estimates_rows) / sizeof(estimates_rows[0]),
+                                          "{output_percentile: 80}"};
 
 /* --- Concurrency. --- */
 
@@ -52,7 +53,8 @@ static const struct key_row concurrency_rows[] = {
      "a map of min and max", "", ""},
 };
 
-static const struct section concurrency_section = {"", concurrency_rows, 1};
+static const struct section concurrency_section = {"", concurrency_rows, 1,
+                                                   "{adaptive: {max: 64}}"};
 
 static void read_range(struct problems *p, const struct place *at, const struct node *map,
                        struct learn_draft *d)

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/num.h"
 #include "config/config.h"
+#include "config/hint.h"
 #include "config/zone.h"
 
 #define GUARD_DEFAULT_US (250 * US_PER_MS)
@@ -88,7 +89,8 @@ static const struct key_row limit_rows[] = {
 };
 
 const struct section limit_section = {"Limits (`resources.NAME.limits[]`)", limit_rows,
-                                      sizeof(limit_rows) / sizeof(limit_rows[0])};
+                                      sizeof(limit_rows) / sizeof(limit_rows[0]),
+                                      "{unit: usd, amount: 50, per: day}"};
 
 /* `per`, understood. */
 struct per {
@@ -160,10 +162,32 @@ static void read_per(struct build *b)
     }
     if (!config_read_duration(w->text, &b->per.us) || b->per.us < 1 || b->per.us > PER_US_MAX) {
         b->per.bad = true;
-        complain(b, w->line, "per", "\"%.*s\" is not %s, at most 366d", shown_len(w->text),
+        complain(b, w->line, "per", "\"%.*s\" is not %s, at most 366d%s", shown_len(w->text),
                  w->text.at,
                  "a time: a duration (30s, 1m30s, 24h), second, minute, hour, day, "
-                 "month or lifetime");
+                 "month or lifetime",
+                 hint_duration(w->text, 1, PER_US_MAX).text);
+    }
+}
+
+static bool names_member(const struct node *map, struct text name)
+{
+    const struct node *n = map && map->kind == NODE_MAP ? map->first : NULL;
+    while (n && !text_equal(n->key->text, name)) {
+        n = n->next;
+    }
+    return n != NULL;
+}
+
+static void read_scope_name(struct build *b, const struct word *w, bool route)
+{
+    struct text name = {w->text.at + 6, w->text.len - 6};
+    b->limit->scope = route ? SCOPE_ROUTE : SCOPE_LABEL;
+    memcpy(b->limit->label, name.at, name.len);
+    /* A pool of accounts is a route as well; that a resource is one is checked at the end. */
+    if (route && !names_member(b->c->routes_node, name) &&
+        !names_member(b->c->resources_node, name)) {
+        complain(b, w->line, "scope", "no route is called \"%.*s\"", shown_len(name), name.at);
     }
 }
 
@@ -183,8 +207,7 @@ static void read_scope(struct build *b)
     bool label = w->text.len > 6 && memcmp(w->text.at, "label:", 6) == 0;
     bool route = w->text.len > 6 && memcmp(w->text.at, "route:", 6) == 0;
     if ((label || route) && w->text.len - 6 <= NAME_LEN_MAX) {
-        b->limit->scope = label ? SCOPE_LABEL : SCOPE_ROUTE;
-        memcpy(b->limit->label, w->text.at + 6, w->text.len - 6);
+        read_scope_name(b, w, route);
         return;
     }
     complain(b, w->line, "scope",
@@ -203,10 +226,11 @@ static bool read_units(const struct build *b, struct text t, int64_t *out)
 static void read_quantity(struct build *b, const char *key, const struct word *w, int64_t *out)
 {
     if (w->line > 0 && !read_units(b, w->text, out)) {
-        complain(b, w->line, key, "\"%.*s\" is not %s", shown_len(w->text), w->text.at,
+        complain(b, w->line, key, "\"%.*s\" is not %s%s", shown_len(w->text), w->text.at,
                  b->limit->unit == UNIT_USD
                      ? "an amount in USD: a number above 0 and at most 1000000, as in 50 or 0.25"
-                     : "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M");
+                     : "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M",
+                 hint_amount(b->limit->unit, w->text).text);
     }
 }
 
@@ -264,8 +288,10 @@ static void check_per(struct build *b)
                  shown_len(d->per.text), d->per.text.at);
     } else if (window == WINDOW_CALENDAR && !b->per.word) {
         complain(b, d->per.line, "per",
-                 "\"%.*s\" is not a step of the calendar: second, minute, hour, day or month",
-                 shown_len(d->per.text), d->per.text.at);
+                 "\"%.*s\" is not a step of the calendar: second, minute, hour, day or month%s",
+                 shown_len(d->per.text), d->per.text.at,
+                 d->zone.line > 0 ? "; write \"day\" for a day of the zone, or leave out \"zone\""
+                                  : "");
     } else if ((window == WINDOW_ROLLING || window == WINDOW_BUCKET) && b->per.us == 0 && b->good) {
         complain(b, d->per.line, "per",
                  "a month's length varies; a %s window wants days, as in 30d",
@@ -352,10 +378,12 @@ const struct zone *zone_named(struct limit_context *c, const struct place *at, s
     if (error == ERR_NO_MEMORY) {
         c->problems->no_memory = true;
     } else if (error) {
+        bool shown = c->problems->len < PROBLEMS_MAX; /* a hint looks into several files */
         problem_add(c->problems, line,
                     "%s: \"%.*s\" is not a time zone that this system knows; wanted is a name like "
-                    "Europe/Berlin, America/Los_Angeles or UTC",
-                    place_text(at, where), shown_len(name), name.at);
+                    "Europe/Berlin, America/Los_Angeles or UTC%s",
+                    place_text(at, where), shown_len(name), name.at,
+                    shown ? hint_zone(name).text : "");
     }
     if (error) {
         return NULL;

@@ -52,6 +52,8 @@ struct limit_context {
     size_t tables_n;
     struct route *routes; /* room for all of the file's; owned by the configuration */
     size_t routes_n;
+    /* The file's own, before anything of them is read: what limits may name. Or NULL. */
+    const struct node *resources_node, *routes_node;
 };
 
 extern const struct section limit_section;

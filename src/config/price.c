@@ -70,11 +70,12 @@ static const struct key_row price_rows[] = {
 };
 
 const struct section price_section = {"Prices (`resources.NAME.price`)", price_rows,
-                                      sizeof(price_rows) / sizeof(price_rows[0])};
+                                      sizeof(price_rows) / sizeof(price_rows[0]),
+                                      "{input: 2.5, output: 10}"};
 
 /* The prices alone. */
 const struct section price_over_section = {"Prices above a size (`resources.NAME.price.over`)",
-                                           price_rows, 5};
+                                           price_rows, 5, "{input: 5, output: 15}"};
 
 /* One resource's price being built. */
 struct build {

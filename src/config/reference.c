@@ -11,6 +11,17 @@
 #include "config/route.h"
 #include "config/show.h"
 
+const struct section *reference_section(size_t i)
+{
+    static const struct section *const sections[] = {
+        &file_section,      &server_section, &key_section,     &tenant_section, &resource_section,
+        &account_section,   &limit_section,  &route_section,   &step_section,   &reserve_section,
+        &feedback_section,  &retry_section,  &breaker_section, &price_section,  &adaptive_section,
+        &estimates_section, &alerts_section, &ledger_section,
+    };
+    return i < sizeof(sections) / sizeof(sections[0]) ? sections[i] : NULL;
+}
+
 static void write_section(struct buf *b, const struct section *s)
 {
     buf_addf(b, "### %s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", s->title);
@@ -51,14 +62,9 @@ static void write_profiles(struct buf *b)
 
 void reference_write(struct buf *b)
 {
-    const struct section *const sections[] = {
-        &file_section,      &server_section, &key_section,     &tenant_section, &resource_section,
-        &account_section,   &limit_section,  &route_section,   &step_section,   &reserve_section,
-        &feedback_section,  &retry_section,  &breaker_section, &price_section,  &adaptive_section,
-        &estimates_section, &alerts_section, &ledger_section,
-    };
-    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        write_section(b, sections[i]);
+    const struct section *section;
+    for (size_t i = 0; (section = reference_section(i)); i++) {
+        write_section(b, section);
     }
     write_profiles(b);
 }

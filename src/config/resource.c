@@ -122,12 +122,13 @@ static const struct key_row resource_rows[] = {
 /* The keys of an account; the rest is the resource's. */
 static const struct key_row account_rows[] = {LIMIT_ROWS};
 
-const struct section account_section = {"Accounts (`resources.NAME.accounts.ACCOUNT`)",
-                                        account_rows,
-                                        sizeof(account_rows) / sizeof(account_rows[0])};
+const struct section account_section = {
+    "Accounts (`resources.NAME.accounts.ACCOUNT`)", account_rows,
+    sizeof(account_rows) / sizeof(account_rows[0]), "{rpm: 500, tpm: 200k}"};
 
 const struct section resource_section = {"Resources (`resources.NAME`)", resource_rows,
-                                         sizeof(resource_rows) / sizeof(resource_rows[0])};
+                                         sizeof(resource_rows) / sizeof(resource_rows[0]),
+                                         "{provider: openai, rpm: 500}"};
 
 struct reserve_draft {
     struct word tenant;
@@ -145,9 +146,9 @@ static const struct key_row reserve_rows[] = {
      "How much; the shares of a resource add up to at most 100%."},
 };
 
-const struct section reserve_section = {"Reserved shares (`resources.NAME.reserve[]`)",
-                                        reserve_rows,
-                                        sizeof(reserve_rows) / sizeof(reserve_rows[0])};
+const struct section reserve_section = {
+    "Reserved shares (`resources.NAME.reserve[]`)", reserve_rows,
+    sizeof(reserve_rows) / sizeof(reserve_rows[0]), "{tenant: acme, share: 20%}"};
 
 /* The keys that stand for a limit. */
 struct shorthand {
@@ -250,7 +251,9 @@ static void read_limits(struct build *b, const struct node *list, bool *learn)
         *learn = true;
         return;
     }
-    if (!list_wanted(b->c->problems, &at, list, "a list of limits, or from_provider")) {
+    if (!list_wanted(
+            b->c->problems, &at, list,
+            "a list of limits, as in [{unit: usd, amount: 50, per: day}], or from_provider")) {
         return;
     }
     size_t index = 0;

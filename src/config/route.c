@@ -36,7 +36,8 @@ static const struct key_row route_rows[] = {
 #undef AT
 
 const struct section route_section = {"Routes (`routes.NAME`)", route_rows,
-                                      sizeof(route_rows) / sizeof(route_rows[0])};
+                                      sizeof(route_rows) / sizeof(route_rows[0]),
+                                      "{try: [gpt-4o, gpt-4o-mini]}"};
 
 struct step_draft {
     struct word resource, model;
@@ -64,7 +65,8 @@ static const struct key_row step_rows[] = {
 #undef AT
 
 const struct section step_section = {"Steps (`routes.NAME.try[]`)", step_rows,
-                                     sizeof(step_rows) / sizeof(step_rows[0])};
+                                     sizeof(step_rows) / sizeof(step_rows[0]),
+                                     "{resource: gpt-4o, max_tokens: 4k}"};
 
 /* One route being built. */
 struct build {
@@ -193,7 +195,8 @@ static void read_steps(struct build *b, const struct node *list, int line)
                     place_text(b->at, where));
         return;
     }
-    if (list_wanted(b->c->problems, &at, list, "a list of resources")) {
+    if (list_wanted(b->c->problems, &at, list,
+                    "a list of resources, as in [gpt-4o, gpt-4o-mini]")) {
         for (const struct node *n = list->first; n; n = n->next) {
             struct place here = {.up = &at, .index = ++index};
             read_step(b, &here, n);
@@ -212,7 +215,7 @@ static const struct key_row finally_rows[] = {
      "The answer."},
 };
 
-static const struct section finally_section = {"", finally_rows, 1};
+static const struct section finally_section = {"", finally_rows, 1, "{static: \"…\"}"};
 
 static void read_static(struct build *b, const struct place *at, const struct node *map,
                         char **answer)
@@ -329,6 +332,8 @@ bool routes_begin(struct limit_context *c, const struct node *resources, const s
                   struct owned *owned)
 {
     size_t n = resources ? pools_count(resources) : 0;
+    c->resources_node = resources;
+    c->routes_node = routes;
     n += routes && routes->kind == NODE_MAP ? routes->members : 0;
     if (n > ROUTES_MAX) {
         problem_add(c->problems, routes ? routes->line : resources->line,

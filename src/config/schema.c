@@ -6,6 +6,7 @@
 
 #include "base/num.h"
 #include "config/config.h"
+#include "config/hint.h"
 
 #define SHOWN_MAX   80 /* of a wrong value, in a message */
 #define NEAREST_MAX 32 /* longer names are not compared */
@@ -86,11 +87,6 @@ const char *nearest_name(struct text wrong, const char *(*name_of)(const void *n
     return nearest;
 }
 
-static const char *row_name(const void *names, size_t i)
-{
-    return ((const struct key_row *)names)[i].name;
-}
-
 static const char *choice_name(const void *names, size_t i)
 {
     return ((const char *const *)names)[i];
@@ -102,11 +98,12 @@ static void report_unknown(struct problems *p, const struct place *up,
     char where[PLACE_LEN_MAX];
     place_text(up, where);
     /* Past the cap nothing is printed, so nothing need be looked for. */
-    size_t rows_n = p->len < PROBLEMS_MAX ? section->rows_n : 0;
-    const char *nearest = nearest_name(key->text, row_name, section->rows, rows_n);
-    problem_add(p, key->line, "%s%s\"%.*s\" is not a key here%s%s%s", where, *where ? ": " : "",
-                shown_len(key->text), key->text.at, nearest ? "; did you mean \"" : "",
-                nearest ? nearest : "", nearest ? "\"?" : "");
+    struct hint hint = {.text = ""};
+    if (p->len < PROBLEMS_MAX) {
+        hint = hint_key(section, key->text);
+    }
+    problem_add(p, key->line, "%s%s\"%.*s\" is not a key here%s", where, *where ? ": " : "",
+                shown_len(key->text), key->text.at, hint.text);
 }
 
 static const struct key_row *row_find(const struct section *section, struct text name)
@@ -119,13 +116,28 @@ static const struct key_row *row_find(const struct section *section, struct text
     return NULL;
 }
 
+static void report_no_map(struct problems *p, const struct place *at, const struct section *section,
+                          const struct node *n)
+{
+    char where[PLACE_LEN_MAX];
+    struct hint hint = {.text = ""};
+    place_text(at, where);
+    if (n->kind == NODE_SCALAR && !node_empty(n)) {
+        hint = hint_map(section, n->text);
+    }
+    problem_add(p, n->line, "%s%sa map of keys is wanted here%s%s%s%s", where, *where ? ": " : "",
+                section->sample ? ", as in " : "", section->sample ? section->sample : "",
+                n->kind == NODE_SCALAR && node_empty(n)
+                    ? "; its keys stand further right than its name"
+                    : "",
+                hint.text);
+}
+
 void section_read(struct problems *p, const struct place *at, const struct section *section,
                   const struct node *map, void *draft)
 {
     if (map->kind != NODE_MAP) {
-        char where[PLACE_LEN_MAX];
-        place_text(at, where);
-        problem_add(p, map->line, "%s%sa map of keys is wanted here", where, *where ? ": " : "");
+        report_no_map(p, at, section, map);
         return;
     }
     for (const struct node *n = map->first; n; n = n->next) {
@@ -157,11 +169,11 @@ bool node_says(struct problems *p, const struct place *at, const struct node *va
 }
 
 static void report_value(struct problems *p, const struct place *at, const struct key_row *row,
-                         const struct node *value)
+                         const struct node *value, struct hint hint)
 {
     char where[PLACE_LEN_MAX];
-    problem_add(p, value->line, "%s: \"%.*s\" is not %s", place_text(at, where),
-                shown_len(value->text), value->text.at, row->takes);
+    problem_add(p, value->line, "%s: \"%.*s\" is not %s%s", place_text(at, where),
+                shown_len(value->text), value->text.at, row->takes, hint.text);
 }
 
 void read_amount(struct problems *p, const struct place *at, const struct key_row *row,
@@ -174,7 +186,7 @@ void read_amount(struct problems *p, const struct place *at, const struct key_ro
     }
     int64_t n;
     if (!config_read_amount(value->text, row->max, &n) || n < row->min) {
-        report_value(p, at, row, value);
+        report_value(p, at, row, value, (struct hint){.text = ""});
         return;
     }
     *s = (struct setting){n, value->line};
@@ -190,7 +202,7 @@ void read_duration(struct problems *p, const struct place *at, const struct key_
     }
     int64_t us;
     if (!config_read_duration(value->text, &us) || us < row->min || us > row->max) {
-        report_value(p, at, row, value);
+        report_value(p, at, row, value, hint_duration(value->text, row->min, row->max));
         return;
     }
     *s = (struct setting){us, value->line};
@@ -206,7 +218,7 @@ void read_share(struct problems *p, const struct place *at, const struct key_row
     }
     int32_t ppm;
     if (!config_read_share(value->text, &ppm) || ppm < row->min || ppm > row->max) {
-        report_value(p, at, row, value);
+        report_value(p, at, row, value, hint_share(value->text, row->max));
         return;
     }
     *s = (struct setting){ppm, value->line};
@@ -254,7 +266,7 @@ void read_name(struct problems *p, const struct place *at, const struct key_row 
         return;
     }
     if (!name_allowed(value->text)) {
-        report_value(p, at, row, value);
+        report_value(p, at, row, value, (struct hint){.text = ""});
         return;
     }
     *w = (struct word){value->text, value->line};
@@ -301,7 +313,8 @@ bool list_wanted(struct problems *p, const struct place *at, const struct node *
         return true;
     }
     char where[PLACE_LEN_MAX];
-    problem_add(p, n->line, "%s: what is wanted is %s", place_text(at, where), takes);
+    problem_add(p, n->line, "%s: what is wanted is %s%s", place_text(at, where), takes,
+                node_empty(n) ? "" : "; put it into [ ]");
     return false;
 }
 

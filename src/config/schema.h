@@ -62,6 +62,7 @@ struct section {
     const char *title; /* for the reference */
     const struct key_row *rows;
     size_t rows_n;
+    const char *sample; /* what its map may look like, for messages; or NULL */
 };
 
 /* Reads a map by the section's table; every problem is reported. */

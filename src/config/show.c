@@ -120,8 +120,22 @@ static void show_zone(struct buf *b, const struct zone *zone)
 {
     int64_t minutes = zone->changes[0].offset_us / US_PER_MIN;
     int64_t ahead = minutes < 0 ? -minutes : minutes;
-    buf_addf(b, ", zone UTC%c%02" PRId64 ":%02" PRId64, minutes < 0 ? '-' : '+', ahead / 60,
-             ahead % 60);
+    buf_addf(b, "UTC%c%02" PRId64 ":%02" PRId64, minutes < 0 ? '-' : '+', ahead / 60, ahead % 60);
+}
+
+void show_window_name(struct buf *b, const struct limit *l)
+{
+    if (l->window == WINDOW_NONE) {
+        buf_add_str(b, "in flight");
+        return;
+    }
+    buf_add_str(b, window_name(l->window));
+    if (l->window == WINDOW_CALENDAR && l->zone) {
+        buf_add_char(b, ' ');
+        show_zone(b, l->zone);
+    } else if (l->window == WINDOW_CALENDAR) {
+        buf_add_str(b, " UTC");
+    }
 }
 
 static void show_window(struct buf *b, const struct limit *l)
@@ -143,6 +157,7 @@ static void show_window(struct buf *b, const struct limit *l)
         buf_addf(b, ", headers %s", told_of_name(l->told_of));
     }
     if (l->zone) {
+        buf_add_str(b, ", zone ");
         show_zone(b, l->zone);
     }
 }
@@ -239,6 +254,7 @@ void show_feedback(struct buf *b, const struct resource *r)
     show_retries(b, f);
     show_breaker(b, f);
     if (f->day_zone) {
+        buf_add_str(b, ", zone ");
         show_zone(b, f->day_zone);
     }
 }

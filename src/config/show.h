@@ -26,6 +26,9 @@ void show_per(struct buf *b, const struct limit *l);
 /* "resource", "tenant", "label:KEY". */
 void show_scope(struct buf *b, const struct limit *l);
 
+/* "rolling", "in flight", "calendar UTC", "calendar UTC+01:00": the offset is winter's. */
+void show_window_name(struct buf *b, const struct limit *l);
+
 /* "rolling", "grant", "true_up" …: the choices of the configuration's keys. */
 const char *window_name(enum window_kind window);
 const char *charge_name(enum charge_rule charge);

@@ -1,0 +1,40 @@
+/*
+ * Hints: what a wrong key or value was probably meant to be, as the end of a message about it.
+ *
+ * A hint is "; " and a few words, or nothing where none is near. A value is only suggested after
+ * it was read as the key would read it, so whoever follows a hint gets no second message.
+ *
+ * May depend on the sections' tables, core/limit.h and src/base.
+ */
+#ifndef SLUICE_CONFIG_HINT_H
+#define SLUICE_CONFIG_HINT_H
+
+#include <stdint.h>
+
+#include "config/schema.h"
+#include "core/limit.h"
+
+struct hint {
+    char text[200];
+};
+
+/* For a key that `section` does not have: the word for it here, the section that has it, or the
+ * nearest of this section's. */
+struct hint hint_key(const struct section *section, struct text wrong);
+
+/* For a text where a map of `section` is wanted: a missing colon, or else nothing. */
+struct hint hint_map(const struct section *section, struct text wrong);
+
+/* For what is not an amount, such as "200_000", "200K" or "500/min". */
+struct hint hint_amount(enum unit unit, struct text wrong);
+
+/* For what is not a duration of `min_us` to `max_us`, such as "60" or "5min". */
+struct hint hint_duration(struct text wrong, int64_t min_us, int64_t max_us);
+
+/* For what is not a share of at most `max_ppm`, such as "80". */
+struct hint hint_share(struct text wrong, int64_t max_ppm);
+
+/* For a zone that is not known: the same with a continent before it. */
+struct hint hint_zone(struct text wrong);
+
+#endif
