@@ -47,7 +47,7 @@ def test_status_shows_resources_and_what_is_left_of_their_limits(coordinator):
     assert [row["RESOURCE"] for row in resources] == ["one", "many"]
     assert resources[0]["STATE"] == "ok" and resources[0]["IN FLIGHT"] == "1" and resources[0]["WAITING"] == "0"
     (tpm,) = [row for row in limits if row["RESOURCE"] == "one" and row["UNIT"] == "tokens"]
-    assert (tpm["AMOUNT"], tpm["USED"], tpm["LEFT"]) == ("1000", "600", "400")
+    assert (tpm["AMOUNT"], tpm["USED"], tpm["LEFT"]) == ("100000", "600", "99400")
 
 
 def test_status_shows_one_resource_or_says_that_there_is_none(coordinator):
