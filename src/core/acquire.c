@@ -76,8 +76,8 @@ static int counter_of_scope(struct core *core, const struct line *line, struct r
     return *counter ? 0 : counter_new(core, rule, key, counter);
 }
 
-inline int counters_of(struct core *core, const struct line *line, const struct acquire *a,
-                       struct counter **counters)
+int counters_of(struct core *core, const struct line *line, const struct acquire *a,
+                struct counter **counters)
 {
     size_t n = line->rules_n;
     struct rule *const *rules = line->rules;

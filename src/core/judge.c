@@ -34,8 +34,7 @@ static bool others_asleep(const struct counter *c, const struct asker *a)
     return flow != a->flow && comes_before(flow_first(flow), a);
 }
 
-inline enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c,
-                                int64_t n)
+enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c, int64_t n)
 {
     const struct rule *rule = c->rule;
     if (counter_fits(core, c, n, claimed(rule, a)) && (rule->whole || !others_asleep(c, a))) {

@@ -139,7 +139,7 @@ int64_t timer_next_us(const struct core *core)
     return first ? first->at_us : INT64_MAX;
 }
 
-inline struct timer *timer_due(const struct core *core)
+struct timer *timer_due(const struct core *core)
 {
     struct timer *first = timer_first(core);
     return first && first->at_us <= core->now_us ? first : NULL;
