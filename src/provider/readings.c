@@ -3,9 +3,12 @@
  *
  * OpenAI writes the minute's requests for large accounts and the day's for small ones under the
  * same name. The reset tells them apart: it is the time until everything is back, so a minute's
- * limit cannot need much more than a minute. And since what was used comes back evenly, reset ×
+ * limit cannot need much more than a minute. And where what was used comes back evenly, reset ×
  * limit / used is about the length of the window; with a reset of a second or more that is exact
- * enough to know a day from a minute. Tokens are always the minute's.
+ * enough to know a day from a minute. Where it comes back as it was used, the reset is near the
+ * whole of a minute however little was used, and the product may be anything. A minute that is
+ * taken for a day's limit would close a resource for a day, so it is the day's only where it comes
+ * to about a day, and not by a reset of a minute. Tokens are always the minute's.
  */
 #include "provider/readings.h"
 
@@ -15,9 +18,11 @@
 #include "base/num.h"
 #include "provider/wait.h"
 
+#define MINUTE_RESET_NEAR (55 * US_PER_S)  /* all that was used came just now */
 #define MINUTE_RESET_MOST (90 * US_PER_S)  /* a longer reset is not a minute's */
 #define DAY_RESET_MOST    (2 * US_PER_DAY) /* a longer one is no reset at all */
-#define DAY_WINDOW_LEAST  US_PER_H
+#define DAY_WINDOW_LEAST  (20 * US_PER_H)
+#define DAY_WINDOW_MOST   (28 * US_PER_H)
 #define RESET_SPANS_MAX   10
 #define NUMBER_TEXT_MAX   64
 
@@ -136,11 +141,12 @@ static enum reading_span guess_span(const struct reading *r)
         return READING_DAY;
     }
     int64_t used = r->limit - r->remaining;
-    if (r->limit > 0 && r->remaining >= 0 && used > 0 && r->reset_us >= US_PER_S &&
-        mul_div_sat(r->reset_us, r->limit, used) >= DAY_WINDOW_LEAST) {
-        return READING_DAY;
+    bool whole_minute = r->reset_us >= MINUTE_RESET_NEAR && r->reset_us <= US_PER_MIN;
+    if (r->limit <= 0 || r->remaining < 0 || used <= 0 || r->reset_us < US_PER_S || whole_minute) {
+        return r->span;
     }
-    return r->span;
+    int64_t window_us = mul_div_sat(r->reset_us, r->limit, used);
+    return window_us >= DAY_WINDOW_LEAST && window_us <= DAY_WINDOW_MOST ? READING_DAY : r->span;
 }
 
 static void read_row(const struct header_row *row, const struct headers *headers, bool day_over,
