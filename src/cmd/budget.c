@@ -43,8 +43,8 @@ static const char help[] =
     "Examples:\n"
     "  sluice budget\n"
     "  sluice budget --key run-42 gpt-4o\n"
-    "  sluice budget --give-back 5 gpt-4o daily\n"
-    "  sluice budget --reset --key run-42 gpt-4o per-run\n";
+    "  sluice budget --give-back 5 gpt-4o usd/day\n"
+    "  sluice budget --reset --key run-42 gpt-4o usd/lifetime/session\n";
 
 struct arguments {
     const char *url;

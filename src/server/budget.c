@@ -128,7 +128,9 @@ static enum error_code find_limit(const struct core *core, const struct budget_r
             return ERR_NONE;
         }
     }
-    buf_add_str(why, "the resource has no such limit that counts by calendar or lifetime");
+    buf_add_str(
+        why, "the resource has no limit of that name that counts by calendar or lifetime; `sluice "
+             "budget` lists those that do");
     return ERR_INVALID_REQUEST;
 }
 
