@@ -1,7 +1,9 @@
 /*
  * What a decision costs in the core: an acquire and its settle over three stacked limits (requests
  * and tokens per minute, calls in flight), first with nobody waiting, then with 100,000 in line and
- * 100,000 entries in the windows. Prints the median of several interleaved rounds, in nanoseconds.
+ * 100,000 entries in the windows. Beside each, in the same rounds, what plain containers need for
+ * the books alone (books.h): the machine's own speed at that moment. Prints the medians of several
+ * interleaved rounds, in nanoseconds.
  *
  *     core_decide [ROUNDS]
  */
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "books.h"
 #include "core/core.h"
 #include "core/view.h"
 
@@ -122,6 +125,15 @@ static double round_ns(struct setting *s)
     return (double)(now_ns() - from_ns) / DECISIONS;
 }
 
+static double books_round_ns(struct books *b)
+{
+    int64_t from_ns = now_ns();
+    for (int i = 0; i < DECISIONS; i++) {
+        books_turn(b);
+    }
+    return (double)(now_ns() - from_ns) / DECISIONS;
+}
+
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -129,11 +141,25 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double median(double *of, int n)
+{
+    qsort(of, (size_t)n, sizeof(double), by_value);
+    return of[n / 2];
+}
+
+static void print(const char *what, double ns, double books_ns)
+{
+    printf("%s: %.0f ns\n", what, ns);
+    printf("  the books alone, by GLib's hash table and queues: %.0f ns (%.2f times)\n", books_ns,
+           ns / books_ns);
+}
+
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 7;
     static struct setting idle, busy;
     double idle_ns[ROUNDS_MAX], busy_ns[ROUNDS_MAX];
+    double idle_books_ns[ROUNDS_MAX], busy_books_ns[ROUNDS_MAX];
     if (rounds < 1 || rounds > ROUNDS_MAX) {
         fprintf(stderr, "core_decide: ROUNDS must be 1 to %d\n", ROUNDS_MAX);
         return 2;
@@ -146,17 +172,26 @@ int main(int argc, char **argv)
         acquire(&busy);
     }
     round_ns(&busy);
+    struct books *idle_books = books_new(0, idle.step_us);
+    struct books *busy_books = books_new(WAITING, busy.step_us);
     for (int i = 0; i < rounds; i++) {
         idle_ns[i] = round_ns(&idle);
+        idle_books_ns[i] = books_round_ns(idle_books);
         busy_ns[i] = round_ns(&busy);
+        busy_books_ns[i] = books_round_ns(busy_books);
     }
     struct core_totals totals;
     core_totals(busy.core, &totals);
-    qsort(idle_ns, (size_t)rounds, sizeof(double), by_value);
-    qsort(busy_ns, (size_t)rounds, sizeof(double), by_value);
-    printf("acquire and settle, three limits, nobody waiting: %.0f ns\n", idle_ns[rounds / 2]);
-    printf("the same with %zu waiting and %d entries a window: %.0f ns (%.2f times)\n",
-           totals.waiting, ENTRIES, busy_ns[rounds / 2], busy_ns[rounds / 2] / idle_ns[rounds / 2]);
+    char with_line[96];
+    snprintf(with_line, sizeof(with_line), "the same with %zu waiting and %d entries a window",
+             totals.waiting, ENTRIES);
+    print("acquire and settle, three limits, nobody waiting", median(idle_ns, rounds),
+          median(idle_books_ns, rounds));
+    print(with_line, median(busy_ns, rounds), median(busy_books_ns, rounds));
+    printf("with a line: %.2f times as long as without\n",
+           busy_ns[rounds / 2] / idle_ns[rounds / 2]);
+    books_free(idle_books);
+    books_free(busy_books);
     core_free(idle.core);
     core_free(busy.core);
     effects_release(&idle.effects);

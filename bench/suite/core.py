@@ -10,10 +10,11 @@ def decide(place):
     command = [place.program("core_decide"), "3"]
     place.note("core", " ".join(command))
     printed = run(command)
-    found = re.findall(r": (\d+) ns", printed)
-    if len(found) != 2:
-        raise Failed(f"core_decide said: {printed[:200]}")
-    return {"idle_ns": int(found[0]), "busy_ns": int(found[1])}
+    found = [int(ns) for ns in re.findall(r": (\d+) ns", printed)]
+    names = ["idle_ns", "idle_books_ns", "busy_ns", "busy_books_ns"]
+    if len(found) != len(names):
+        raise Failed(f"core_decide said: {printed[:300]}")
+    return dict(zip(names, found, strict=True))
 
 
 def sessions(place, count):
