@@ -79,14 +79,13 @@ static int counter_of_scope(struct core *core, const struct line *line, struct r
 int counters_of(struct core *core, const struct line *line, const struct acquire *a,
                 struct counter **counters)
 {
-    size_t n = line->rules_n;
-    struct rule *const *rules = line->rules;
-    for (size_t i = 0; i < n; i++) {
-        struct rule *rule = rules[i];
+    struct rule *const *end = line->rules + line->rules_n;
+    for (struct rule *const *at = line->rules; at < end; at++, counters++) {
+        struct rule *rule = *at;
         bool counts =
             a->load.of[rule->unit] > 0 && (rule->of_all || rule_counts(rule, line->resource, a));
-        counters[i] = counts ? rule->whole : NULL;
-        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, &counters[i]) != 0) {
+        *counters = counts ? rule->whole : NULL;
+        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, counters) != 0) {
             return ERR_NO_MEMORY;
         }
     }
@@ -158,21 +157,29 @@ static enum error_code refused_by(struct core *core, struct counter *c, int64_t 
     return ERR_NONE;
 }
 
+/* Whether a limit refuses some that would have to wait, or could wait for ever. */
+static inline bool may_refuse(const struct rule *rule, uint64_t parent)
+{
+    return rule->refuses || rule->terms.kind == WINDOW_LIFETIME || (parent && rule->holds);
+}
+
 struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
                            enum error_code *code)
 {
-    for (size_t i = 0; i < a->line->limits_n; i++) {
-        const struct rule *rule = a->line->rules[i];
-        if (a->counters[i] && a->load->of[rule->unit] > rule->terms.burst) {
+    const struct load *load = a->load;
+    struct counter *const *end = a->counters + a->line->limits_n;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        if (*at && load->of[(*at)->rule->unit] > (*at)->rule->terms.burst) {
             *code = ERR_NEVER_FITS;
-            return a->counters[i];
+            return *at;
         }
     }
-    for (size_t i = 0; i < a->line->limits_n; i++) {
-        struct counter *c = a->counters[i];
-        *code = c ? refused_by(core, c, a->load->of[c->rule->unit], parent) : ERR_NONE;
-        if (*code != ERR_NONE) {
-            return c;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        if (*at && may_refuse((*at)->rule, parent)) {
+            *code = refused_by(core, *at, load->of[(*at)->rule->unit], parent);
+            if (*code != ERR_NONE) {
+                return *at;
+            }
         }
     }
     return NULL;

@@ -95,8 +95,9 @@ int rule_use(struct rule *rule, struct line *line)
     rule->users[rule->users_n++] = line;
     line->rules[line->rules_n++] = rule;
     rule->certain = is_certain(rule);
-    for (size_t i = 0; !rule->whole && rule->users_n > 1 && i < rule->users_n; i++) {
-        rule->users[i]->shares_scopes = true;
+    for (size_t i = 0; rule->users_n > 1 && i < rule->users_n; i++) {
+        rule->users[i]->shares = true;
+        rule->users[i]->shares_scopes |= !rule->whole;
     }
     return 0;
 }

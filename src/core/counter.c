@@ -108,16 +108,16 @@ bool counter_is_past_mark(const struct counter *c)
 
 void counter_advance_now(struct core *core, struct counter *c)
 {
-    int64_t now_us = core->now_us;
-    c->due_us = window_advance(&c->window, &c->rule->terms, now_us, core->skew_us);
-    if (c->rule->paced) {
-        int64_t due_us = window_advance(&c->slice, &c->rule->slice, now_us, core->skew_us);
-        c->due_us = min_i64(c->due_us, due_us);
+    const struct rule *rule = c->rule;
+    int64_t due_us = window_advance(&c->window, &rule->terms, core->now_us, core->skew_us);
+    if (rule->paced) {
+        int64_t next_us = window_advance(&c->slice, &rule->slice, core->now_us, core->skew_us);
+        due_us = min_i64(due_us, next_us);
     }
-    if (core->restoring) {
-        c->due_us = INT64_MIN; /* by a wall clock of the past */
+    c->due_us = core->restoring ? INT64_MIN : due_us; /* then by a wall clock of the past */
+    if (c->warned) {
+        c->warned = counter_is_past_mark(c);
     }
-    c->warned = c->warned && counter_is_past_mark(c);
 }
 
 bool slice_fits(const struct counter *c, int64_t amount, int64_t claimed)

@@ -144,7 +144,8 @@ void party_served(struct party *p, const struct load *load)
     struct urgency *u = party_urgency(p);
     assert(heap_holds(&p->place));
     u->vtime = p->start > u->vtime ? p->start : u->vtime;
-    p->finish = p->start + line_cost(p->line, load) / (uint64_t)p->weight;
+    uint64_t cost = line_cost(p->line, load);
+    p->finish = p->start + (p->weight == 1 ? cost : cost / (uint64_t)p->weight);
     p->start = p->finish;
     u->finish_max = p->finish > u->finish_max ? p->finish : u->finish_max;
 }

@@ -68,20 +68,23 @@ void lease_facts(const struct lease *l, struct acquire *a)
 
 /* --- Making. --- */
 
-/* Makes room in all counters; how many there are. */
-static inline int charges_admit(struct core *core, const struct grant_facts *f, size_t *charges_n)
+/* Makes room in all counters, and notes what is to be charged to which. 0 or ERR_NO_MEMORY. */
+static inline int charges_admit(struct core *core, const struct grant_facts *f, struct lease *l)
 {
-    size_t n = 0;
+    struct charge *ch = l->charges;
     struct counter *const *end = f->counters + f->line->rules_n;
     for (struct counter *const *at = f->counters; at < end; at++) {
-        if (*at) {
-            n++;
-            if (counter_reserve(core, *at) != 0) {
+        struct counter *c = *at;
+        if (c) {
+            if (counter_reserve(core, c) != 0) {
                 return ERR_NO_MEMORY;
             }
+            ch->counter = c;
+            ch->amount = f->load->of[c->rule->unit];
+            ch++;
         }
     }
-    *charges_n = n;
+    l->charges_n = (size_t)(ch - l->charges);
     return 0;
 }
 
@@ -99,23 +102,15 @@ static inline int lease_admit(struct core *core, const struct grant_facts *f)
     return room ? 0 : ERR_NO_MEMORY;
 }
 
-static inline void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
+static inline void lease_charge(struct core *core, struct lease *l)
 {
-    struct charge *ch = l->charges;
-    struct counter *const *end = f->counters + f->line->rules_n;
-    for (struct counter *const *at = f->counters; at < end; at++) {
-        struct counter *c = *at;
-        if (c) {
-            int64_t n = f->load->of[c->rule->unit];
-            counter_ref(c);
-            ch->counter = c;
-            ch->amount = n;
-            ch->seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c);
-            ch->mark = counter_charge(core, c, n, f->granted_us, f->skew_us);
-            ch++;
-        }
+    int64_t at_us = l->granted_us, skew_us = l->skew_us;
+    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
+        struct counter *c = ch->counter;
+        counter_ref(c);
+        ch->seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c);
+        ch->mark = counter_charge(core, c, ch->amount, at_us, skew_us);
     }
-    l->charges_n = (size_t)(ch - l->charges);
 }
 
 static inline void lease_fill(const struct core *core, struct lease *restrict l,
@@ -143,7 +138,6 @@ static inline void lease_fill(const struct core *core, struct lease *restrict l,
     l->noted_us = core->now_us;
     l->waiting_below = 0;
     l->ended_us = 0;
-    l->charges_n = 0;
     l->tenant = text_copy(&bytes, f->tenant);
     l->session = text_copy(&bytes, f->session);
     l->labels = text_copy(&bytes, f->labels);
@@ -183,16 +177,17 @@ static inline struct lease *lease_alloc(struct core *core, const struct grant_fa
 
 int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
 {
-    size_t charges_n;
-    if (charges_admit(core, f, &charges_n) != 0 || lease_admit(core, f) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    struct lease *l = lease_alloc(core, f, charges_n);
+    size_t charges_max = f->line->rules_n;
+    struct lease *l = lease_alloc(core, f, charges_max);
     if (!l) {
         return ERR_NO_MEMORY;
     }
-    lease_fill(core, l, f, (char *)&l->charges[charges_n]);
-    lease_charge(core, l, f);
+    if (charges_admit(core, f, l) != 0 || lease_admit(core, f) != 0) {
+        spares_give(&core->spares, l, l->size);
+        return ERR_NO_MEMORY;
+    }
+    lease_fill(core, l, f, (char *)&l->charges[charges_max]);
+    lease_charge(core, l);
     lease_register(core, l);
     timer_set(core, &l->timer, l->expires_us);
     *lease = l;
@@ -375,6 +370,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
     if (!l) {
         return ERR_NO_MEMORY;
     }
+    l->charges_n = 0;
     lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
     lease_register(core, l);
     if (l->way) {

@@ -431,7 +431,7 @@ static struct line *pending_before(struct core *core, struct line *line)
 struct line *line_next(struct core *core)
 {
     struct line *line = CONTAINER_OF(list_first(&core->pending), struct line, pending);
-    for (struct line *before; (before = pending_before(core, line)) != NULL;) {
+    for (struct line *before; line->shares && (before = pending_before(core, line)) != NULL;) {
         line = before;
     }
     return line;

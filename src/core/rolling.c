@@ -27,20 +27,6 @@ int rolling_grow(struct rolling *r, size_t need)
     return 0;
 }
 
-int64_t rolling_advance(struct rolling *r, int64_t stay_us, int64_t now_us)
-{
-    const struct rolling_entry *entries = r->entries;
-    uint64_t first = r->first;
-    int64_t left = 0;
-    while (first < r->next && entries[first & (r->size - 1)].at_us <= now_us - stay_us) {
-        left += entries[first & (r->size - 1)].amount;
-        first++;
-    }
-    r->sum -= left;
-    r->first = first;
-    return add_sat(first < r->next ? rolling_at(r, first)->at_us : now_us, stay_us);
-}
-
 /* The number at which looking ahead ends. */
 static uint64_t look_end(const struct rolling *r)
 {

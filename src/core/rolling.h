@@ -87,7 +87,19 @@ static inline bool rolling_adjust(struct rolling *r, uint64_t number, int64_t de
 
 /* Lets go what has left by now_us. Until when that holds: what is charged from now on stays at
  * least as long as if it came now. */
-int64_t rolling_advance(struct rolling *r, int64_t stay_us, int64_t now_us);
+static inline int64_t rolling_advance(struct rolling *r, int64_t stay_us, int64_t now_us)
+{
+    const struct rolling_entry *entries = r->entries;
+    const uint64_t mask = r->size - 1, next = r->next;
+    int64_t left = 0;
+    uint64_t at = r->first;
+    for (; at < next && entries[at & mask].at_us <= now_us - stay_us; at++) {
+        left += entries[at & mask].amount;
+    }
+    r->sum -= left;
+    r->first = at;
+    return add_sat(at < next ? entries[at & mask].at_us : now_us, stay_us);
+}
 
 /* The earliest time from now_us on at which so much of `amount` is free; INT64_MAX: never by time
  * alone. Where that lies more than a few dozen entries ahead, an earlier time. */

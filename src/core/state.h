@@ -57,7 +57,8 @@ struct line {
     struct rule **rules; /* limits first, then the meters of reserves */
     size_t rules_n;
     size_t limits_n;    /* of rules: those that judge */
-    bool shares_scopes; /* some of them count by scopes over several resources */
+    bool shares;        /* some of them are other resources' as well … */
+    bool shares_scopes; /* … and count by scopes */
     struct urgency urgencies[PRIORITIES];
     struct list pending;      /* in core->pending: the line is to be run */
     struct list all;          /* requests, by arrival */

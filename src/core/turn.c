@@ -179,10 +179,12 @@ static int64_t head_fits_us(struct core *core, const struct line *line)
 static int64_t passers_us(struct core *core, const struct line *line)
 {
     int64_t at_us = INT64_MAX;
-    for (size_t i = 0; line->waiting - line->away > 1 && i < line->limits_n; i++) {
-        struct counter *c = line->rules[i]->whole;
-        int64_t n = line->head->load.of[line->rules[i]->unit];
-        if (c && line->rules[i]->certain && n > 0 && !counter_fits(core, c, n, 0)) {
+    size_t limits_n = line->waiting - line->away > 1 ? line->limits_n : 0;
+    for (size_t i = 0; i < limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        struct counter *c = rule->certain ? rule->whole : NULL;
+        int64_t n = line->head->load.of[rule->unit];
+        if (c && n > 0 && !counter_fits(core, c, n, 0)) {
             int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
             at_us = min_i64(at_us, counter_fits_us(core, c, more));
         }

@@ -171,10 +171,10 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
     w->count.period.end_us = p.end_us;
 }
 
-int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us)
+int64_t window_advance_count(struct window *w, const struct terms *t, int64_t now_us,
+                             int64_t skew_us)
 {
     switch (t->kind) {
-    case WINDOW_ROLLING: return rolling_advance(&w->rolling, t->stay_us, now_us);
     case WINDOW_BUCKET:
         if (now_us > w->bucket.at_us) {
             bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
@@ -185,6 +185,7 @@ int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, 
         w->count.skew_us = skew_us;
         calendar_advance(w, t, add_sat(now_us, skew_us));
         return calendar_end_us(w, now_us);
+    case WINDOW_ROLLING:
     case WINDOW_LIFETIME:
     case WINDOW_NONE: break;
     }

@@ -70,7 +70,15 @@ static inline int window_reserve(struct window *w, const struct terms *t, size_t
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
  * want a window that was advanced to their now. Returns until when that holds as long as neither
  * clock is set: from that time on it is to be advanced again. */
-int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us, int64_t skew_us);
+int64_t window_advance_count(struct window *w, const struct terms *t, int64_t now_us,
+                             int64_t skew_us);
+
+static inline int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us,
+                                     int64_t skew_us)
+{
+    return t->kind == WINDOW_ROLLING ? rolling_advance(&w->rolling, t->stay_us, now_us)
+                                     : window_advance_count(w, t, now_us, skew_us);
+}
 
 /* The same as window_used, for a window that counts up, or a bucket. */
 int64_t window_used_count(const struct window *w, const struct terms *t);
