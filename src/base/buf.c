@@ -76,23 +76,14 @@ void buf_add_slowly(struct buf *b, const void *bytes, size_t len)
 
 void buf_add_u64(struct buf *b, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    buf_add(b, digits + at, sizeof(digits) - at);
+    char digits[TEXT_NUMBER_MAX];
+    buf_add(b, digits, (size_t)(text_put_u64(digits, n) - digits));
 }
 
 void buf_add_i64(struct buf *b, int64_t n)
 {
-    if (n < 0) {
-        buf_add_char(b, '-');
-        buf_add_u64(b, -(uint64_t)n);
-    } else {
-        buf_add_u64(b, (uint64_t)n);
-    }
+    char digits[TEXT_NUMBER_MAX];
+    buf_add(b, digits, (size_t)(text_put_i64(digits, n) - digits));
 }
 
 void buf_addf(struct buf *b, const char *format, ...)

@@ -60,3 +60,31 @@ uint64_t text_hash(struct text t, const struct hash_key *key)
     sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
+
+/* Two digits at a time, since most numbers that are written are times. */
+char *text_put_u64(char *to, uint64_t n)
+{
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
+    char digits[2 * TEXT_NUMBER_MAX] = {0};
+    char *end = digits + TEXT_NUMBER_MAX;
+    char *first = end;
+    for (; n >= 10; n /= 100) {
+        first -= 2;
+        memcpy(first, pairs + 2 * (n % 100), 2);
+    }
+    if (n > 0 || first == end) {
+        *--first = (char)('0' + n);
+    }
+    /* As many bytes as the largest number has: a copy of a known length is the quicker. */
+    memcpy(to, first, TEXT_NUMBER_MAX - 1);
+    return to + (end - first);
+}
+
+char *text_put_negative(char *to, int64_t n)
+{
+    *to = '-';
+    return text_put_u64(to + 1, -(uint64_t)n);
+}

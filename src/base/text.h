@@ -54,6 +54,21 @@ static inline struct text text_copy(char **to, struct text t)
     return copy;
 }
 
+/* Write a number in decimal to where there is room for TEXT_NUMBER_MAX bytes, and return where it
+ * ends. */
+#define TEXT_NUMBER_MAX 21
+char *text_put_u64(char *to, uint64_t n);
+char *text_put_negative(char *to, int64_t n);
+
+static inline char *text_put_i64(char *to, int64_t n)
+{
+    if (n >= 0 && n < 10) {
+        *to = (char)('0' + n);
+        return to + 1;
+    }
+    return n < 0 ? text_put_negative(to, n) : text_put_u64(to, (uint64_t)n);
+}
+
 /* The key of a hash. Where names come from outside, it is random, so that nobody can choose
  * names that collide. */
 struct hash_key {

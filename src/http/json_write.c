@@ -57,10 +57,28 @@ void json_array_end(struct json_writer *w)
     end_nest(w, ']');
 }
 
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+/* Whether none of eight bytes needs an escape. A byte that does may make those behind it look as if
+ * they did, which is no harm. */
+static bool eight_are_plain(const char *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+    uint64_t quote = x ^ EACH_BYTE('"');
+    uint64_t backslash = x ^ EACH_BYTE('\\');
+    uint64_t below = (x - EACH_BYTE(' ')) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1));
+    uint64_t above = x | (x + EACH_BYTE(1)); /* from 0x7f on */
+    return ((below | above) & EACH_BYTE(0x80)) == 0;
+}
+
 /* How many bytes from the front need no escape. */
 static size_t plain_length(struct text t)
 {
     size_t n = 0;
+    while (t.len - n >= sizeof(uint64_t) && eight_are_plain(t.at + n)) {
+        n += sizeof(uint64_t);
+    }
     while (n < t.len) {
         unsigned char c = (unsigned char)t.at[n];
         if (c < ' ' || c == '"' || c == '\\' || c >= 0x7f) {
@@ -99,7 +117,7 @@ static size_t add_special(struct buf *out, struct text t)
     return n;
 }
 
-static void add_quoted(struct buf *out, struct text t)
+static void add_escaped(struct buf *out, struct text t)
 {
     buf_add_char(out, '"');
     while (t.len) {
@@ -111,6 +129,20 @@ static void add_quoted(struct buf *out, struct text t)
         t = (struct text){t.at + n, t.len - n};
     }
     buf_add_char(out, '"');
+}
+
+/* A text that is plain, as most are, is added in one piece with its quotes. */
+static void add_quoted(struct buf *out, struct text t)
+{
+    char *to = plain_length(t) == t.len ? buf_reserve(out, t.len + 2) : NULL;
+    if (!to) {
+        add_escaped(out, t);
+        return;
+    }
+    *to++ = '"';
+    text_copy(&to, t);
+    memcpy(to, "\"", sizeof("\""));
+    out->len += t.len + 2;
 }
 
 /* An answer is keys for the most part, so one is added in one piece: comma, quotes and colon. */
@@ -157,8 +189,10 @@ void json_str(struct json_writer *w, const char *s)
 
 void json_i64(struct json_writer *w, int64_t n)
 {
-    begin_value(w);
-    buf_add_i64(w->out, n);
+    char written[1 + TEXT_NUMBER_MAX] = {','};
+    char *first = written + !w->comma;
+    buf_add(w->out, first, (size_t)(text_put_i64(written + 1, n) - first));
+    w->comma = true;
 }
 
 void json_double(struct json_writer *w, double d)

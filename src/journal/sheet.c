@@ -6,12 +6,11 @@
 #include "base/num.h"
 #include "journal/row.h"
 
-#define NUMBER_BYTES_MAX 21 /* with its sign, or with the comma behind it */
 #define ESCAPE_BYTES_MAX 6
 #define NUMBERS_MAX      17
 #define TEXTS_MAX        6
 #define RECORD_BYTES_MAX                                                                           \
-    ((NUMBERS_MAX + 1) * (NUMBER_BYTES_MAX + 1) + TEXTS_MAX * 3 +                                  \
+    ((NUMBERS_MAX + 1) * (TEXT_NUMBER_MAX + 1) + TEXTS_MAX * 3 +                                   \
      ESCAPE_BYTES_MAX * ((TEXTS_MAX - 1) * NAME_LEN_MAX + LABELS_LEN_MAX) + 4)
 
 _Static_assert(SHEET_BYTES + RECORD_BYTES_MAX <= SHEET_BYTES_MAX, "the last record has room");
@@ -24,35 +23,6 @@ static void note_emission(struct sheet *s, const struct record *r)
 }
 
 /* --- Writing --- */
-
-/* Two digits at a time, since most numbers are times. */
-static char *put_i64(char *at, int64_t n)
-{
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
-    char digits[NUMBER_BYTES_MAX];
-    char *first = digits + sizeof(digits);
-    uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
-    if (n >= 0 && n < 10) {
-        *at = (char)('0' + n);
-        return at + 1;
-    }
-    for (; left >= 10; left /= 100) {
-        first -= 2;
-        memcpy(first, pairs + 2 * (left % 100), 2);
-    }
-    if (left > 0) {
-        *--first = (char)('0' + left);
-    }
-    if (n < 0) {
-        *--first = '-';
-    }
-    size_t len = (size_t)(digits + sizeof(digits) - first);
-    memcpy(at, first, len);
-    return at + len;
-}
 
 static char *put_escaped(char *at, unsigned char c)
 {
@@ -68,10 +38,8 @@ static char *put_escaped(char *at, unsigned char c)
     return at + 5;
 }
 
-static char *put_text(char *at, struct text t)
+static char *put_bytes(char *at, struct text t)
 {
-    *at++ = ',';
-    *at++ = '"';
     for (size_t i = 0; i < t.len; i++) {
         unsigned char c = (unsigned char)t.at[i];
         if (c < ' ' || c == '"' || c == '\\') {
@@ -79,6 +47,29 @@ static char *put_text(char *at, struct text t)
         } else {
             *at++ = (char)c;
         }
+    }
+    return at;
+}
+
+/* Most texts need no escape, and are copied as they are. */
+static bool is_plain(struct text t)
+{
+    bool plain = true;
+    for (size_t i = 0; i < t.len; i++) {
+        unsigned char c = (unsigned char)t.at[i];
+        plain &= (c >= ' ') & (c != '"') & (c != '\\');
+    }
+    return plain;
+}
+
+static char *put_text(char *at, struct text t)
+{
+    *at++ = ',';
+    *at++ = '"';
+    if (is_plain(t)) {
+        text_copy(&at, t);
+    } else {
+        at = put_bytes(at, t);
     }
     *at++ = '"';
     return at;
@@ -108,15 +99,15 @@ void sheet_add(struct sheet *s, const struct record *r)
     char sign = '[';
     for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++, sign = ',') {
         *at++ = sign;
-        at = put_i64(at, before[i]);
+        at = text_put_i64(at, before[i]);
     }
     for (int unit = 0; unit < UNIT_COUNT; unit++) {
         *at++ = ',';
-        at = put_i64(at, r->load.of[unit]);
+        at = text_put_i64(at, r->load.of[unit]);
     }
     for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
         *at++ = ',';
-        at = put_i64(at, after[i]);
+        at = text_put_i64(at, after[i]);
     }
     for (size_t i = 0; i < TEXTS_MAX; i++) {
         at = put_text(at, texts[i]);

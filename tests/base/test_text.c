@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <stdio.h>
+
 #include "check.h"
 #include "random.h"
 
@@ -88,12 +90,35 @@ static void test_texts_are_equal_by_content(void **state)
     assert_false(text_equal(TEXT("a\0b"), TEXT("a\0c")));
 }
 
+/* Against the C library, at every length and on both sides of every power of ten. */
+static void test_numbers_are_written_in_decimal(void **state)
+{
+    char written[TEXT_NUMBER_MAX + 1];
+    char wanted[TEXT_NUMBER_MAX + 1];
+    uint64_t power = 1;
+    (void)state;
+    for (int digits = 1; digits <= 20; digits++, power *= 10) {
+        const uint64_t tried[] = {power - 1, power, power + 1, power * 7, UINT64_MAX - power};
+        for (size_t i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
+            *text_put_u64(written, tried[i]) = '\0';
+            snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)tried[i]);
+            assert_string_equal(written, wanted);
+            *text_put_i64(written, (int64_t)tried[i]) = '\0';
+            snprintf(wanted, sizeof(wanted), "%lld", (long long)tried[i]);
+            assert_string_equal(written, wanted);
+        }
+    }
+    *text_put_i64(written, INT64_MIN) = '\0';
+    assert_string_equal(written, "-9223372036854775808");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_hash_agrees_with_one_written_another_way),
         cmocka_unit_test(test_another_key_gives_another_hash),
         cmocka_unit_test(test_texts_are_equal_by_content),
+        cmocka_unit_test(test_numbers_are_written_in_decimal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

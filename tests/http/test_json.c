@@ -451,6 +451,40 @@ static void test_texts_are_escaped(void **state)
     }
 }
 
+/* Each byte at each place of a text is escaped as it is alone, and what is beside it stays plain.
+ */
+static void test_a_byte_is_escaped_wherever_it_stands(void **state)
+{
+    enum { LEN = 19 };
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        struct buf alone;
+        struct json_writer w;
+        char byte = (char)c;
+        buf_init(&alone, 1024);
+        json_writer_init(&w, &alone);
+        json_text(&w, (struct text){&byte, 1});
+        for (size_t place = 0; place < LEN; place++) {
+            char in[LEN];
+            struct buf out;
+            struct buf wanted;
+            memset(in, '~', sizeof(in));
+            in[place] = byte;
+            buf_init(&out, 1024);
+            buf_init(&wanted, 1024);
+            json_writer_init(&w, &out);
+            json_text(&w, (struct text){in, sizeof(in)});
+            buf_addf(&wanted, "\"%.*s", (int)place, "~~~~~~~~~~~~~~~~~~~");
+            buf_add(&wanted, alone.at + 1, alone.len - 2);
+            buf_addf(&wanted, "%.*s\"", (int)(LEN - 1 - place), "~~~~~~~~~~~~~~~~~~~");
+            assert_string_equal(out.at, wanted.at);
+            buf_release(&out);
+            buf_release(&wanted);
+        }
+        buf_release(&alone);
+    }
+}
+
 struct amount_row {
     int64_t picousd;
     const char *out;
@@ -551,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_members_come_in_the_order_they_were_written),
         cmocka_unit_test(test_nesting_and_commas_are_written),
         cmocka_unit_test(test_texts_are_escaped),
+        cmocka_unit_test(test_a_byte_is_escaped_wherever_it_stands),
         cmocka_unit_test(test_money_is_written_exactly_and_reads_back),
         cmocka_unit_test(test_doubles_are_written_as_short_as_reads_back),
         cmocka_unit_test(test_a_full_buffer_is_marked_and_not_overrun),
