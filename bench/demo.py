@@ -53,7 +53,7 @@ def weathered(outcome):
 
 
 def play_storm(options, began):
-    storm = Storm()
+    storm = Storm(minute_s=options.minute_s) if options.minute_s else Storm()
     minutes = options.minutes or STORM_MINUTES
     calls = sessions_of(read_trace("azure_conv", minutes)[::THIN], storm)
     ways = [options.only] if options.only else list(STORM_WAYS)
@@ -81,6 +81,7 @@ def main():
     parser.add_argument("--svg", type=Path, help="where the picture goes (docs/demo.svg, docs/storm.svg)")
     parser.add_argument("--only", choices=sorted({*WAYS, *STORM_WAYS}), help="one way of the scene alone")
     parser.add_argument("--minutes", type=float, help=f"how much of the trace ({MINUTES}; in the storm {STORM_MINUTES})")
+    parser.add_argument("--minute-s", type=float, help="real length of the provider's minute in the storm (4 s)")
     options = parser.parse_args()
     began = time.monotonic()
     if options.only and options.only not in (STORM_WAYS if options.scene == "storm" else WAYS):

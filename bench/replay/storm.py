@@ -15,12 +15,13 @@ from pathlib import Path
 
 from replay.measure import quantile
 from replay.play import LEAD_S, MODEL, Process, fetch
-from replay.storm_ways import Part
+from replay.storm_ways import FALLBACK, Part
 from replay.trace import MINUTE_S
 
+PICOUSD = 1_000_000_000_000
 WORKERS = 4  # of each way
 SESSION_CALLS = 20
-THIN = 3  # every so many calls of the trace are played
+THIN = 6  # every so many calls of the trace are played
 STEP_S = 15  # recovery is judged in steps of the provider's time …
 SERVED_SHARE = 0.95  # … by this share of the calls that came in one …
 SERVED_S = 15.0  # … and were served within this
@@ -39,15 +40,16 @@ class Trouble:
 class Storm:
     """The provider's limits per minute of its own, its troubles, and the budget of a session."""
 
-    rpm: int = 180
-    tpm: int = 240_000
-    concurrency: int = 32
-    minute_s: float = 3.6  # the real length of the provider's minute
-    guard_ms: int = 90
+    rpm: int = 100
+    tpm: int = 135_000
+    concurrency: int = 64
+    minute_s: float = 4.0  # the real length of the provider's minute
+    guard_s: float = 2.25  # in the provider's time
     latency: str = "lognormal:400ms,0.5,12ms"
     admission_delay: str = "uniform:0ms,8ms"
     seed: int = 1
-    budget_usd: float = 1.0  # of each session
+    patience_min: float = 5.0  # nobody waits longer for an answer, whatever the way
+    budget_usd: float = 0.5  # of each session
     runaway: tuple = (20, 50)  # between these minutes every tenth call is of one session
     troubles: tuple = (
         Trouble("half the quota gone", 8, 18, "quota 50%", MODEL),
@@ -60,9 +62,19 @@ class Storm:
         return MINUTE_S / self.minute_s
 
     @property
+    def budget_picousd(self):
+        return round(self.budget_usd * PICOUSD)
+
+    @property
     def script(self):
+        """The troubles as the provider's rules. Its time begins a little before the trace."""
+
+        def at(minute):
+            return f"{round(minute * MINUTE_S + LEAD_S * self.factor)}s"
+
         return ";".join(
-            f"time {t.begin_min}m-{t.end_min}m{' model ' + t.model if t.model else ''}: {t.rule}" for t in self.troubles
+            f"time {at(t.begin_min)}-{at(t.end_min)}{' model ' + t.model if t.model else ''}: {t.rule}"
+            for t in self.troubles
         )
 
 
@@ -83,7 +95,7 @@ def _provider_command(binary, storm):
     return [
         *(binary, "mock", "--listen", "127.0.0.1:0", "--profile", "openai", "--trouble", storm.script),
         *("--rpm", storm.rpm, "--tpm", storm.tpm, "--concurrency", storm.concurrency),
-        *("--model", "gpt-4o-mini:rpm=180,tpm=240k"),
+        *("--model", f"{FALLBACK}:rpm={storm.rpm},tpm={storm.tpm}"),
         *("--minute", f"{round(storm.minute_s * 1000)}ms", "--latency", storm.latency),
         *("--admission-delay", storm.admission_delay, "--seed", storm.seed),
     ]
@@ -95,7 +107,7 @@ def _config(storm, directory):
     def scaled(seconds):
         return f"{max(1, round(seconds * 1000 / storm.factor))}ms"
 
-    per = f"per: {scaled(60)}, guard: {storm.guard_ms}ms, headers: minute"
+    per = f"per: {scaled(60)}, guard: {scaled(storm.guard_s)}, headers: minute"
     return f"""
 listen: 127.0.0.1:0
 store: {directory}/sluice.db
@@ -165,7 +177,8 @@ class StormStage:
             model=MODEL,
             coordinator=self.coordinator.url,
             factor=self.storm.factor,
-            budget_usd=self.storm.budget_usd / WORKERS,
+            patience_s=self.storm.patience_min * self.storm.minute_s,
+            budget_picousd=self.storm.budget_picousd // WORKERS,
         )
         return {
             "storm": way,
@@ -216,7 +229,7 @@ class StormOutcome:
     kept_back: int  # by the session's budget
     sent: int  # to the provider
     wasted: int  # of these, refused or failed
-    wasted_by: dict
+    caught: int  # of these, were on their way before any answer told of the trouble
     over_usd: float  # spent by the session that ran away, beyond its budget
     recovery_s: tuple  # after each trouble; None: not before the next
     wait_p50_s: float
@@ -251,6 +264,14 @@ def _recovery_s(steps, begin_s, end_s):
     return None
 
 
+def _caught(fates, trouble, factor):
+    """The calls that a trouble met before anybody could know of it: nothing calls them back."""
+    begin_s, end_s = (minute * MINUTE_S / factor for minute in (trouble.begin_min, trouble.end_min))
+    met = [(sent_s, known_s) for fate in fates for sent_s, known_s, _ in fate["refused"] if begin_s <= known_s < end_s]
+    first_s = min((known_s for _, known_s in met), default=0.0)
+    return sum(sent_s <= first_s for sent_s, _ in met)
+
+
 def measure_storm(way, fates, stats, storm):
     factor = storm.factor
     served = [fate for fate in fates if "admitted_s" in fate]
@@ -263,7 +284,7 @@ def measure_storm(way, fates, stats, storm):
     for fate in fates:
         if "lost_s" in fate:
             errors[fate["error"]] = errors.get(fate["error"], 0) + 1
-    spent = sum(fate["usd"] for fate in served if fate["session"] == "runaway")
+    spent = sum(fate["cost_picousd"] for fate in served if fate["session"] == "runaway")
     return StormOutcome(
         way=way,
         calls=len(fates),
@@ -273,8 +294,8 @@ def measure_storm(way, fates, stats, storm):
         kept_back=sum("kept_back_s" in fate for fate in fates),
         sent=stats["arrived"],
         wasted=stats["refused"] + stats["failed"],
-        wasted_by={"refused": stats["refused"], "failed": stats["failed"]},
-        over_usd=max(0.0, spent - storm.budget_usd),
+        caught=sum(_caught(fates, t, factor) for t in storm.troubles),
+        over_usd=max(0, spent - storm.budget_picousd) / PICOUSD,
         recovery_s=tuple(_recovery_s(steps, end, until) for end, until in zip(ends, nexts, strict=True)),
         wait_p50_s=quantile(waits, 0.5),
         wait_p99_s=quantile(waits, 0.99),

@@ -5,7 +5,7 @@ from replay.chart import STYLE
 TITLES = {
     "sdk": "SDK's retries",
     "tenacity": "tenacity, then a fallback model",
-    "sluice": "Sluice, its advice followed",
+    "sluice": "Sluice, client.call",
 }
 
 WIDTH = 960
@@ -26,6 +26,7 @@ def _row(outcome):
         TITLES[outcome.way],
         f"{outcome.lost:,}",
         f"{outcome.fallback:,}",
+        f"{outcome.kept_back:,}",
         f"{outcome.wasted:,} of {outcome.sent:,}",
         f"{outcome.wasted_share:.2%}",
         f"${outcome.over_usd:.2f}",
@@ -36,7 +37,7 @@ def _row(outcome):
 
 
 def storm_table(outcomes, storm):
-    heads = ("", "lost", "fell back", "wasted calls", "share", "over budget", "wait p50", "wait p99")
+    heads = ("", "lost", "fell back", "kept back by the budget", "wasted calls", "share", "over budget", "wait p50", "wait p99")
     heads += tuple(f"after {trouble.name}" for trouble in storm.troubles)
     columns = list(zip(heads, *(_row(outcome) for outcome in outcomes), strict=True))
     widths = [max(len(cell) for cell in row) for row in zip(*columns, strict=True)]
@@ -51,16 +52,17 @@ def storm_table(outcomes, storm):
 def storm_setting(calls, storm):
     troubles = "; ".join(f"minutes {t.begin_min} to {t.end_min}: {t.name}" for t in storm.troubles)
     return (
-        f"Every third call of Azure's conversation trace, {len(calls):,} calls in an hour, against "
+        f"Every sixth call of Azure's conversation trace, {len(calls):,} calls in an hour, against "
         f"{storm.tpm / 1000:,.0f}k tokens and {storm.rpm:,} requests a minute.\n"
         f"{troubles[0].upper() + troubles[1:]}.\n"
         f"From minute {storm.runaway[0]} to {storm.runaway[1]} one session runs away; each has "
-        f"${storm.budget_usd:.2f}. The hour is compressed {storm.factor:.0f} times."
+        f"${storm.budget_usd:.2f}. Nobody waits longer than {storm.patience_min:.0f} minutes. "
+        f"The hour is compressed {storm.factor:.0f} times."
     )
 
 
 def storm_losses(outcomes):
-    """What lost calls met, the first of each kind, one line for each way that lost any."""
+    """What lost calls met, a line for each kind; and which of the wasted calls nobody could have spared."""
     lines = []
     for outcome in outcomes:
         kinds = {}
@@ -69,6 +71,8 @@ def storm_losses(outcomes):
             kinds[kind] = kinds.get(kind, 0) + number
         for kind, number in sorted(kinds.items()):
             lines.append(f"{TITLES[outcome.way]} lost {number:,} to {kind}.\n")
+        if outcome.way == "sluice" and outcome.caught:
+            lines.append(f"Of its wasted calls {outcome.caught:,} were on their way before any answer told of a trouble.\n")
     return "".join(lines)
 
 

@@ -1,17 +1,15 @@
 """Three ways to bring a call through a storm.
 
-Each has `max_retries` for the vendor's SDK and `serve`, which makes a call by `ask(model)` as often as it sees fit,
-and returns the answer. Where a budget forbids the call it raises `KeptBack`.
+Each has `max_retries` for the vendor's SDK, `prepare`, which may wrap the SDK's client, and `serve`, which makes a call
+by `ask(model)` as often as it sees fit, and returns the answer. Where a budget forbids the call it raises `KeptBack`.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 import openai
 
 SDK_RETRIES = 2  # the SDK's own default
 FALLBACK = "gpt-4o-mini"
-PICOUSD = 1_000_000_000_000
 PRICES = {"gpt-4o": (2_500_000, 10_000_000), FALLBACK: (150_000, 600_000)}  # picodollars per token in and out
 
 
@@ -22,17 +20,17 @@ class Part:
     model: str
     coordinator: str
     factor: float
-    budget_usd: float  # of each session, for this worker
+    patience_s: float  # no call waits longer for its answer
+    budget_picousd: int  # of each session, for this worker
 
 
 class KeptBack(Exception):
     """A budget forbids the call."""
 
 
-def cost_usd(model, input_tokens, output_tokens):
-    """What a call costs, as dollars of at most twelve decimals: whole picodollars."""
+def cost_picousd(model, input_tokens, output_tokens):
     price_in, price_out = PRICES[model]
-    return (input_tokens * price_in + output_tokens * price_out) / PICOUSD
+    return input_tokens * price_in + output_tokens * price_out
 
 
 class SdkAlone:
@@ -42,6 +40,9 @@ class SdkAlone:
 
     def __init__(self, part):
         self.part = part
+
+    def prepare(self, provider):
+        return provider
 
     async def serve(self, call, session, ask):
         return await ask(self.part.model)
@@ -62,20 +63,25 @@ class Tenacity:
         self.part = part
         self.spent = {}
         self.retrying = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=1 / part.factor, max=60 / part.factor),
+            wait=tenacity.wait_random_exponential(
+                multiplier=1 / part.factor, min=1 / part.factor, max=60 / part.factor
+            ),
             stop=tenacity.stop_after_attempt(6),
             retry=tenacity.retry_if_exception_type(openai.APIError),
             reraise=True,
         )
 
+    def prepare(self, provider):
+        return provider
+
     async def serve(self, call, session, ask):
-        if self.spent.get(session, 0.0) >= self.part.budget_usd:
+        if self.spent.get(session, 0) >= self.part.budget_picousd:
             raise KeptBack
         try:
             answer = await self.retrying.copy()(ask, self.part.model)
         except openai.APIError:
             answer = await self.retrying.copy()(ask, FALLBACK)
-        self.spent[session] = self.spent.get(session, 0.0) + answer.usd
+        self.spent[session] = self.spent.get(session, 0) + answer.cost_picousd
         return answer
 
     async def close(self):
@@ -83,7 +89,7 @@ class Tenacity:
 
 
 class Sluice:
-    """Asks Sluice, says what came of it, and does what it is advised."""
+    """`client.call`: asks Sluice, says what came of it, and does what it is advised."""
 
     max_retries = 0
 
@@ -94,39 +100,24 @@ class Sluice:
         self.model = part.model
         self.client = sluice.AsyncClient(part.coordinator, timeout=None)
 
-    async def acquire(self, call, session, ticket):
-        load = {
-            "input_tokens": call.input_tokens,
-            "output_tokens": call.max_tokens,
-            "usd": cost_usd(self.model, call.input_tokens, call.max_tokens),
-        }
-        try:
-            return await self.client.acquire(self.model, load=load, session=session, ticket=ticket)
-        except self.sluice.BudgetExceeded:
-            raise KeptBack from None
+    def prepare(self, provider):
+        return self.sluice.watch(provider)
 
     async def serve(self, call, session, ask):
-        ticket = None
-        while True:
-            lease = await self.acquire(call, session, ticket)
-            try:
-                answer = await ask(self.model)
-            except openai.APIStatusError as error:
-                receipt = lease.settle(status=error.status_code, headers=error.response.headers)
-                advice = (await receipt).advice
-                if advice.action != "retry":
-                    raise RuntimeError(f"advised to give up: {advice.reason}") from error
-                await asyncio.sleep(advice.after)
-                ticket = advice.ticket
-                continue
-            lease.settle(
-                status=200,
-                headers=answer.headers,
-                input_tokens=answer.input_tokens,
-                output_tokens=answer.output_tokens,
-                usd=answer.usd,
+        async def function(lease):
+            return await ask(lease.model)
+
+        try:
+            return await self.client.call(
+                function,
+                self.model,
+                session=session,
+                input_tokens=call.input_tokens,
+                max_output_tokens=call.max_tokens,
+                usage=lambda answer: answer.usage,
             )
-            return answer
+        except self.sluice.BudgetExceeded:
+            raise KeptBack from None
 
     async def close(self):
         await self.client.aclose()

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import openai  # noqa: E402
 
-from replay.storm_ways import STORM_WAYS, KeptBack, Part, cost_usd  # noqa: E402
+from replay.storm_ways import STORM_WAYS, KeptBack, Part, cost_picousd  # noqa: E402
 from replay.trace import Call  # noqa: E402
 from replay.ways import WAYS  # noqa: E402
 
@@ -95,13 +95,11 @@ class Answer:
 
     model: str
     judged_s: float
-    headers: object
-    input_tokens: int
-    output_tokens: int
+    usage: object
 
     @property
-    def usd(self):
-        return cost_usd(self.model, self.input_tokens, self.output_tokens)
+    def cost_picousd(self):
+        return cost_picousd(self.model, self.usage.prompt_tokens, self.usage.completion_tokens)
 
 
 class StormPlayer:
@@ -109,10 +107,12 @@ class StormPlayer:
 
     def __init__(self, order):
         self.order = order
-        part = Part(**order["part"])
+        self.part = part = Part(**order["part"])
         self.way = STORM_WAYS[order["storm"]](part)
-        self.provider = openai.AsyncOpenAI(
-            base_url=order["provider"], api_key="any", max_retries=self.way.max_retries, timeout=TIMEOUT_S
+        self.provider = self.way.prepare(
+            openai.AsyncOpenAI(
+                base_url=order["provider"], api_key="any", max_retries=self.way.max_retries, timeout=TIMEOUT_S
+            )
         )
         # The SDK waits in the provider's time too, as everything else here does.
         openai._base_client.INITIAL_RETRY_DELAY = SDK_DELAY_S / part.factor
@@ -130,21 +130,26 @@ class StormPlayer:
             max_tokens=call.max_tokens,
             extra_headers={"x-mock-output-tokens": str(call.output_tokens)},
         )
-        usage = raw.parse().usage
         judged_s = float(raw.headers["x-mock-judged-ms"]) / 1000 - self.order["start"]
-        return Answer(model, judged_s, raw.headers, usage.prompt_tokens, usage.completion_tokens)
+        return Answer(model, judged_s, raw.parse().usage)
 
     async def play(self, call, session):
+        """The call's fate, and each time that the way saw it refused: when it was sent, and when that was known."""
         came_s = call.at_s / self.order["factor"]
         await asyncio.sleep(max(0.0, came_s - self.now_s()))
-        fate = {"came_s": came_s, "session": session}
+        fate = {"came_s": came_s, "session": session, "refused": []}
 
         async def ask(model):
-            return await self.ask(call, model)
+            sent_s = self.now_s()
+            try:
+                return await self.ask(call, model)
+            except openai.APIStatusError as error:
+                fate["refused"].append((sent_s, self.now_s(), error.status_code))
+                raise
 
         try:
-            answer = await self.way.serve(call, session, ask)
-            fate |= {"admitted_s": answer.judged_s, "model": answer.model, "usd": answer.usd}
+            answer = await asyncio.wait_for(self.way.serve(call, session, ask), self.part.patience_s)
+            fate |= {"admitted_s": answer.judged_s, "model": answer.model, "cost_picousd": answer.cost_picousd}
         except KeptBack:
             fate["kept_back_s"] = self.now_s()
         except Exception as error:

@@ -4,8 +4,8 @@
  *
  *     test_storm TRACE.csv
  *
- * It is the scene of `make demo SCENE=storm` in made-up time, without the noise of a machine: what
- * is refused here is refused for what the core decides. The provider counts by rules of its own,
+ * These are the troubles of `make demo SCENE=storm` in made-up time, without the noise of a machine:
+ * what is refused here is refused for what the core decides. The provider counts by rules of its own,
  * written apart from the core's windows.
  */
 #include <setjmp.h>
