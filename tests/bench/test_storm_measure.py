@@ -54,7 +54,7 @@ def test_what_a_budget_keeps_back_is_not_lost():
 
 
 def test_only_what_is_beyond_the_budget_is_over_it():
-    half = PICOUSD // 2
+    half = STORM.budget_picousd // 2
     at_the_edge = [served(10, session="runaway", picousd=half), served(11, session="runaway", picousd=half)]
     assert measured(at_the_edge).over_usd == 0
     assert measured([*at_the_edge, served(12, session="runaway", picousd=1)]).over_usd == 1 / PICOUSD

@@ -4,9 +4,9 @@
  *
  *     test_storm TRACE.csv
  *
- * These are the troubles of `make demo SCENE=storm` in made-up time, without the noise of a machine:
- * what is refused here is refused for what the core decides. The provider counts by rules of its own,
- * written apart from the core's windows.
+ * These are the troubles of `make demo SCENE=storm` in made-up time, without the noise of a
+ * machine: what is refused here is refused for what the core decides. The provider counts by rules
+ * of its own, written apart from the core's windows.
  */
 #include <setjmp.h>
 #include <stdarg.h>
