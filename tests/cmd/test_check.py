@@ -46,6 +46,20 @@ def test_a_good_file_is_printed_as_a_table(write):
     ]
 
 
+def examples():
+    for page in ("README.md", "docs/configuration.md", "docs/python.md", "docs/routes.md"):
+        text = (ROOT / page).read_text()
+        for n, block in enumerate(re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S), 1):
+            whole = block if re.search(r"^resources:", block, re.M) else block + "resources: {a: {rpm: 1}}\n"
+            yield pytest.param(whole, id=f"{page}:{n}")
+
+
+@pytest.mark.parametrize("text", examples())
+def test_an_example_of_the_pages_is_good(write, text):
+    done = sluice("check", write(text))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_problem_of_a_bad_file_is_printed_with_its_line(write):
     path = write("resources:\n  a: {rmp: 5}\n  b: {tpm: many}\n")
     done = sluice("check", path)
