@@ -224,13 +224,22 @@ static int correct(struct coordinator *c, const struct arguments *a)
 
 /* --- Arguments. --- */
 
-static bool arguments_fit(const struct arguments *a)
+/* What does not go together, or NULL. */
+static const char *arguments_problem(const struct arguments *a)
 {
-    bool corrects = a->reset || a->give_back;
     if (a->reset && a->give_back) {
-        return false;
+        return "--reset gives all back: leave out --give-back";
     }
-    return corrects ? a->limit && (a->reset || is_number(a->give_back)) : !a->limit;
+    if (a->give_back && !is_number(a->give_back)) {
+        return "--give-back takes a number, such as 5 or 0.25";
+    }
+    if ((a->reset || a->give_back) && !a->limit) {
+        return "which RESOURCE and LIMIT? `sluice budget` lists them";
+    }
+    if (a->limit && !a->reset && !a->give_back) {
+        return "a LIMIT is named only with --give-back or --reset";
+    }
+    return NULL;
 }
 
 static bool read_arguments(int argc, char **argv, struct arguments *a, bool *helped)
@@ -258,7 +267,11 @@ static bool read_arguments(int argc, char **argv, struct arguments *a, bool *hel
     }
     a->resource = optind < argc ? argv[optind] : NULL;
     a->limit = optind + 1 < argc ? argv[optind + 1] : NULL;
-    return argc - optind <= 2 && arguments_fit(a);
+    const char *problem = argc - optind > 2 ? "too many arguments" : arguments_problem(a);
+    if (problem) {
+        fprintf(stderr, "sluice budget: %s\n\n", problem);
+    }
+    return !problem;
 }
 
 int cmd_budget(int argc, char **argv)

@@ -64,9 +64,6 @@ static void explain(const struct coordinator *c, int status, struct buf *why)
     if (why->len == 0) {
         buf_addf(why, "the coordinator answered %d", status);
     }
-    if (status == 401) {
-        buf_add_str(why, "; the key is taken from $SLUICE_API_KEY");
-    }
     json_free(document);
     buf_release(&ignored);
 }
@@ -74,7 +71,9 @@ static void explain(const struct coordinator *c, int status, struct buf *why)
 /* What follows from the outcome of a question. */
 static int judge(struct coordinator *c, int err, int status, struct buf *why)
 {
-    if (!err && status != 200) {
+    if (err && err != ERR_NO_MEMORY && why->len) {
+        buf_add_str(why, "; --url or $SLUICE_URL says where `sluice serve` listens");
+    } else if (!err && status != 200) {
         explain(c, status, why);
     }
     int code = err || status != 200 ? complain(c, why, 1) : 0;

@@ -76,9 +76,9 @@ static bool is_plain(const char *name)
     return len > 0 && len <= NAME_LEN_MAX;
 }
 
-static int usage(void)
+static int usage(const char *problem, const char *argument)
 {
-    fputs(help, stderr);
+    fprintf(stderr, "sluice key: \"%s\": %s\n\n%s", argument, problem, help);
     return EXIT_USAGE;
 }
 
@@ -94,16 +94,14 @@ int cmd_key(int argc, char **argv)
         return hash_stdin();
     }
     for (int i = 1; i < argc; i += 2) {
+        bool is_name = strcmp(argv[i], "--name") == 0;
+        if (!is_name && strcmp(argv[i], "--tenant") != 0) {
+            return usage("there is no such argument", argv[i]);
+        }
         if (i + 1 == argc || !is_plain(argv[i + 1])) {
-            return usage();
+            return usage("a name without quotes is missing behind it", argv[i]);
         }
-        if (strcmp(argv[i], "--name") == 0) {
-            name = argv[i + 1];
-        } else if (strcmp(argv[i], "--tenant") == 0) {
-            tenant = argv[i + 1];
-        } else {
-            return usage();
-        }
+        *(is_name ? &name : &tenant) = argv[i + 1];
     }
     return make_key(name, tenant);
 }

@@ -283,6 +283,7 @@ static bool read_format(const char *word, enum format *format)
             return true;
         }
     }
+    fprintf(stderr, "sluice usage: --format is table, csv or json, not \"%s\"\n\n", word);
     return false;
 }
 
@@ -325,7 +326,12 @@ int cmd_usage(int argc, char **argv)
         default: wrong = true;
         }
     }
-    int code = wrong || optind < argc ? complain() : report(&u, url);
+    if (!wrong && optind < argc) {
+        fprintf(stderr, "sluice usage: \"%s\" is too much: name it behind --by, --tenant …\n\n",
+                argv[optind]);
+        wrong = true;
+    }
+    int code = wrong ? complain() : report(&u, url);
     buf_release(&u.query);
     buf_release(&u.after);
     buf_release(&u.out);

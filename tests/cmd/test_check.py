@@ -164,3 +164,30 @@ def test_a_full_disk_is_not_success():
         )
     assert done.returncode == 1
     assert "standard output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["usage", "--format", "xml"], '--format is table, csv or json, not "xml"'),
+        (["usage", "acme"], '"acme" is too much'),
+        (["budget", "--give-back", "5", "gpt-4o"], "which RESOURCE and LIMIT?"),
+        (["budget", "--give-back", "much", "gpt-4o", "usd/day"], "--give-back takes a number"),
+        (["budget", "--give-back", "5", "--reset", "gpt-4o", "usd/day"], "leave out --give-back"),
+        (["budget", "gpt-4o", "usd/day"], "only with --give-back or --reset"),
+        (["budget", "a", "b", "c"], "too many arguments"),
+        (["key", "--nmae", "a"], '"--nmae": there is no such argument'),
+        (["key", "--name"], '"--name": a name without quotes is missing'),
+    ],
+)
+def test_what_is_wrong_with_arguments_is_said_before_the_help(arguments, said):
+    done = sluice(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.splitlines()[0]
+    assert f"Usage: sluice {arguments[0]}" in done.stderr
+
+
+def test_where_no_coordinator_answers_the_knob_is_named():
+    done = sluice("status", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "--url or $SLUICE_URL" in done.stderr
