@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/num.h"
 #include "rig.h"
 
 #define LEASE_NAME_LEN 19
@@ -262,6 +263,52 @@ static void test_a_route_with_nothing_left_says_what_to_do_instead(void **state)
     expect(refused, 503, "\"passed\":[{\"resource\":\"chat\",\"reason\":\"paused\"},");
 }
 
+/* What was told to a listener last. */
+static const char *heard_by(const struct http_request *listener)
+{
+    const char *heard = "";
+    for (size_t i = 0; i < rig.answers_n; i++) {
+        heard = rig.answers[i].peer == listener ? rig.answers[i].body : heard;
+    }
+    return heard;
+}
+
+/* A minute of grants by the route, of which a tenth at most is to be fallbacks. */
+static const char *alert_after(int grants, int64_t slots_of_the_first)
+{
+    both[0].limits[0].amount = slots_of_the_first;
+    both[1].limits[0].amount = 100;
+    assert_int_equal(driver_configure(&rig.driver, &rig.policy), 0);
+    const struct http_request *listener = rig_ask(&rig, "GET", "/v1/events?kind=alert", "");
+    driver_look_around(&rig.driver);
+    for (int i = 0; i < grants; i++) {
+        expect(ask("POST", "/v1/acquire", BEST), 200, "\"route\":\"best\"");
+    }
+    rig.clock.wall_us += US_PER_MIN;
+    (void)ask("GET", "/v1/resources", "");
+    expect(ask("POST", "/v1/acquire", "{\"resource\":\"other\"}"), 200, "\"lease\"");
+    driver_look_around(&rig.driver);
+    driver_turn(&rig.driver);
+    return heard_by(listener);
+}
+
+static void test_a_route_of_which_more_than_a_tenth_falls_back_is_an_alert(void **state)
+{
+    (void)state;
+    const char *alert = alert_after(20, 17);
+    assert_non_null(strstr(alert, "\"resource\":\"best\",\"alert\":\"fallback_share\""));
+    assert_non_null(strstr(alert, "\"share\":0.15"));
+    assert_non_null(strstr(alert, "route best: 15 % of what it granted in the last minute were"));
+    expect(ask("GET", "/metrics", ""), 200,
+           "sluice_alerts_total{alert=\"fallback_share\",resource=\"best\"} 1\n");
+}
+
+static void test_a_tenth_of_fallbacks_is_no_alert(void **state)
+{
+    (void)state;
+    assert_string_equal(alert_after(20, 18), "");
+}
+
 static void test_a_request_names_a_resource_or_a_route(void **state)
 {
     (void)state;
@@ -287,6 +334,8 @@ int main(void)
 #define TEST_ROUTE(name) cmocka_unit_test_setup_teardown(name, set_up_route, tear_down)
         TEST_ROUTE(test_a_grant_by_a_route_says_which_step_served_and_why_not_the_first),
         TEST_ROUTE(test_a_route_with_nothing_left_says_what_to_do_instead),
+        TEST_ROUTE(test_a_route_of_which_more_than_a_tenth_falls_back_is_an_alert),
+        TEST_ROUTE(test_a_tenth_of_fallbacks_is_no_alert),
         TEST_ROUTE(test_a_request_names_a_resource_or_a_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
