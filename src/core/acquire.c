@@ -37,13 +37,23 @@ static struct text label_value(struct text labels, const char *key)
     return TEXT_NONE;
 }
 
-struct text scope_key(const struct rule *rule, const struct resource *resource,
+/* What is called: the model of the route's step, where it names one. */
+static struct text model_of(const struct core *core, const struct line *line,
+                            const struct acquire *a)
+{
+    const struct path *path = a->route.len ? path_find(core, a->route) : NULL;
+    size_t step = path ? path_step(path, line) : 0;
+    bool named = path && step < path->route->steps_n && path->route->steps[step].model[0];
+    return named ? text_of(path->route->steps[step].model) : line->model;
+}
+
+struct text scope_key(const struct core *core, const struct rule *rule, const struct line *line,
                       const struct acquire *a)
 {
     switch (rule->limit->scope) {
     case SCOPE_TENANT: return a->tenant;
     case SCOPE_SESSION: return a->session;
-    case SCOPE_MODEL: return text_of(resource->model);
+    case SCOPE_MODEL: return model_of(core, line, a);
     case SCOPE_ROUTE: return a->route;
     case SCOPE_LABEL: return label_value(a->labels, rule->limit->label);
     case SCOPE_RESOURCE: break;
@@ -71,7 +81,7 @@ bool rule_counts(const struct rule *rule, const struct resource *resource, const
 static int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
                             const struct acquire *a, struct counter **counter)
 {
-    struct text key = scope_key(rule, line->resource, a);
+    struct text key = scope_key(core, rule, line, a);
     *counter = counter_find(core, rule, key);
     return *counter ? 0 : counter_new(core, rule, key, counter);
 }

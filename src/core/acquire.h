@@ -20,7 +20,7 @@ int counters_of(struct core *core, const struct line *line, const struct acquire
 bool rule_counts(const struct rule *rule, const struct resource *resource, const struct acquire *a);
 
 /* The key by which a rule counts a request. */
-struct text scope_key(const struct rule *rule, const struct resource *resource,
+struct text scope_key(const struct core *core, const struct rule *rule, const struct line *line,
                       const struct acquire *a);
 
 /* Completes the load of a request for a line, by the step of a route or NULL: the tokens by what is

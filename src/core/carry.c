@@ -259,7 +259,7 @@ static int carried_counters(struct core *next, const struct line *line, const st
         forgotten[i] = next->spill && rule->continues && !rule->whole &&
                        rule->terms.kind == WINDOW_LIFETIME &&
                        rule_counts(rule, line->resource, a) &&
-                       !counter_find(next, rule, scope_key(rule, line->resource, a));
+                       !counter_find(next, rule, scope_key(next, rule, line, a));
     }
     int rc = counters_of(next, line, a, counters);
     for (size_t i = 0; rc == 0 && i < line->rules_n; i++) {

@@ -158,7 +158,7 @@ static void mark_unread(struct core *core, const struct line *line, const struct
         struct rule *rule = line->rules[i];
         bool counts = !rule->whole && rule_counts(rule, line->resource, a);
         if (counts && rule->terms.kind == WINDOW_LIFETIME && core->spill) {
-            struct counter *c = counter_find(core, rule, scope_key(rule, line->resource, a));
+            struct counter *c = counter_find(core, rule, scope_key(core, rule, line, a));
             if (!c) {
                 continue;
             }
@@ -361,7 +361,7 @@ size_t missing_at(const struct core *core, const struct line *line, const struct
             !rule_counts(rule, line->resource, a)) {
             continue;
         }
-        struct text key = scope_key(rule, line->resource, a);
+        struct text key = scope_key(core, rule, line, a);
         const struct counter *c = counter_find(core, rule, key);
         if (!c || c->unread) {
             missing_key(rule, key, &keys[n++]);

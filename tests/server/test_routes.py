@@ -369,3 +369,21 @@ def test_metrics_count_fallbacks_by_route_and_reason(daemon):
     assert metric(text, 'sluice_route_fallbacks_total{route="chat"}') == 1
     (chat,) = d.get("/v1/resources").json["routes"]
     assert chat["passed"] == {"breaker_open": 2, "paused": 1} and (chat["exhausted"], chat["fallbacks"]) == (1, 1)
+
+
+def test_a_limit_by_model_counts_what_a_step_calls(daemon):
+    d = daemon(
+        """
+resources:
+  first: {model: big, limits: [&NO]}
+  second: {model: small, limits: [{shared: models}]}
+routes:
+  chat: {try: [{resource: first, model: small}]}
+""".replace("&NO", "{shared: models, unit: requests, amount: 2, per: 1h, scope: model}")
+    )
+    assert served(d) == ("first", {})
+    d.lease("second")
+    assert passed(ask(d, wait_ms=0)) == {"first": "deadline"}
+    d.lease("first")
+    used = [d.get(f"/v1/resources/first?scope_key={model}").json["limits"][0]["used"] for model in ("small", "big")]
+    assert used == [2, 1]

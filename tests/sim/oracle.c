@@ -361,7 +361,7 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
                 return true;
             }
             char key[KEY_MAX];
-            bool mine = charged_key(x, &o->policy->resources[r], PAYER(w), key);
+            bool mine = charged_key(o->policy, x, &o->policy->resources[r], PAYER(w), key);
             struct sum s = sum_of(o, o->ident_of[r][l], key);
             int64_t n = mine ? w->load.of[x->unit] : 0;
             return n > 0 &&

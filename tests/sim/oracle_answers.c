@@ -16,7 +16,7 @@ struct question {
 static struct sum sum_at(const struct question *q, size_t l)
 {
     char key[KEY_MAX];
-    (void)charged_key(&q->resource->limits[l], q->resource, PAYER(q->w), key);
+    (void)charged_key(q->o->policy, &q->resource->limits[l], q->resource, PAYER(q->w), key);
     return sum_of(q->o, q->o->ident_of[q->index][l], key);
 }
 
@@ -25,7 +25,9 @@ static int64_t asked_of(const struct question *q, size_t l)
 {
     char key[KEY_MAX];
     const struct limit *limit = &q->resource->limits[l];
-    return charged_key(limit, q->resource, PAYER(q->w), key) ? q->w->load.of[limit->unit] : 0;
+    return charged_key(q->o->policy, limit, q->resource, PAYER(q->w), key)
+               ? q->w->load.of[limit->unit]
+               : 0;
 }
 
 static bool never_fits(const struct question *q, size_t l)
@@ -87,7 +89,7 @@ static bool deadlocks(const struct question *q, size_t l, bool count_away)
         return false;
     }
     char key[KEY_MAX];
-    (void)charged_key(limit, q->resource, PAYER(q->w), key);
+    (void)charged_key(q->o->policy, limit, q->resource, PAYER(q->w), key);
     const struct ident *id = &q->o->idents[q->o->ident_of[q->index][l]];
     for (size_t i = 0; i < id->charges_n; i++) {
         const struct fact *f = &q->o->facts[id->charges[i].fact];

@@ -66,7 +66,7 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     const struct fact *f = &o->facts[fact];
     int64_t n = f->load.of[id->unit];
     char key[KEY_MAX];
-    if (!charged_key(id->limit, r, PAYER(f), key) || n == 0) {
+    if (!charged_key(o->policy, id->limit, r, PAYER(f), key) || n == 0) {
         return;
     }
     int64_t at_us = max_i64(f->granted_us, newest_us(id, key));

@@ -39,7 +39,7 @@ static size_t asks_of(const struct oracle *o, const struct waiter *w, struct ask
         a->ident = o->ident_of[r][l];
         a->limit = limit;
         a->n = w->load.of[limit->unit];
-        bool mine = charged_key(limit, &o->policy->resources[r], PAYER(w), a->key);
+        bool mine = charged_key(o->policy, limit, &o->policy->resources[r], PAYER(w), a->key);
         n += mine && a->n > 0;
     }
     return n;
@@ -80,7 +80,7 @@ size_t must_refuse(struct oracle *o, const struct waiter *w)
     for (size_t l = 0; r != NONE && l < o->policy->resources[r].limits_n; l++) {
         const struct limit *limit = &o->policy->resources[r].limits[l];
         char key[KEY_MAX];
-        bool mine = charged_key(limit, &o->policy->resources[r], PAYER(w), key);
+        bool mine = charged_key(o->policy, limit, &o->policy->resources[r], PAYER(w), key);
         int64_t n = mine ? w->load.of[limit->unit] : 0;
         if (n > 0 && limit->exceed != EXCEED_WAIT && sum_of(o, o->ident_of[r][l], key).free < n) {
             return l;

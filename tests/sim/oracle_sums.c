@@ -153,13 +153,28 @@ static void copy_key(char key[KEY_MAX], const char *from)
     key[len] = 0;
 }
 
-bool charged_key(const struct limit *l, const struct resource *r, struct payer payer,
-                 char key[KEY_MAX])
+/* What is called at a resource: the model of the route's step there, where that names one. */
+static const char *called_model(const struct policy *p, const struct resource *r, const char *route)
+{
+    for (size_t i = 0; i < p->routes_n; i++) {
+        const struct route *x = &p->routes[i];
+        for (size_t k = 0; strcmp(x->name, route) == 0 && k < x->steps_n; k++) {
+            const struct resource *at = &p->resources[x->steps[k].resource];
+            if (strcmp(at->name, r->name) == 0 && x->steps[k].model[0]) {
+                return x->steps[k].model;
+            }
+        }
+    }
+    return r->model;
+}
+
+bool charged_key(const struct policy *p, const struct limit *l, const struct resource *r,
+                 struct payer payer, char key[KEY_MAX])
 {
     switch (l->scope) {
     case SCOPE_TENANT: copy_key(key, payer.tenant); break;
     case SCOPE_SESSION: copy_key(key, payer.session); break;
-    case SCOPE_MODEL: copy_key(key, r->model); break;
+    case SCOPE_MODEL: copy_key(key, called_model(p, r, payer.route)); break;
     case SCOPE_LABEL: label_value(payer.labels, l->label, key); break;
     case SCOPE_ROUTE: copy_key(key, payer.route); break;
     default: key[0] = 0;

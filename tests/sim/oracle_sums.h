@@ -39,8 +39,8 @@ struct payer {
     }
 
 /* Whether a limit counts a request or lease at all, and the key of the counter it is charged to. */
-bool charged_key(const struct limit *l, const struct resource *r, struct payer payer,
-                 char key[KEY_MAX]);
+bool charged_key(const struct policy *p, const struct limit *l, const struct resource *r,
+                 struct payer payer, char key[KEY_MAX]);
 
 /* Worked out from the whole history, at o->now_us. */
 struct sum sum_of(struct oracle *o, size_t ident, const char *key);
