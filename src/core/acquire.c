@@ -76,30 +76,12 @@ bool rule_counts(const struct rule *rule, const struct resource *resource, const
     return rule->limit->scope != SCOPE_ROUTE || text_equal(text_of(rule->limit->label), a->route);
 }
 
-/* The counter of a limit for the scope that a request is of; made where it is missing. 0 or
- * ERR_NO_MEMORY. */
-static int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
-                            const struct acquire *a, struct counter **counter)
+int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
+                     const struct acquire *a, struct counter **counter)
 {
     struct text key = scope_key(core, rule, line, a);
     *counter = counter_find(core, rule, key);
     return *counter ? 0 : counter_new(core, rule, key, counter);
-}
-
-int counters_of(struct core *core, const struct line *line, const struct acquire *a,
-                struct counter **counters)
-{
-    struct rule *const *end = line->rules + line->rules_n;
-    for (struct rule *const *at = line->rules; at < end; at++, counters++) {
-        struct rule *rule = *at;
-        bool counts =
-            a->load.of[rule->unit] > 0 && (rule->of_all || rule_counts(rule, line->resource, a));
-        *counters = counts ? rule->whole : NULL;
-        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, counters) != 0) {
-            return ERR_NO_MEMORY;
-        }
-    }
-    return 0;
 }
 
 /* What is estimated may be another number the next time. */

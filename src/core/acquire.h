@@ -11,17 +11,35 @@
 /* Judges EVENT_ACQUIRE: grants, refuses, or puts in line. 0 or ERR_NO_MEMORY. */
 int request_acquire(struct core *core, const struct event *event);
 
-/* The counters that a request is charged to, by the line's rules, NULL where it asks nothing; makes
- * those that are missing. 0 or ERR_NO_MEMORY. */
-int counters_of(struct core *core, const struct line *line, const struct acquire *a,
-                struct counter **counters);
-
 /* Whether a rule counts a request at all, if it asks something of its unit. */
 bool rule_counts(const struct rule *rule, const struct resource *resource, const struct acquire *a);
 
 /* The key by which a rule counts a request. */
 struct text scope_key(const struct core *core, const struct rule *rule, const struct line *line,
                       const struct acquire *a);
+
+/* The counter of a limit for the scope that a request is of; made where it is missing. 0 or
+ * ERR_NO_MEMORY. */
+int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
+                     const struct acquire *a, struct counter **counter);
+
+/* The counters that a request is charged to, by the line's rules, NULL where it asks nothing; makes
+ * those that are missing. 0 or ERR_NO_MEMORY. */
+static inline int counters_of(struct core *core, const struct line *line, const struct acquire *a,
+                              struct counter **counters)
+{
+    struct rule *const *end = line->rules + line->rules_n;
+    for (struct rule *const *at = line->rules; at < end; at++, counters++) {
+        struct rule *rule = *at;
+        bool counts =
+            a->load.of[rule->unit] > 0 && (rule->of_all || rule_counts(rule, line->resource, a));
+        *counters = counts ? rule->whole : NULL;
+        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, counters) != 0) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    return 0;
+}
 
 /* Completes the load of a request for a line, by the step of a route or NULL: the tokens by what is
  * known of such calls, no more output than the step allows, and what those can cost. The step's cap

@@ -28,85 +28,11 @@ int effects_grow(struct effects *e, size_t size)
     return 0;
 }
 
-/* The same for one whose every member its maker sets: the most frequent kinds. */
-static struct effect *effect_next(struct core *core, enum effect_kind kind, caller_id caller)
-{
-    struct effects *e = core->effects;
-    assert(e->len < e->size);
-    struct effect *effect = &e->at[e->len++];
-    effect->kind = kind;
-    effect->caller = caller;
-    return effect;
-}
-
 struct effect *effect_add(struct core *core, enum effect_kind kind, caller_id caller)
 {
     struct effect *effect = effect_next(core, kind, caller);
     *effect = (struct effect){.kind = kind, .caller = caller};
     return effect;
-}
-
-/* Its facts; texts are the lease's own. */
-static inline void fill_record(const struct lease *restrict l, enum record_kind kind, int64_t at_us,
-                               struct record *restrict r)
-{
-    bool over = kind == RECORD_SETTLE || kind == RECORD_CANCEL || kind == RECORD_EXPIRE;
-    r->kind = kind;
-    r->at_us = at_us;
-    r->expires_us = l->expires_us;
-    r->lease = l->lease;
-    r->parent = l->parent;
-    r->load = over ? l->used : l->load;
-    r->priority = l->priority;
-    r->attempt = l->attempt;
-    r->waited_us = l->waited_us;
-    r->held_for_us = over ? l->ended_us - l->granted_us : 0;
-    r->late = false;
-    r->outcome = ANSWER_OK;
-    r->has_parts = false;
-    r->parts = (struct parts){0};
-    r->model = l->way ? way_model_at(l->way, l->line) : l->line->model;
-    r->account = l->line->account;
-    r->resource = l->line->name;
-    r->route = l->way ? l->way->route : TEXT_NONE;
-    r->step = l->way ? (int32_t)way_place(l->way) : 0;
-    r->tenant = l->tenant;
-    r->session = l->session;
-    r->labels = l->labels;
-    r->id = l->id;
-    r->limit = TEXT_NONE;
-    r->scope_key = TEXT_NONE;
-    r->period_us = 0;
-    r->used = 0;
-    r->level = 0;
-}
-
-struct record *effect_record(struct core *core, const struct lease *lease, enum record_kind kind,
-                             int64_t at_us)
-{
-    struct effect *e = effect_next(core, EFFECT_PERSIST, 0);
-    fill_record(lease, kind, at_us, &e->record);
-    bool begins = kind == RECORD_GRANT || kind == RECORD_RENEW;
-    e->record.skew_us = begins ? lease->skew_us : core->skew_us;
-    return &e->record;
-}
-
-void effect_grant(struct core *core, caller_id caller, const struct lease *l, bool repeated)
-{
-    struct effect *e = effect_next(core, EFFECT_GRANT, caller);
-    e->grant.lease = l->lease;
-    e->grant.resource = l->line->name;
-    e->grant.model = l->way ? way_model_at(l->way, l->line) : l->line->model;
-    e->grant.account = l->line->account;
-    e->grant.tenant = l->tenant;
-    e->grant.id = l->id;
-    e->grant.held = l->load;
-    e->grant.waited_us = l->waited_us;
-    e->grant.expires_us = l->expires_us;
-    e->grant.attempt = l->attempt;
-    e->grant.repeated = repeated;
-    e->grant.max_output_tokens = l->way ? l->way->max_output : 0;
-    way_tell(l->way, true, &e->grant.routed);
 }
 
 struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *l, bool late,

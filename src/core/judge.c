@@ -23,8 +23,7 @@ int64_t claimed_by_heads(const struct rule *rule, const struct asker *a)
     return sum;
 }
 
-/* Whether somebody who comes before is asleep at the counter. */
-static bool others_asleep(const struct counter *c, const struct asker *a)
+bool others_asleep(const struct counter *c, const struct asker *a)
 {
     struct heap_node *first = heap_first(&c->sleepers);
     if (!first) {
@@ -32,30 +31,6 @@ static bool others_asleep(const struct counter *c, const struct asker *a)
     }
     const struct flow *flow = CONTAINER_OF(first, struct flow, place);
     return flow != a->flow && comes_before(flow_first(flow), a);
-}
-
-enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c, int64_t n)
-{
-    const struct rule *rule = c->rule;
-    if (counter_fits(core, c, n, claimed(rule, a)) && (rule->whole || !others_asleep(c, a))) {
-        return VERDICT_FITS;
-    }
-    if (rule->refuses && counter_free_units(core, c) < n) {
-        return VERDICT_OVER_BUDGET;
-    }
-    return rule->whole ? VERDICT_STALLED : VERDICT_ASLEEP;
-}
-
-bool fits(struct core *core, const struct asker *a)
-{
-    const struct load *load = a->load;
-    struct counter *const *end = a->counters + a->line->limits_n;
-    for (struct counter *const *at = a->counters; at < end; at++) {
-        if (*at && judge_limit(core, a, *at, load->of[(*at)->rule->unit]) != VERDICT_FITS) {
-            return false;
-        }
-    }
-    return true;
 }
 
 struct judgement judge(struct core *core, const struct asker *a)

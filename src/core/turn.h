@@ -6,6 +6,7 @@
 #ifndef SLUICE_CORE_TURN_H
 #define SLUICE_CORE_TURN_H
 
+#include "core/counter.h"
 #include "core/state.h"
 
 /* Whoever asks: a request in line, or one that has just come. */
@@ -39,12 +40,35 @@ static inline int64_t claimed(const struct rule *rule, const struct asker *asker
     return rule->users_n == 1 ? 0 : claimed_by_heads(rule, asker);
 }
 
+/* Whether somebody who comes before is asleep at the counter. */
+bool others_asleep(const struct counter *c, const struct asker *asker);
+
 /* The verdict of one limit, of whose unit the asker wants n > 0. */
-enum verdict judge_limit(struct core *core, const struct asker *asker, struct counter *c,
-                         int64_t n);
+static inline enum verdict judge_limit(struct core *core, const struct asker *a, struct counter *c,
+                                       int64_t n)
+{
+    const struct rule *rule = c->rule;
+    if (counter_fits(core, c, n, claimed(rule, a)) && (rule->whole || !others_asleep(c, a))) {
+        return VERDICT_FITS;
+    }
+    if (rule->refuses && counter_free_units(core, c) < n) {
+        return VERDICT_OVER_BUDGET;
+    }
+    return rule->whole ? VERDICT_STALLED : VERDICT_ASLEEP;
+}
 
 /* Whether all limits let the asker pass now. */
-bool fits(struct core *core, const struct asker *asker);
+static inline bool fits(struct core *core, const struct asker *a)
+{
+    const struct load *load = a->load;
+    struct counter *const *end = a->counters + a->line->limits_n;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        if (*at && judge_limit(core, a, *at, load->of[(*at)->rule->unit]) != VERDICT_FITS) {
+            return false;
+        }
+    }
+    return true;
+}
 
 /* The gravest verdict of all limits. */
 struct judgement judge(struct core *core, const struct asker *asker);
