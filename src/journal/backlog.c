@@ -182,6 +182,7 @@ static int append_counter(struct backlog *b, const struct record *record)
         old->record.period_us = record->period_us;
         old->record.used = record->used;
         old->record.level = record->level;
+        old->record.since_us = record->since_us;
         return 0;
     }
     size_t size = entry_size(record);

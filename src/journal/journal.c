@@ -466,6 +466,7 @@ int journal_counter(struct journal *j, struct record *record, bool *found)
     record->period_us = newest->period_us;
     record->used = newest->used;
     record->level = newest->level;
+    record->since_us = newest->since_us;
     *found = true;
     return 0;
 }

@@ -28,8 +28,10 @@ static struct record counter(const char *limit, const char *scope_key, int64_t u
 /* What journal_counter finds for a tenant's counter; -1: nothing. */
 static int64_t stored(struct fixture *f, const char *limit, const char *scope_key)
 {
-    struct record record = {
-        .resource = TEXT("gpt-4o"), .limit = text_of(limit), .scope_key = text_of(scope_key)};
+    struct record record = {.resource = TEXT("gpt-4o"),
+                            .limit = text_of(limit),
+                            .scope_key = text_of(scope_key),
+                            .since_us = -1};
     bool found;
     assert_int_equal(journal_counter(f->journal, &record, &found), 0);
     if (!found) {
@@ -39,6 +41,7 @@ static int64_t stored(struct fixture *f, const char *limit, const char *scope_ke
     assert_int_equal(record.expires_us, 9000000 + record.used);
     assert_int_equal(record.period_us, 4000000);
     assert_int_equal(record.level, -3);
+    assert_int_equal(record.since_us, 2000000);
     return record.used;
 }
 
