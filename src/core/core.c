@@ -52,18 +52,23 @@ void core_free(struct core *core)
 
 /* --- Events. --- */
 
-/* Every calendar window is to be looked at again. */
+/* Every calendar window is to be looked at again, after the period that the clock has shown so far
+ * has begun in it: which one goes on must not depend on who looked. */
 static void step_clock(struct core *core, int64_t skew_us)
 {
-    core->skew_us = skew_us;
+    int64_t before_us = core->skew_us;
     for (size_t i = 0; i < core->rules_n; i++) {
         struct list *all = &core->rules[i]->counters;
         for (struct list *at = all->next; at != all; at = at->next) {
             struct counter *c = CONTAINER_OF(at, struct counter, of_rule);
+            core->skew_us = before_us;
+            counter_advance(core, c);
             c->due_us = INT64_MIN;
+            core->skew_us = skew_us;
             counter_gained(core, c);
         }
     }
+    core->skew_us = skew_us;
 }
 
 static void step_reopen(struct core *core, const struct event *event)
