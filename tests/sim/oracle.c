@@ -326,6 +326,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     struct waiter *w;
     memset(x, 0, sizeof(*x));
     o->now_us = max_i64(o->now_us, e->now_us);
+    history_advance(o);
     forget_sums(o);
     switch (e->kind) {
     case EVENT_ACQUIRE: expect_acquire(o, e, effects, x); break;
@@ -339,7 +340,10 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
             remove_waiter(o, w);
         }
         break;
-    case EVENT_CLOCK: o->skew_us = e->skew_us; break;
+    case EVENT_CLOCK:
+        o->skew_us = e->skew_us;
+        history_advance(o);
+        break;
     case EVENT_DRAIN: o->draining = true; break;
     case EVENT_CONFIGURE: history_configure(o, e->policy); break;
     default: break;

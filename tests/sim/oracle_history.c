@@ -70,14 +70,31 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
         return;
     }
     int64_t at_us = max_i64(f->granted_us, newest_us(id, key));
+    int64_t wall_us = o->now_us + o->skew_us;
+    bool present =
+        f->granted_us == o->now_us || f->granted_wall_us >= wall_us ||
+        period_number(id->limit, f->granted_wall_us) == period_number(id->limit, wall_us);
     struct charge *c = add_charge(id);
     memcpy(c->key, key, sizeof(key));
     c->fact = fact;
     c->n = n;
     c->at_us = at_us;
     c->wall_us = f->granted_wall_us;
+    c->period = has_periods(id->limit) && present ? id->period : 0;
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
+    }
+}
+
+void history_advance(struct oracle *o)
+{
+    int64_t wall_us = o->now_us + o->skew_us;
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        if (id->live && has_periods(id->limit) && (id->period == 0 || wall_us >= id->until_us)) {
+            id->period++;
+            id->until_us = period_end_us(id->limit, wall_us);
+        }
     }
 }
 
@@ -221,6 +238,7 @@ void history_configure(struct oracle *o, const struct policy *policy)
         o->idents[i].live = o->idents[i].live && kept[i];
     }
     free(kept);
+    history_advance(o);
     for (size_t r = 0; r < policy->resources_n && !o->restoring; r++) {
         for (size_t l = 0; l < policy->resources[r].limits_n; l++) {
             charge_open_leases(o, r, &o->idents[o->ident_of[r][l]]);
@@ -256,6 +274,20 @@ static void new_fact(struct oracle *o, const struct record *r)
     size_t resource = resource_index(o, f->resource);
     for (size_t l = 0; resource != NONE && l < o->policy->resources[resource].limits_n; l++) {
         charge_fact(o, &o->idents[o->ident_of[resource][l]], i, &o->policy->resources[resource]);
+    }
+}
+
+/* In which periods a lease has ended, or was settled late. */
+static void note_periods(struct oracle *o, size_t fact, bool late)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        for (size_t k = 0; id->live && has_periods(id->limit) && k < id->charges_n; k++) {
+            struct charge *c = &id->charges[k];
+            if (c->fact == fact) {
+                *(late ? &c->late_period : &c->end_period) = period_now(o, id);
+            }
+        }
     }
 }
 
@@ -302,6 +334,7 @@ static void end_fact(struct oracle *o, const struct record *r)
             wrong(o, "P6: an open lease is said to be settled late");
         }
         deeds_of_end(o, fact, f->end, &r->load, false);
+        note_periods(o, fact, false);
         return;
     }
     if (f->end != END_EXPIRED || f->late || !r->late) {
@@ -314,6 +347,7 @@ static void end_fact(struct oracle *o, const struct record *r)
     f->late_wall_us = o->now_us + o->skew_us;
     f->late_used = r->load;
     deeds_of_end(o, fact, END_SETTLED, &r->load, true);
+    note_periods(o, fact, true);
 }
 
 static void renew_fact(struct oracle *o, const struct record *r)

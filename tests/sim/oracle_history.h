@@ -68,6 +68,9 @@ struct charge {
     int64_t wall_us; /* wall clock of the grant */
     char key[KEY_MAX];
     bool gone; /* had left its window at a reload, or the core did not get it back */
+    /* By calendar, of the whole resource: the period of the grant, of the lease's end, and of a
+     * late settle. */
+    uint64_t period, end_period, late_period;
 };
 
 /* What happened to a bucket, in order. */
@@ -88,6 +91,8 @@ struct deed {
 struct ident {
     bool live;
     bool learns;      /* answers may have made it stricter than its limit says */
+    uint64_t period;  /* by calendar, of the whole resource: which it is, counted from 1 … */
+    int64_t until_us; /* … and to which wall clock it goes on, wherever that goes meanwhile */
     int64_t told;     /* the amount that the provider told, 0: none … */
     uint64_t told_by; /* … by the answer to this lease's call */
     bool pool;
@@ -106,6 +111,9 @@ struct ident {
 struct oracle;
 
 struct fact *find_fact(struct oracle *o, uint64_t lease);
+/* Time has passed, or the wall clock has moved: periods of the calendar may be over. */
+void history_advance(struct oracle *o);
+
 void history_configure(struct oracle *o, const struct policy *policy);
 void history_record(struct oracle *o, const struct record *r);
 /* Drops charges that can never count again, to keep the scans short. */

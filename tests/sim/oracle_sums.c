@@ -121,6 +121,37 @@ int64_t period_number(const struct limit *l, int64_t wall_us)
     return kept[place].number;
 }
 
+bool has_periods(const struct limit *l)
+{
+    return l->window == WINDOW_CALENDAR && l->scope == SCOPE_RESOURCE;
+}
+
+/* Numbers of periods never come again: the first instant of another number is looked for. */
+int64_t period_end_us(const struct limit *l, int64_t wall_us)
+{
+    static const int64_t LONGEST_US[] = {[STEP_SECOND] = 2 * US_PER_S,
+                                         [STEP_MINUTE] = 2 * US_PER_MIN,
+                                         [STEP_HOUR] = 3 * US_PER_H,
+                                         [STEP_DAY] = 3 * US_PER_DAY,
+                                         [STEP_MONTH] = 40 * US_PER_DAY};
+    int64_t number = period_number(l, wall_us);
+    int64_t same_us = wall_us, other_us = wall_us + LONGEST_US[l->step];
+    while (other_us - same_us > 1) {
+        int64_t middle_us = same_us + (other_us - same_us) / 2;
+        if (period_number(l, middle_us) == number) {
+            same_us = middle_us;
+        } else {
+            other_us = middle_us;
+        }
+    }
+    return other_us;
+}
+
+uint64_t period_now(const struct oracle *o, const struct ident *id)
+{
+    return id->period + (o->now_us + o->skew_us >= id->until_us);
+}
+
 size_t resource_index(const struct oracle *o, const char *name)
 {
     for (size_t i = 0; o->policy && i < o->policy->resources_n; i++) {
@@ -223,15 +254,24 @@ static int64_t entered_wall_us(const struct limit *l, const struct fact *f, cons
     return l->charge == CHARGE_AT_SETTLE ? f->end_wall_us : c->wall_us;
 }
 
-/* Whether a charge is inside its window at an instant after it entered. */
+/* An instant after a charge entered. */
+struct instant {
+    int64_t us, wall_us;
+    uint64_t period;
+};
+
+/* Whether a charge is inside its window then. */
 static bool inside(const struct limit *l, const struct fact *f, const struct charge *c,
-                   int64_t now_us, int64_t wall_us)
+                   struct instant at)
 {
     if (l->window == WINDOW_ROLLING) {
-        return now_us < rolling_leave_us(l, entered_us(l, f, c));
+        return at.us < rolling_leave_us(l, entered_us(l, f, c));
+    }
+    if (has_periods(l)) {
+        return at.period == (l->charge == CHARGE_AT_SETTLE ? c->end_period : c->period);
     }
     if (l->window == WINDOW_CALENDAR) {
-        return period_number(l, entered_wall_us(l, f, c)) == period_number(l, wall_us);
+        return period_number(l, entered_wall_us(l, f, c)) == period_number(l, at.wall_us);
     }
     return true;
 }
@@ -240,11 +280,12 @@ static bool inside(const struct limit *l, const struct fact *f, const struct cha
 static int64_t charge_amount(const struct limit *l, const struct fact *f, const struct charge *c)
 {
     int64_t amount = c->n;
-    if (f->end != END_OPEN &&
-        (l->charge == CHARGE_AT_SETTLE || inside(l, f, c, f->end_us, f->end_wall_us))) {
+    struct instant end = {f->end_us, f->end_wall_us, c->end_period};
+    struct instant late = {f->late_us, f->late_wall_us, c->late_period};
+    if (f->end != END_OPEN && (l->charge == CHARGE_AT_SETTLE || inside(l, f, c, end))) {
         amount = end_amount(l, f, c->n);
     }
-    if (f->late && inside(l, f, c, f->late_us, f->late_wall_us)) {
+    if (f->late && inside(l, f, c, late)) {
         amount = booked_amount(l, c->n, f->late_used.of[l->unit]);
     }
     return amount;
@@ -312,10 +353,11 @@ static void add_charge(struct oracle *o, const struct ident *id, const struct ch
 {
     const struct limit *l = id->limit;
     const struct fact *f = &o->facts[c->fact];
+    struct instant now = {o->now_us, o->now_us + o->skew_us, period_now(o, id)};
     if (is_held(l, f)) {
         s->held += c->n;
     } else if (!c->gone && l->window != WINDOW_NONE && l->window != WINDOW_BUCKET &&
-               inside(l, f, c, o->now_us, o->now_us + o->skew_us)) {
+               inside(l, f, c, now)) {
         s->used += charge_amount(l, f, c);
     }
     if (l->slice_us && !c->gone && o->now_us < slice_leave_us(l, c->at_us)) {

@@ -25,6 +25,12 @@ int64_t slice_leave_us(const struct limit *l, int64_t at_us);
 /* A number for the period of the calendar in which a wall-clock instant lies. */
 int64_t period_number(const struct limit *l, int64_t wall_us);
 
+/* Periods that go on to their end, also where the wall clock is set back or a reload changes the
+ * zone: to which wall clock the one around an instant goes, and which it is now. */
+bool has_periods(const struct limit *l);
+int64_t period_end_us(const struct limit *l, int64_t wall_us);
+uint64_t period_now(const struct oracle *o, const struct ident *id);
+
 size_t resource_index(const struct oracle *o, const char *name);
 
 /* Whose usage it is. */

@@ -65,6 +65,9 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
     if (api) {
         init_api(w);
     }
+    struct random back = {seed ^ UINT64_C(0x6261636b)};
+    /* Which empty period goes on is not in the journal. */
+    w->sets_back = w->skews && !w->crashes && random_chance(&back, 60);
     w->stormy = stormy;
     if (stormy) {
         init_storm(w, seed);
@@ -267,6 +270,10 @@ static void next_rare(struct world *w, struct happening *h)
     } else if (dice < 50 && w->skews) {
         h->event.kind = EVENT_CLOCK;
         w->skew_us += random_in(r, 0, 2 * US_PER_S);
+        if (w->sets_back && random_chance(r, 50)) {
+            w->skew_us -= random_in(r, 0, random_chance(r, 20) ? 3 * US_PER_H : 90 * US_PER_S);
+            w->skew_us = max_i64(w->skew_us, -w->now_us); /* not before 1970 */
+        }
         h->event.skew_us = w->skew_us;
     } else {
         h->event.kind = EVENT_TICK;

@@ -92,6 +92,7 @@ struct world {
     bool crashes;
     bool reloads;
     bool skews;
+    bool sets_back; /* the wall clock also goes back, and reloads change zones */
     bool late_ticks;
     bool hurried;    /* little time passes, so lines are long */
     bool pools;      /* some limits are shared */

@@ -280,6 +280,25 @@ static void forget_limits(struct random *r, struct world_policy *p)
     }
 }
 
+/* A counter of a scope that was idle may have been forgotten or not, and with it which period had
+ * begun before the clock was set back. */
+static void fix_calendars(struct world *w, struct policy *p, bool change)
+{
+    for (size_t i = 0; w->sets_back && i < p->resources_n; i++) {
+        for (size_t k = 0; k < p->resources[i].limits_n; k++) {
+            struct limit *l = &p->resources[i].limits[k];
+            bool whole = l->window == WINDOW_CALENDAR && !l->shared[0];
+            if (l->window == WINDOW_CALENDAR) {
+                l->scope = SCOPE_RESOURCE;
+                l->label[0] = 0;
+            }
+            if (whole && change && random_chance(&w->random, 20)) {
+                l->zone = l->zone ? NULL : &ZONE;
+            }
+        }
+    }
+}
+
 /* Headroom must leave something. */
 static void fix_headroom(struct policy *p)
 {
@@ -328,6 +347,7 @@ struct world_policy *world_policy_random(struct world *w)
     }
     p->policy.leases_max = random_chance(r, 5) ? random_in(r, 3, 30) : 100000;
     p->policy.counters_max = 100000;
+    fix_calendars(w, &p->policy, false);
     fix_headroom(&p->policy);
     return p;
 }
@@ -360,6 +380,7 @@ struct world_policy *world_policy_changed(struct world *w)
     if (p->policy.resources_n > 1 && random_chance(r, 15) && may_go) {
         p->policy.resources_n--;
     }
+    fix_calendars(w, &p->policy, true);
     fix_headroom(&p->policy);
     return p;
 }
