@@ -264,6 +264,13 @@ static void refuse_closed(struct core *core, const struct event *event, struct l
     e->refuse.held_by.limits[e->refuse.held_by.limits_n++] = health_state_name(line->health.state);
 }
 
+/* Whether nobody comes first: in this line, or in another one that shares a limit and was left by a
+ * step that had decided enough. */
+static inline bool is_first(const struct core *core, const struct line *line)
+{
+    return line_is_open(core, line) && list_empty(&core->pending);
+}
+
 static int acquire_from(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
@@ -279,7 +286,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (line_is_open(core, line) && fits(core, &asker)) {
+    if (is_first(core, line) && fits(core, &asker)) {
         return grant_at_once(core, event, &asker, NULL);
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
@@ -366,7 +373,7 @@ static int acquire_by(struct core *core, const struct event *event, const struct
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (line_is_open(core, choice->line) && fits(core, &asker)) {
+    if (is_first(core, choice->line) && fits(core, &asker)) {
         return grant_at_once(core, &at_step, &asker, way);
     }
     return join(core, &at_step, &asker, way);

@@ -146,6 +146,56 @@ static void test_an_arrival_between_those_steps_does_not_jump_the_line(void **st
     core_free(core);
 }
 
+/* Two resources that share what they may ask in a minute. */
+static void share(struct resource both[2], int64_t requests)
+{
+    strcpy(resource.limits[0].shared, "org");
+    resource.limits[0].amount = requests;
+    both[0] = resource;
+    both[1] = resource;
+    strcpy(both[1].name, "n");
+    policy.resources = both;
+    policy.resources_n = 2;
+}
+
+static void
+test_an_arrival_between_those_steps_does_not_take_what_another_line_is_about_to(void **state)
+{
+    (void)state;
+    static struct resource both[2];
+    const caller_id waiting = 2 * CORE_STEP_MAX + 6; /* more than the step of the arrival grants */
+    share(both, (int64_t)waiting);
+    struct core *core = new_core();
+    struct effects effects;
+    effects_init(&effects);
+    acquire(core, &effects, 0, (int64_t)waiting, CROWD);
+    for (caller_id i = 1; i <= waiting; i++) {
+        acquire(core, &effects, 1, 1, i);
+    }
+    caller_id last = 0;
+    struct event tick = {.kind = EVENT_TICK, .now_us = US_PER_MIN};
+    assert_int_equal(core_step(core, &tick, &effects), 0);
+    count(&effects, EFFECT_GRANT, &last);
+    assert_in_range(last, 1, CORE_STEP_MAX);
+    struct event e = {.kind = EVENT_ACQUIRE, .now_us = US_PER_MIN, .caller = waiting + 1};
+    e.acquire = (struct acquire){.resource = text_of("n"),
+                                 .load = {.of = {[UNIT_REQUESTS] = 1, [UNIT_SLOTS] = 1}},
+                                 .priority = PRIORITY_DEFAULT,
+                                 .wait_us = US_PER_H,
+                                 .hold_us = 2 * WAIT_US_MAX,
+                                 .lease_us = US_PER_H};
+    assert_int_equal(core_step(core, &e, &effects), 0);
+    count(&effects, EFFECT_GRANT, &last); /* in their order, or none */
+    while (core_next_deadline(core) <= US_PER_MIN) {
+        assert_int_equal(core_step(core, &tick, &effects), 0);
+        core_check(core);
+        count(&effects, EFFECT_GRANT, &last);
+    }
+    assert_int_equal(last, waiting);
+    effects_release(&effects);
+    core_free(core);
+}
+
 static void test_a_drain_of_a_long_line_is_spread_over_steps_in_order(void **state)
 {
     (void)state;
@@ -438,6 +488,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_thousand_grants_of_one_edge_are_spread_over_steps_in_order,
                                set_up),
         cmocka_unit_test_setup(test_an_arrival_between_those_steps_does_not_jump_the_line, set_up),
+        cmocka_unit_test_setup(
+            test_an_arrival_between_those_steps_does_not_take_what_another_line_is_about_to,
+            set_up),
         cmocka_unit_test_setup(test_a_new_limit_tells_of_thousands_of_sessions_over_steps, set_up),
         cmocka_unit_test_setup(test_a_drain_of_a_long_line_is_spread_over_steps_in_order, set_up),
         cmocka_unit_test_setup(
