@@ -2,7 +2,8 @@
 
 Callers without end ask a coordinator whose resources say `limits: from_provider` and nothing more. Each resource has a
 pretend provider of its own, with strict limits that the coordinator is not told of; one of them also keeps them out of
-its answers. All in real time, side by side, in two minutes:
+its answers. The quotas are small, for a whole one goes out in one burst, which one process has to send within the guard.
+All in real time, since a limit that is learned is of a real minute, side by side, in two minutes:
 
     python bench/unknown_quota.py --binary build/sluice
 """
@@ -23,7 +24,7 @@ from replay.play import Process, fetch
 
 WINDOWS = 2
 WINDOW_S = 60
-CROWD = 400  # callers of each resource that want more all the time
+CROWD = 100  # callers of each resource that want more all the time
 SHARE_MIN = 0.95
 INPUT_TOKENS, OUTPUT_TOKENS, MAX_TOKENS = 150, 40, 50
 BYTES_PER_TOKEN = 4
@@ -53,9 +54,9 @@ class Provider:
 
 
 PROVIDERS = (
-    Provider("tells-requests", "openai", ("--rpm", 300, "--tpm", "1M"), "requests", 300),
-    Provider("tells-tokens", "openai", ("--rpm", 2000, "--tpm", "80k"), "tokens", 80_000),
-    Provider("tells-nothing", "openai", ("--rpm", 300, "--tpm", "1M"), "requests", 300, UNTOLD, judged=False),
+    Provider("tells-requests", "openai", ("--rpm", 60, "--tpm", "1M"), "requests", 60),
+    Provider("tells-tokens", "openai", ("--rpm", 2000, "--tpm", "12k"), "tokens", 12_000),
+    Provider("tells-nothing", "openai", ("--rpm", 60, "--tpm", "1M"), "requests", 60, UNTOLD, judged=False),
 )
 
 
@@ -84,7 +85,7 @@ async def want_more(client, http, provider, url):
 
 
 async def play(coordinator, urls):
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with sluice.AsyncClient(coordinator, timeout=None) as client, httpx.AsyncClient(limits=limits, timeout=600) as http:
         began = time.monotonic()
         callers = [
