@@ -47,10 +47,10 @@ struct request {
     int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
     int32_t attempt;                         /* 1 for the first */
     int32_t attempts_max;                    /* 0: as the resource says */
+    uint32_t size;                           /* of all of it */
     bool estimated;                          /* the load is, by … */
     int64_t input_bytes;                     /* … these, where they are known */
     struct way *way; /* by which route; NULL: none. It lies behind, before the texts */
-    size_t size;     /* of all of it */
 };
 
 struct flow {

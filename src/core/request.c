@@ -103,7 +103,7 @@ struct request *request_new(struct core *core, const struct acquire *a, const st
     }
     char *to = (char *)(r + 1) + way_size(way);
     request_fill(r, a);
-    r->size = size;
+    r->size = (uint32_t)size; /* its texts are short, by the caps of a request */
     r->way = way_copy(r + 1, way, r);
     r->tenant = text_copy(&to, a->tenant);
     r->session = text_copy(&to, a->session);
