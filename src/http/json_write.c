@@ -228,7 +228,7 @@ static void put_usd(struct json_writer *w, uint64_t dollars, uint64_t fraction)
 {
     buf_add_u64(w->out, dollars);
     if (fraction) {
-        char digits[PICOUSD_DIGITS + 1];
+        char digits[24]; /* room for any number, since not every compiler sees how small it is */
         snprintf(digits, sizeof(digits), "%012llu", (unsigned long long)fraction);
         size_t len = PICOUSD_DIGITS;
         while (digits[len - 1] == '0') {
