@@ -8,36 +8,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "check.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-
-static bool refused(void)
-{
-    return fail_at > 0 && --fail_at == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
+#include "support/memory.h"
 
 static void test_a_buffer_keeps_its_content_and_is_marked_failed(void **state)
 {
@@ -46,12 +17,12 @@ static void test_a_buffer_keeps_its_content_and_is_marked_failed(void **state)
         struct buf b;
         size_t kept = 0;
         buf_init(&b, 10000);
-        fail_at = nth;
+        memory_fail(nth);
         for (int i = 0; i < 300 && !b.failed; i++) {
             kept = b.len;
             buf_add_char(&b, 'x');
         }
-        fail_at = 0;
+        memory_pause();
         assert_true(b.failed);
         assert_int_equal(b.len, kept);
         for (size_t i = 0; i < kept; i++) {
@@ -68,13 +39,13 @@ static void test_a_heap_without_room_is_as_it_was(void **state)
     struct heap_node nodes[64];
     memset(nodes, 0, sizeof(nodes));
     heap_init(&h);
-    fail_at = 1;
+    memory_fail(1);
     assert_int_equal(heap_reserve(&h, 1), ERR_NO_MEMORY);
     assert_int_equal(heap_reserve(&h, 16), 0);
     for (int i = 0; i < 16; i++) {
         heap_push(&h, &nodes[i], i, 0);
     }
-    fail_at = 1;
+    memory_fail(1);
     assert_int_equal(heap_reserve(&h, 1), ERR_NO_MEMORY);
     assert_int_equal(h.len, 16);
     assert_ptr_equal(heap_first(&h), &nodes[0]);
@@ -89,11 +60,11 @@ static void test_a_map_without_room_still_finds_everything(void **state)
     struct map m;
     struct map_node nodes[100];
     map_init(&m);
-    fail_at = 1;
+    memory_fail(1);
     assert_int_equal(map_reserve(&m), ERR_NO_MEMORY);
     size_t refusals = 0;
     for (uint64_t i = 0; i < 100; i++) {
-        fail_at = 1;
+        memory_fail(1);
         if (map_reserve(&m) == ERR_NO_MEMORY) {
             refusals++;
             for (uint64_t j = 0; j < i; j++) {
@@ -101,7 +72,7 @@ static void test_a_map_without_room_still_finds_everything(void **state)
             }
             assert_int_equal(map_reserve(&m), 0);
         }
-        fail_at = 0;
+        memory_pause();
         map_insert(&m, &nodes[i], i);
     }
     assert_int_equal(refusals, 4); /* tables of 16, 32, 64 and 128 chains */

@@ -12,64 +12,21 @@
 #include "base/error.h"
 #include "check.h"
 #include "config/config.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
+#include "support/memory.h"
 
 int __real_yaml_parser_initialize(yaml_parser_t *parser);
 int __real_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event);
 int __wrap_yaml_parser_initialize(yaml_parser_t *parser);
 int __wrap_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event);
 
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-
-static bool refused(void)
-{
-    return fail_at > 0 && --fail_at == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return refused() ? NULL : __real_strdup(s);
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-    return refused() ? NULL : __real_strndup(s, n);
-}
-
 int __wrap_yaml_parser_initialize(yaml_parser_t *parser)
 {
-    return refused() ? 0 : __real_yaml_parser_initialize(parser);
+    return memory_refuses() ? 0 : __real_yaml_parser_initialize(parser);
 }
 
 int __wrap_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event)
 {
-    if (refused()) {
+    if (memory_refuses()) {
         parser->error = YAML_MEMORY_ERROR;
         return 0;
     }
@@ -98,10 +55,10 @@ static bool fail_once(const char *yaml, int nth, int without_failure)
     struct config *config = NULL;
     struct buf why;
     buf_init(&why, 10000);
-    fail_at = nth;
+    memory_fail(nth);
     int error = config_parse(text_of(yaml), "file", &config, &why);
-    bool was_refused = fail_at == 0;
-    fail_at = 0;
+    memory_pause();
+    bool was_refused = memory_failed();
     if (!was_refused) {
         assert_int_equal(error, without_failure);
     } else {

@@ -17,41 +17,7 @@
 #include "base/error.h"
 #include "http/http.h"
 #include "http/json.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-static bool has_failed;
-
-static bool refused(void)
-{
-    if (fail_at > 0 && --fail_at == 0) {
-        has_failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
+#include "support/memory.h"
 
 /* --- A server whose handler allocates nothing of its own. --- */
 
@@ -234,16 +200,15 @@ static bool check_conversation(const char *const words[2], int nth)
     assert_int_equal(scene_begin(&scene), 0);
     listen_somewhere(&scene);
     uv_run(&scene.loop, UV_RUN_NOWAIT);
-    has_failed = false;
-    fail_at = nth;
+    memory_fail(nth);
     converse(&scene, words);
-    fail_at = 0;
+    memory_pause();
     if (nth > 1) {
         /* At the first, accepting itself failed, and pauses: that has a test of its own. */
         check_still_serves(&scene);
     }
     scene_end(&scene);
-    return has_failed;
+    return memory_failed();
 }
 
 static void test_a_conversation_survives_any_allocation_that_fails(void **state)
@@ -267,9 +232,8 @@ static void test_a_connection_that_cannot_be_taken_is_taken_later(void **state)
     assert_int_equal(scene_begin(&scene), 0);
     listen_somewhere(&scene);
     int fd = client_new(&scene);
-    has_failed = false;
-    fail_at = 1;
-    while (!has_failed) {
+    memory_fail(1);
+    while (!memory_failed()) {
         uv_run(&scene.loop, UV_RUN_ONCE);
     }
     /* The loop wakes by the server's own timer, not by the connection. */
@@ -289,14 +253,14 @@ static void test_a_server_that_cannot_begin_says_so(void **state)
         struct buf why;
         buf_init(&why, 1024);
         assert_non_null(buf_reserve(&why, 512));
-        fail_at = nth;
+        memory_fail(nth);
         int err = scene_begin(&scene);
         assert_int_equal(err, nth <= 2 ? ERR_NO_MEMORY : 0);
         if (!err) {
             assert_int_equal(http_server_listen(scene.server, "127.0.0.1:0", &why), ERR_INTERNAL);
             assert_string_equal(why.at, "out of memory");
         }
-        assert_int_equal(fail_at, 0);
+        assert_true(memory_failed());
         buf_release(&why);
         scene_end(&scene);
     }
@@ -310,11 +274,11 @@ static void test_a_json_writer_marks_its_buffer(void **state)
         struct json_writer w;
         buf_init(&out, 1000);
         json_writer_init(&w, &out);
-        fail_at = nth;
+        memory_fail(nth);
         for (int i = 0; i < 40; i++) {
             json_str(&w, "a text");
         }
-        fail_at = 0;
+        memory_pause();
         assert_true(out.failed);
         buf_release(&out);
     }

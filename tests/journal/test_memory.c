@@ -11,55 +11,20 @@
 #include "base/error.h"
 #include "fixture.h"
 #include "journal/store.h"
+#include "support/memory.h"
 
 #define RECORDS 300
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. `hit` says that it was met.
- */
-static int fail_at;
-static bool hit;
-
-static bool refused(void)
-{
-    if (fail_at > 0 && --fail_at == 0) {
-        hit = true;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
 
 static sqlite3_mem_methods real_methods;
 
 static void *sqlite_malloc(int size)
 {
-    return refused() ? NULL : real_methods.xMalloc(size);
+    return memory_refuses() ? NULL : real_methods.xMalloc(size);
 }
 
 static void *sqlite_realloc(void *at, int size)
 {
-    return refused() ? NULL : real_methods.xRealloc(at, size);
+    return memory_refuses() ? NULL : real_methods.xRealloc(at, size);
 }
 
 static void wrap_sqlite(void)
@@ -143,13 +108,12 @@ static void test_any_one_allocation_may_fail_while_writing(void **state)
 {
     struct fixture *f = *state;
     int refusals = 0;
-    hit = true;
-    for (int nth = 1; hit; nth++) {
-        hit = false;
+    int nth = 0;
+    do {
         buf_clear(&f->why);
-        fail_at = nth;
+        memory_fail(++nth);
         int rc = live(f);
-        fail_at = 0;
+        memory_pause();
         if (rc) {
             assert_int_equal(rc, ERR_NO_MEMORY);
             refusals++;
@@ -160,7 +124,7 @@ static void test_any_one_allocation_may_fail_while_writing(void **state)
         assert_int_equal(f->seen_n, 2 + RECORDS * 2 / 3);
         assert_int_equal(fixture_close(f), 0);
         fixture_sql(f, "DELETE FROM sheet; DELETE FROM counter");
-    }
+    } while (memory_failed());
     assert_true(refusals > 20);
 }
 
@@ -169,22 +133,21 @@ static void test_any_one_allocation_may_fail_while_reading_back(void **state)
     struct fixture *f = *state;
     int refusals = 0;
     assert_int_equal(live(f), 0);
-    hit = true;
-    for (int nth = 1; hit; nth++) {
+    int nth = 0;
+    do {
         int seen = 0;
-        hit = false;
         buf_clear(&f->why);
-        fail_at = nth;
+        memory_fail(++nth);
         int rc = fixture_try_open(f, DURABILITY_FULL);
         if (rc == 0) {
             rc = journal_replay(f->journal, ignore, &seen, &f->why);
         }
-        fail_at = 0;
+        memory_pause();
         assert_true(rc == 0 || rc == ERR_NO_MEMORY);
         assert_true(rc != 0 || seen == 2 + RECORDS * 2 / 3);
         refusals += rc != 0;
         assert_int_equal(fixture_close(f), 0);
-    }
+    } while (memory_failed());
     assert_true(refusals > 20);
 }
 

@@ -19,45 +19,11 @@
 
 #include "base/error.h"
 #include "mock/mock.h"
+#include "support/memory.h"
 
 #define SAID_MAX   65536
 #define TURNS_MAX  20000
 #define TURN_WAITS 1 /* ms */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-static bool has_failed;
-
-static bool refused(void)
-{
-    if (fail_at > 0 && --fail_at == 0) {
-        has_failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
 
 /* --- A provider, and calls to it. --- */
 
@@ -211,12 +177,11 @@ static bool survives(const struct sample *s, int nth)
     assert_int_equal(begin(), 0);
     listen_somewhere();
     assert_served(&samples[0]); /* what is made once is made */
-    has_failed = false;
-    fail_at = nth;
+    memory_fail(nth);
     int rc = place(s);
-    fail_at = 0;
+    memory_pause();
     assert_answered(s, rc);
-    bool failed = has_failed;
+    bool failed = memory_failed();
     if (!failed) {
         assert_non_null(strstr(said, s->ends));
     }
@@ -244,9 +209,9 @@ static void test_a_provider_that_cannot_begin_says_so(void **state)
     int nth = 0;
     int rc;
     do {
-        fail_at = ++nth;
+        memory_fail(++nth);
         rc = begin();
-        fail_at = 0;
+        memory_pause();
         assert_true(rc == 0 || rc == ERR_NO_MEMORY);
         assert_true(rc == 0 || mock == NULL);
         end();

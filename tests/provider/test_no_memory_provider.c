@@ -14,51 +14,16 @@
 #include "base/num.h"
 #include "provider/answer.h"
 #include "provider/usage.h"
+#include "support/memory.h"
 
 #define WHY_MAX         512
 #define ALLOCATIONS_MAX 1000
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-static bool has_failed;
-
-static bool refused(void)
-{
-    if (fail_at > 0 && --fail_at == 0) {
-        has_failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
 
 static json_value *parsed(const char *text)
 {
     json_value *v = NULL;
     struct buf why;
     buf_init(&why, WHY_MAX);
-    fail_at = 0;
     assert_int_equal(json_parse(text_of(text), &v, &why), 0);
     buf_release(&why);
     return v;
@@ -91,22 +56,21 @@ static void test_an_answer_is_read_by_what_needs_no_memory(void **state)
     struct answer whole, a;
     read_wrapped(error, &whole);
     assert_int_equal(whole.class, ANSWER_OUT_OF_MONEY);
-    int n = 1;
-    for (has_failed = true; has_failed; n++) {
+    int n = 0;
+    do {
         assert_true(n < ALLOCATIONS_MAX);
-        has_failed = false;
-        fail_at = n;
+        memory_fail(++n);
         read_wrapped(error, &a);
         /* What stands inside may be missed; that it is a refusal, and for how long, may not. */
-        assert_true(a.class == whole.class || (has_failed && a.class == ANSWER_WAIT));
+        assert_true(a.class == whole.class || (memory_failed() && a.class == ANSWER_WAIT));
         assert_int_equal(a.status, 429);
         assert_true(a.reached);
         assert_int_equal(a.retry_after_us, 7 * US_PER_S);
         assert_int_equal(a.readings_n, 1);
         assert_int_equal(a.readings[0].remaining, 0);
-    }
-    assert_true(n > 2); /* something was refused */
-    fail_at = 0;
+    } while (memory_failed());
+    memory_pause();
+    assert_true(n > 1); /* something was refused */
     json_free(error);
 }
 
@@ -118,27 +82,28 @@ static void test_usage_is_read_whole_or_refused(void **state)
     json_value *good = parsed("{\"input_tokens\":9,\"cached_input_tokens\":4,\"output_tokens\":2,"
                               "\"usd\":0.25}");
     json_value *bad = parsed("{\"input_tokens\":-9,\"output_tokens\":2}");
-    int n = 1;
-    for (has_failed = true; has_failed; n++) {
+    int n = 0;
+    bool failed;
+    do {
         struct usage usage = {0};
         struct buf why;
         buf_init(&why, WHY_MAX);
         assert_true(n < ALLOCATIONS_MAX);
-        has_failed = false;
-        fail_at = n;
+        memory_fail(++n);
         assert_int_equal(usage_read(good, &usage, &why), 0);
         assert_int_equal(usage.of[USAGE_INPUT], 9);
         assert_int_equal(usage.of[USAGE_CACHE_READ], 4);
         assert_int_equal(usage.of[USAGE_TOKENS], 11);
         assert_int_equal(usage.of[USAGE_USD], PICOUSD_PER_USD / 4);
-        fail_at = n;
+        failed = memory_failed();
+        memory_fail(n);
         assert_int_equal(usage_read(bad, &usage, &why), ERR_INVALID_REQUEST);
-        assert_true(has_failed || why.len > 0);
-        fail_at = 0;
+        memory_pause();
+        failed = failed || memory_failed();
+        assert_true(failed || why.len > 0);
         buf_release(&why);
-    }
-    assert_true(n > 2);
-    fail_at = 0;
+    } while (failed);
+    assert_true(n > 1);
     json_free(good);
     json_free(bad);
 }

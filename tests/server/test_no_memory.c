@@ -16,43 +16,9 @@
 #include "core/view.h"
 #include "rig.h"
 #include "server/names.h"
+#include "support/memory.h"
 
 #define SLOTS 4
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-
-/* The allocation that fails, counted from the next one as 1; 0: none. */
-static int fail_at;
-static bool has_failed;
-
-static bool refused(void)
-{
-    if (fail_at > 0 && --fail_at == 0) {
-        has_failed = true;
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
 
 /* --- What was said. --- */
 
@@ -98,7 +64,7 @@ static const struct rig_answer *ask(struct rig *r, const char *path, const char 
     if (answer->status != 200 && answer->status != 503 && !strstr(answer->body, "not given")) {
         fail_msg("%s %s: %d %s", path, body ? body : "", answer->status, answer->body);
     }
-    assert_true(answer->status == 200 || has_failed);
+    assert_true(answer->status == 200 || memory_failed());
     return answer;
 }
 
@@ -112,7 +78,7 @@ static void ask_array(struct rig *r, const char *path, const char *body, size_t 
     if (r->answers[from].status > 0) {
         assert_int_equal(r->answers_n, from + 1);
         assert_int_equal(r->answers[from].status, 503);
-        assert_true(has_failed);
+        assert_true(memory_failed());
         return;
     }
     assert_int_equal(r->answers_n, from + n + 1);
@@ -212,7 +178,7 @@ static void lose_the_store(struct rig *r)
     for (size_t i = from; i < r->answers_n; i++) {
         const struct rig_answer *a = &r->answers[i];
         assert_true(a->status == 503 || a->status == -1 || strstr(a->body, "\"index\":0,"));
-        assert_true(a->status == -1 || strstr(a->body, "store_failed") || has_failed);
+        assert_true(a->status == -1 || strstr(a->body, "store_failed") || memory_failed());
     }
     rig_store_failing(r, false);
     turn(r);
@@ -225,9 +191,9 @@ static void reload_and_drain(struct rig *r)
     policy.resources = &resource;
     resource.limits[0].amount = SLOTS + 1;
     int err = driver_configure(&r->driver, &policy);
-    assert_true(err == 0 || has_failed);
+    assert_true(err == 0 || memory_failed());
     turn(r);
-    fail_at = 0; /* the policies are this function's */
+    memory_pause(); /* the policies are this function's */
     assert_int_equal(driver_configure(&r->driver, &r->policy), 0);
 }
 
@@ -238,17 +204,16 @@ static bool survives(conversation *hold, int nth)
 {
     struct rig r;
     rig_init(&r, SLOTS);
-    has_failed = false;
-    fail_at = nth;
+    memory_fail(nth);
     hold(&r);
-    fail_at = 0;
+    memory_pause();
     struct lease_view view;
     while (core_lease_next(r.core, 0, &view)) {
         rig_release_lease(&r, view.lease);
         turn(&r);
     }
-    bool failed = has_failed;
-    has_failed = false;
+    bool failed = memory_failed();
+    memory_fail(0);
     for (int i = 0; i < SLOTS; i++) {
         assert_int_equal(ask(&r, "/v1/acquire", ACQUIRE(""))->status, 200);
     }

@@ -4,7 +4,6 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,54 +18,13 @@
 #include "server/notice.h"
 #include "server/watch.h"
 #include "server/webhook.h"
+#include "support/memory.h"
 
 #define ALLOCATIONS_MAX 1000
 #define LINE_MAX_BYTES  (1u << 14)
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *at, size_t size);
-char *__real_strdup(const char *s);
 int __real_uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *at, size_t size);
-char *__wrap_strdup(const char *s);
 int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t timeout, uint64_t repeat);
-
-/* The allocation that fails, counted from the next one as 1; 0 and less: none. The worker counts
- * too. */
-static atomic_int fail_at;
-static atomic_bool has_failed;
-
-static bool refused(void)
-{
-    if (atomic_load(&fail_at) > 0 && atomic_fetch_sub(&fail_at, 1) == 1) {
-        atomic_store(&has_failed, true);
-        return true;
-    }
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *at, size_t size)
-{
-    return refused() ? NULL : __real_realloc(at, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-    return refused() ? NULL : __real_strdup(s);
-}
 
 /* What is tried again later is tried again at once. */
 int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t timeout, uint64_t repeat)
@@ -75,22 +33,16 @@ int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t timeout, u
     return __real_uv_timer_start(timer, cb, 0, repeat);
 }
 
-static void fail_from_now(int n)
-{
-    atomic_store(&has_failed, false);
-    atomic_store(&fail_at, n);
-}
-
 /* Goes through all allocations of a deed, until there is none left that could fail. */
 static void each_in_turn(void (*deed)(void))
 {
     int n = 1;
     do {
         assert_true(n < ALLOCATIONS_MAX);
-        fail_from_now(n++);
+        memory_fail(n++);
         deed();
-    } while (atomic_load(&has_failed));
-    fail_from_now(0);
+    } while (memory_failed());
+    memory_pause();
     assert_true(n > 2); /* something was refused */
 }
 
@@ -119,15 +71,14 @@ static void configure_anew(void)
 {
     struct alerts alerts;
     struct policy one = policy_of(1), two = policy_of(2);
-    int armed = atomic_load(&fail_at);
-    fail_from_now(0);
+    memory_pause();
     alerts_init(&alerts);
     alerts_configure(&alerts, &one);
     assert_true(alerts_count(&alerts, &ALERT, US_PER_S));
-    fail_from_now(armed);
+    memory_resume();
     alerts_configure(&alerts, &two);
     /* What was counted stays, whether there are rows for the new resource or not. */
-    assert_int_equal(alerts.rows_n, atomic_load(&has_failed) ? 2 : 3);
+    assert_int_equal(alerts.rows_n, memory_failed() ? 2 : 3);
     assert_int_equal(alerts.rows[0].n[TOPIC_BUDGET_WARN], 1);
     struct alert other = ALERT;
     other.resource = text_of("n");
@@ -149,7 +100,7 @@ static void watch_anew(void)
     struct alert alerts[WATCH_ALERTS_MAX];
     watch_configure(&watch, &two);
     /* What is not watched is not looked at, so that no core is needed. */
-    if (atomic_load(&has_failed)) {
+    if (memory_failed()) {
         assert_true(watch.n == 0 || watch.routes_n == 0);
     } else {
         assert_int_equal(watch.n, 2);
@@ -161,7 +112,7 @@ static void watch_anew(void)
     if (watch.routes_n == 0) {
         assert_false(watch_route(&watch, NULL, 0, 1, &alerts[0]));
     }
-    fail_from_now(0);
+    memory_pause();
     watch_configure(&watch, &two);
     assert_int_equal(watch.n, 2);
     assert_int_equal(watch.routes_n, 1);
@@ -174,11 +125,11 @@ static void test_nothing_is_watched_without_memory_and_all_is_after_the_next_pol
     int n = 1;
     bool failed;
     do {
-        fail_from_now(n++);
+        memory_fail(n++);
         watch_anew();
         failed = n <= 3; /* two tables */
     } while (failed);
-    fail_from_now(0);
+    memory_pause();
     watch_anew();
 }
 
@@ -196,7 +147,7 @@ static void write_words(void)
     alert_write(&ALERT, US_PER_DAY, &w);
     json_object_end(&w);
     bool whole = !body.failed && !words.failed;
-    assert_true(whole || atomic_load(&has_failed));
+    assert_true(whole || memory_failed());
     assert_true(!whole || (body.len > words.len && words.len > 0));
     buf_release(&words);
     buf_release(&body);
@@ -219,7 +170,7 @@ static void write_notice(void)
         assert_true(notice_kind_of(&e, &kind));
         notice_write(&e, US_PER_DAY, &line);
     }
-    assert_true(line.failed ? atomic_load(&has_failed) : line.len > 0);
+    assert_true(line.failed ? memory_failed() : line.len > 0);
     buf_release(&line);
 }
 
@@ -269,8 +220,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
 static void on_connection(uv_stream_t *server, int status)
 {
-    uv_tcp_t *peer = __real_calloc(1, sizeof(*peer));
+    memory_pause();
+    uv_tcp_t *peer = calloc(1, sizeof(*peer));
+    memory_resume();
     assert_int_equal(status, 0);
+    assert_non_null(peer);
     peer->data = peer;
     assert_int_equal(uv_tcp_init(server->loop, peer), 0);
     assert_int_equal(uv_accept(server, (uv_stream_t *)peer), 0);
@@ -320,7 +274,7 @@ static struct webhook_stats run_until_idle(struct webhook *w)
 static void post_to(struct webhook *w)
 {
     if (webhook_configure(w, taker.url) != 0) {
-        assert_true(atomic_load(&has_failed));
+        assert_true(memory_failed());
         webhook_add(w, &ALERT, US_PER_DAY); /* goes where it went: nowhere */
         assert_int_equal(webhook_configure(w, taker.url), 0);
     }
@@ -329,7 +283,7 @@ static void post_to(struct webhook *w)
     struct webhook_stats stats = run_until_idle(w);
     /* Each is posted, or known to be lost. */
     assert_int_equal(stats.posted + stats.dropped, 2);
-    assert_true(stats.posted == 2 || atomic_load(&has_failed));
+    assert_true(stats.posted == 2 || memory_failed());
     webhook_add(w, &ALERT, US_PER_DAY);
     stats = run_until_idle(w);
     assert_int_equal(stats.posted + stats.dropped, 3);
@@ -340,13 +294,13 @@ static void post_to(struct webhook *w)
 static void post_some(void)
 {
     struct webhook *w = NULL;
-    int armed = atomic_exchange(&fail_at, 0);
+    memory_pause();
     begin_to_take();
-    atomic_store(&fail_at, armed);
+    memory_resume();
     if (webhook_new(&taker.loop, &w) == 0) {
         post_to(w);
     } else {
-        assert_true(atomic_load(&has_failed));
+        assert_true(memory_failed());
     }
     end_taking();
     webhook_free(w);
