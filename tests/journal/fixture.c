@@ -28,9 +28,9 @@ int fixture_setup(void **state)
     return 0;
 }
 
-static void remove_dir(const char *path)
+void fixture_remove_files(struct fixture *f)
 {
-    DIR *dir = opendir(path);
+    DIR *dir = opendir(f->dir);
     assert_non_null(dir);
     struct dirent *entry;
     while ((entry = readdir(dir))) {
@@ -39,14 +39,14 @@ static void remove_dir(const char *path)
         }
     }
     closedir(dir);
-    rmdir(path);
 }
 
 int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    remove_dir(f->dir);
+    fixture_remove_files(f);
+    rmdir(f->dir);
     buf_release(&f->why);
     buf_release(&f->texts);
     pthread_mutex_destroy(&f->mutex);

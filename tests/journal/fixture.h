@@ -32,6 +32,9 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* Removes the store, which nobody has open, and what lies beside it. */
+void fixture_remove_files(struct fixture *f);
+
 /* Opens the store; asserts that it works. */
 void fixture_open(struct fixture *f, enum durability durability);
 
