@@ -1,21 +1,12 @@
 """What came of the stormy hour, as a table and as a drawing."""
 
-from replay.chart import STYLE
+from replay.drawing import PLOT, RIGHT, ROW, WIDTH, Drawing, text
 
 TITLES = {
     "sdk": "SDK's retries",
     "tenacity": "tenacity, then a fallback model",
     "sluice": "Sluice, client.call",
 }
-
-WIDTH = 960
-LEFT = 300
-RIGHT = 28
-TOP = 84
-ROW = 104
-PLOT = 66
-BOTTOM = 46
-
 
 def _recovered(seconds):
     return "not before the next" if seconds is None else f"{seconds:.0f} s"
@@ -76,86 +67,60 @@ def storm_losses(outcomes):
     return "".join(lines)
 
 
-def _text(x, y, kind, words, anchor="start"):
-    words = words.replace("&", "&amp;").replace("<", "&lt;")
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{words}</text>'
-
-
-class _Drawing:
+class _Hour(Drawing):
     def __init__(self, outcomes, storm):
-        self.outcomes = outcomes
+        super().__init__(outcomes, max(outcome.steps[-1][0] for outcome in outcomes), top=84, bottom=46)
         self.storm = storm
-        self.minutes = max(outcome.steps[-1][0] for outcome in outcomes)
         self.most = max(came for outcome in outcomes for _, came, _, _ in outcome.steps)
-        self.height = TOP + ROW * len(outcomes) + BOTTOM
-        self.parts = []
-
-    def x(self, minute):
-        return LEFT + minute / self.minutes * (WIDTH - LEFT - RIGHT)
-
-    def add(self, part):
-        self.parts.append("  " + part)
 
     def troubles(self):
-        bottom = TOP + ROW * len(self.outcomes) - 12
+        bottom = self.end - 12
         for trouble in self.storm.troubles:
             x, end = self.x(trouble.begin_min), self.x(trouble.end_min)
             self.add(
-                f'<rect x="{x:.1f}" y="{TOP - 10}" width="{end - x:.1f}" height="{bottom - TOP + 10}" class="trouble"/>'
+                f'<rect x="{x:.1f}" y="{self.top - 10}" width="{end - x:.1f}" height="{bottom - self.top + 10}" class="trouble"/>'
             )
-            self.add(_text((x + end) / 2, TOP - 16, "s", trouble.name, "middle"))
+            self.add(text((x + end) / 2, self.top - 16, "s", trouble.name, "middle"))
         for minute in range(0, int(self.minutes) + 1, 10):
-            self.add(_text(self.x(minute), bottom + 18, "s", str(minute), "middle"))
-        self.add(_text(WIDTH - RIGHT, bottom + 36, "s", "minutes of the provider's time", "end"))
+            self.add(text(self.x(minute), bottom + 18, "s", str(minute), "middle"))
+        self.add(text(WIDTH - RIGHT, bottom + 36, "s", "minutes of the provider's time", "end"))
 
-    def facts(self, outcome, y):
-        good = "good" if outcome.lost == 0 and outcome.over_usd == 0 else "bad"
-        self.add(_text(20, y + 12, "h", TITLES[outcome.way]))
+    def strip(self, outcome, y):
         lost = f"{outcome.lost:,} lost" if outcome.lost else "none lost"
-        self.add(_text(20, y + 32, good, f"{lost}, ${outcome.over_usd:.2f} over budget"))
-        self.add(_text(20, y + 50, "s", f"{outcome.wasted_share:.1%} of {outcome.sent:,} calls in vain"))
         fell = f", {outcome.fallback:,} fell back" if outcome.fallback else ""
-        self.add(_text(20, y + 66, "s", f"wait {outcome.wait_p50_s:.0f} s median{fell}"))
-
-    def plot(self, outcome, y):
-        floor = y + PLOT
-        kind = "ours" if outcome.way == "sluice" else "used"
-        points = [(self.x(minute), floor - served / self.most * PLOT) for minute, _, served, _ in outcome.steps]
-        line = " ".join(f"{x:.1f},{top:.1f}" for x, top in points)
-        self.add(f'<polygon points="{points[0][0]:.1f},{floor} {line} {points[-1][0]:.1f},{floor}" class="{kind}"/>')
-        marks = "".join(
-            f"M{self.x(minute):.1f} {floor}v{-lost / self.most * PLOT:.1f}" for minute, _, _, lost in outcome.steps if lost
+        self.facts(
+            y,
+            TITLES[outcome.way],
+            "good" if outcome.lost == 0 and outcome.over_usd == 0 else "bad",
+            f"{lost}, ${outcome.over_usd:.2f} over budget",
+            f"{outcome.wasted_share:.1%} of {outcome.sent:,} calls in vain",
+            f"wait {outcome.wait_p50_s:.0f} s median{fell}",
         )
-        if marks:
-            self.add(f'<path d="{marks}" class="no"/>')
+        floor = y + PLOT
+        served = [(minute, floor - served / self.most * PLOT) for minute, _, served, _ in outcome.steps]
+        self.area(outcome.way, floor, served, served[0][0], served[-1][0])
+        self.marks((minute, floor, -lost / self.most * PLOT) for minute, _, _, lost in outcome.steps if lost)
 
     def draw(self):
-        self.add(f'<rect width="{WIDTH}" height="{self.height}" class="paper"/>')
-        self.add(_text(20, 28, "h", "A stormy hour, three ways"))
-        self.add(_text(20, 47, "s", "Calls served within 15 s of their coming, each quarter of a minute; red: lost."))
+        self.heads(
+            "A stormy hour, three ways",
+            "Calls served within 15 s of their coming, each quarter of a minute; red: lost.",
+        )
         self.troubles()
         for i, outcome in enumerate(self.outcomes):
-            self.facts(outcome, TOP + ROW * i)
-            self.plot(outcome, TOP + ROW * i)
-        source = "Trace: AzureLLMInferenceTrace_conv, Microsoft, CC-BY 4.0. Provider: sluice mock, profile openai."
-        self.add(_text(20, self.height - 10, "s", source))
-        return "\n".join(self.parts)
+            self.strip(outcome, self.top + ROW * i)
+        self.source(self.height - 10)
 
 
 def draw_storm(outcomes, storm):
     """An SVG of all outcomes, one above the other."""
-    drawing = _Drawing(outcomes, storm)
-    body = drawing.draw()
+    hour = _Hour(outcomes, storm)
+    hour.draw()
     described = "; ".join(
         f"{TITLES[o.way]}: {o.lost} lost, {o.wasted_share:.1%} of the calls in vain" for o in outcomes
     )
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {drawing.height}" \
-font-family="ui-sans-serif, system-ui, sans-serif" font-size="14" role="img" aria-labelledby="title desc">
-  <title id="title">A stormy hour against a strict provider, three ways</title>
-  <desc id="desc">{described}</desc>
-  <style>{STYLE}
-    .trouble {{ fill: #8ba0b2; fill-opacity: 0.14 }}
-  </style>
-{body}
-</svg>
-"""
+    return hour.svg(
+        "A stormy hour against a strict provider, three ways",
+        described,
+        "\n    .trouble { fill: #8ba0b2; fill-opacity: 0.14 }",
+    )
