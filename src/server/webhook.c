@@ -280,11 +280,11 @@ void webhook_close(struct webhook *w)
 {
     w->closed = true;
     atomic_store(&w->stop, true);
-    if (!w->posting) {
-        drop_all(w);
-    }
+    uv_close((uv_handle_t *)&w->again, NULL);
     if (w->posting) {
         (void)uv_cancel((uv_req_t *)&w->work);
+    } else {
+        drop_all(w);
     }
 }
 

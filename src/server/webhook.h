@@ -34,7 +34,8 @@ int webhook_configure(struct webhook *webhook, const char *url);
 /* Posts an alert as soon as those before it are done with. */
 void webhook_add(struct webhook *webhook, const struct alert *alert, int64_t now_us);
 
-/* Lets go of what waits and stops a post under way; the loop then ends by itself. */
+/* Lets go of what waits, stops a post under way and closes the timer; the loop then ends by itself.
+ * Once, and nothing but webhook_add() and webhook_free() may follow. */
 void webhook_close(struct webhook *webhook);
 
 /* Once the loop has ended; NULL is allowed. */

@@ -245,17 +245,18 @@ static void begin_to_take(void)
     snprintf(taker.url, sizeof(taker.url), "http://127.0.0.1:%d/hook", ntohs(at.sin_port));
 }
 
-static void close_any(uv_handle_t *handle, void *arg)
+static void close_socket(uv_handle_t *handle, void *arg)
 {
     (void)arg;
-    if (!uv_is_closing(handle)) {
-        uv_close(handle, handle->type == UV_TCP && handle->data ? on_close : NULL);
+    if (handle->type == UV_TCP && !uv_is_closing(handle)) {
+        uv_close(handle, handle->data ? on_close : NULL);
     }
 }
 
+/* What is the webhook's on the loop, it has closed itself. */
 static void end_taking(void)
 {
-    uv_walk(&taker.loop, close_any, NULL);
+    uv_walk(&taker.loop, close_socket, NULL);
     uv_run(&taker.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&taker.loop), 0);
 }
