@@ -48,21 +48,24 @@ static void add_member(struct buf *to, const json_value *object, const char *key
     }
 }
 
-/* Why the coordinator refused, in its own words. */
-static void explain(const struct coordinator *c, int status, struct buf *why)
+void coordinator_explain(const struct buf *answer, int status, struct buf *why)
 {
     json_value *document = NULL;
     struct buf ignored;
+    size_t before = why->len;
     buf_init(&ignored, WHY_BYTES_MAX);
-    if (json_parse(buf_text(&c->answer), &document, &ignored) == 0 && json_is_object(document)) {
+    if (json_parse(buf_text(answer), &document, &ignored) == 0 && json_is_object(document)) {
         const json_value *error = json_get(document, "error");
         if (error && json_is_object(error)) {
             add_member(why, error, "code", ": ");
             add_member(why, error, "message", "");
         }
     }
-    if (why->len == 0) {
+    if (why->len == before) {
         buf_addf(why, "the coordinator answered %d", status);
+    }
+    if (status == 401) {
+        buf_add_str(why, "; the key is taken from $SLUICE_API_KEY");
     }
     json_free(document);
     buf_release(&ignored);
@@ -74,7 +77,7 @@ static int judge(struct coordinator *c, int err, int status, struct buf *why)
     if (err && err != ERR_NO_MEMORY && why->len) {
         buf_add_str(why, "; --url or $SLUICE_URL says where `sluice serve` listens");
     } else if (!err && status != 200) {
-        explain(c, status, why);
+        coordinator_explain(&c->answer, status, why);
     }
     int code = err || status != 200 ? complain(c, why, 1) : 0;
     buf_release(why);

@@ -29,6 +29,9 @@ void coordinator_close(struct coordinator *c);
 int coordinator_get(struct coordinator *c, const char *path);
 int coordinator_post(struct coordinator *c, const char *path, struct text body);
 
+/* Why a coordinator refused, in its own words, after what stands in `why`. */
+void coordinator_explain(const struct buf *answer, int status, struct buf *why);
+
 /* The answer as JSON, to be freed with json_free; NULL after a complaint. */
 json_value *coordinator_json(struct coordinator *c);
 

@@ -21,6 +21,7 @@
 #include "base/num.h"
 #include "client/client.h"
 #include "cmd/cmd.h"
+#include "cmd/coordinator.h"
 #include "config/config.h"
 #include "http/json.h"
 
@@ -348,42 +349,6 @@ static bool take_member(const struct buf *answer, const char *key, char *to)
     return taken;
 }
 
-/* Adds a text member and what comes behind it, if it is there. */
-static void add_member(struct buf *to, const json_value *object, const char *key,
-                       const char *behind)
-{
-    struct text t;
-    const json_value *v = json_get(object, key);
-    if (v && json_read_text(v, &t)) {
-        buf_add_text(to, t);
-        buf_add_str(to, behind);
-    }
-}
-
-/* Why the coordinator refused, in its own words. */
-static void explain(struct run *r, int status)
-{
-    json_value *document = NULL;
-    struct buf ignored;
-    buf_init(&ignored, WHY_BYTES_MAX);
-    buf_clear(&r->why);
-    if (json_parse(buf_text(&r->answer), &document, &ignored) == 0 && json_is_object(document)) {
-        const json_value *error = json_get(document, "error");
-        if (error && json_is_object(error)) {
-            add_member(&r->why, error, "code", ": ");
-            add_member(&r->why, error, "message", "");
-        }
-    }
-    if (r->why.len == 0) {
-        buf_addf(&r->why, "the coordinator answered %d", status);
-    }
-    if (status == 401) {
-        buf_add_str(&r->why, "; the key is taken from $SLUICE_API_KEY");
-    }
-    json_free(document);
-    buf_release(&ignored);
-}
-
 static int code_of_status(const struct run *r, int status)
 {
     switch (status) {
@@ -431,7 +396,7 @@ static int take_answer(struct run *r, int status, int64_t left_us)
         r->ticket[0] = '\0';
         return -1;
     }
-    explain(r, status);
+    coordinator_explain(&r->answer, status, &r->why);
     if (left_us > 0 && will_pass(r)) {
         r->ticket[0] = '\0';
         pause_us(min_i64(RETRY_US, left_us));
@@ -489,7 +454,7 @@ static void post_lease(struct run *r, const char *path, bool renew)
     if (client_post(r->client, path, buf_text(&body), ANSWER_SLACK_US, &status, &r->answer,
                     &r->why) == 0 &&
         status != 200) {
-        explain(r, status);
+        coordinator_explain(&r->answer, status, &r->why);
     }
     if (r->why.len) {
         fprintf(stderr, "sluice run: lease %s: %s\n", r->lease, r->why.at);

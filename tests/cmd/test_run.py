@@ -1,6 +1,7 @@
 """`sluice run` from outside: a command under a lease of a real coordinator."""
 
 import signal
+import subprocess
 import time
 
 import pytest
@@ -258,3 +259,11 @@ def test_the_key_comes_from_the_environment(start_coordinator, run_at):
         done = run(*arguments, SLUICE_API_KEY=wrong)
         assert (done.returncode, done.stdout) == (77, "")
         assert "unauthorized" in done.stderr and "SLUICE_API_KEY" in done.stderr
+
+
+def test_other_commands_say_where_the_key_comes_from_too(start_coordinator, run_at):
+    run = run_at(start_coordinator(KEYED).url)
+    for command in (("status",), ("usage",), ("budget",)):
+        done = subprocess.run([run.binary, *command], env=run.environment, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1
+        assert "unauthorized" in done.stderr and "$SLUICE_API_KEY" in done.stderr
