@@ -49,7 +49,7 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
 /* When EVENT_TICK is due at the latest; INT64_MAX: never; in the past: at once. */
 int64_t core_next_deadline(const struct core *core);
 
-/* At a start, after the first EVENT_CONFIGURE: takes back one record; all COUNTER records first.
+/* At a start, after the first EVENT_CONFIGURE: takes back one record; all values first.
  * `skipped` says that its resource or limit is no longer configured. 0 or ERR_NO_MEMORY, or
  * ERR_STORE_DAMAGED for a record that no core can have emitted. */
 int core_restore(struct core *core, const struct record *record, bool *skipped);

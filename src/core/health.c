@@ -9,6 +9,7 @@
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/move.h"
+#include "core/remember.h"
 
 #define PPM          INT64_C(1000000)
 #define RATE_MIN_PPM 20000 /* however often a rate is cut */
@@ -154,28 +155,30 @@ static void set_state(struct core *core, struct line *line, enum health_state st
     tell(core, line, was);
 }
 
-static void recover(struct core *core, struct line *line, int64_t from_ppm, int64_t growth_ppm)
+/* The rate grows from what it was at that moment. */
+static void recover(struct core *core, struct line *line, int64_t at_us, int64_t from_ppm,
+                    int64_t growth_ppm)
 {
     struct health *h = &line->health;
     assert(from_ppm > 0);
     h->rate_ppm = (int32_t)from_ppm;
     h->growth_ppm = growth_ppm;
-    h->rate_at_us = core->now_us;
+    h->rate_at_us = at_us;
     h->next_us = core->now_us;
     bool full = from_ppm >= PPM;
     set_state(core, line, full ? HEALTH_OK : HEALTH_RECOVERING, 0);
 }
 
-/* From where the refusal left the rate to all of it. */
-static void ramp_up(struct core *core, struct line *line)
+/* From where the refusal left the rate to all of it, since `from_us`. */
+static void ramp_up(struct core *core, struct line *line, int64_t from_us)
 {
     const struct feedback *f = &line->resource->feedback;
     if (f->ramp_us == 0) {
-        recover(core, line, PPM, 0);
+        recover(core, line, core->now_us, PPM, 0);
         return;
     }
     int64_t growth_ppm = mul_div_sat(PPM / 2, US_PER_MIN, f->ramp_us);
-    recover(core, line, line->health.after_ppm, growth_ppm);
+    recover(core, line, from_us, line->health.after_ppm, growth_ppm);
 }
 
 /* The rate to begin with after a refusal: every further one halves it again. One that says nothing
@@ -277,7 +280,7 @@ static void told_to_slow_down(struct core *core, struct line *line, const struct
         return;
     }
     int64_t rate = mul_div_sat(rate_ppm(h, core->now_us), f->slow_ppm, PPM);
-    recover(core, line, max_i64(rate, RATE_MIN_PPM), f->growth_ppm);
+    recover(core, line, core->now_us, max_i64(rate, RATE_MIN_PPM), f->growth_ppm);
     if (a->retry_after_us > 0) {
         h->next_us = add_sat(core->now_us, a->retry_after_us);
     }
@@ -318,14 +321,32 @@ static void out_of_money(struct core *core, struct line *line)
 static void served(struct core *core, struct line *line, bool news, bool probed)
 {
     struct health *h = &line->health;
-    if (news) {
+    bool counted = news && h->refusals > 0;
+    if (counted) {
         h->refusals = 0;
     }
     if (probed) {
         h->breaks = 0;
         line->crossing.cool_us = core->now_us;
         h->after_ppm = PPM / 4;
-        ramp_up(core, line);
+        ramp_up(core, line, core->now_us);
+    }
+    if (counted || probed) {
+        remember_health(core, line);
+    }
+}
+
+/* Routes keep away from a resource that was refused, or whose key was. */
+static void cool_down(struct core *core, struct line *line, const struct answer *a)
+{
+    const struct health *h = &line->health;
+    bool refused = a->class >= ANSWER_WAIT && a->class <= ANSWER_OUT_OF_MONEY;
+    bool lone = a->class == ANSWER_OVERLOAD && h->refusals == 1 && a->retry_after_us <= 0;
+    if ((refused && !lone) || a->class == ANSWER_AUTH) {
+        line->crossing.cool_us = add_sat(core->now_us, line->resource->cooldown_us);
+    }
+    if (refused || a->class == ANSWER_AUTH) {
+        remember_health(core, line);
     }
 }
 
@@ -347,9 +368,8 @@ bool health_answer(struct core *core, struct line *line, const struct lease *l,
     case ANSWER_OUT_OF_MONEY: out_of_money(core, line); break;
     default: served(core, line, news, probed); break;
     }
-    bool lone = a->class == ANSWER_OVERLOAD && h->refusals == 1 && a->retry_after_us <= 0;
-    if ((refused && !lone) || a->class == ANSWER_AUTH) {
-        line->crossing.cool_us = add_sat(core->now_us, line->resource->cooldown_us);
+    if (a->class != ANSWER_OK) {
+        cool_down(core, line, a);
     }
     if (probed && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
         health_unanswered(core, line, l);
@@ -397,6 +417,7 @@ void health_granted(struct core *core, struct line *line, const struct lease *l)
     struct health *h = &line->health;
     if (h->state == HEALTH_PROBING) {
         h->probe = l->lease;
+        remember_health(core, line);
     }
     if (h->state != HEALTH_RECOVERING) {
         return;
@@ -407,20 +428,31 @@ void health_granted(struct core *core, struct line *line, const struct lease *l)
     line_is_pending(core, line);
 }
 
+/* The time of a closed state is up. After a long one nobody knows whether it is over. */
+static void let_out(struct core *core, struct line *line)
+{
+    const struct health *h = &line->health;
+    if (h->state == HEALTH_PAUSED || h->state == HEALTH_BACKOFF) {
+        ramp_up(core, line, h->until_us);
+    } else {
+        set_state(core, line, HEALTH_PROBING, INT64_MAX);
+    }
+}
+
 void health_look(struct core *core, struct line *line)
 {
     struct health *h = &line->health;
-    if (h->state == HEALTH_RECOVERING && rate_ppm(h, core->now_us) >= PPM) {
-        recover(core, line, PPM, 0);
-    }
-    if (!is_closed(h) || h->until_us > core->now_us) {
+    enum health_state was = h->state;
+    if (was == HEALTH_OK) {
         return;
     }
-    bool probes = h->state != HEALTH_PAUSED && h->state != HEALTH_BACKOFF;
-    if (probes) {
-        set_state(core, line, HEALTH_PROBING, INT64_MAX);
-    } else {
-        ramp_up(core, line);
+    if (was == HEALTH_RECOVERING && rate_ppm(h, core->now_us) >= PPM) {
+        recover(core, line, core->now_us, PPM, 0);
+    } else if (is_closed(h) && h->until_us <= core->now_us) {
+        let_out(core, line);
+    }
+    if (h->state != was) {
+        remember_health(core, line);
     }
 }
 
@@ -429,8 +461,9 @@ void health_reopen(struct core *core, struct line *line, caller_id caller)
     line->health.refusals = 0;
     line->health.breaks = 0;
     line->crossing.cool_us = core->now_us;
-    recover(core, line, PPM, 0);
+    recover(core, line, core->now_us, PPM, 0);
     core->effects->at[core->effects->len - 1].caller = caller;
+    remember_health(core, line);
 }
 
 /* --- Beginning, going on, showing. --- */

@@ -5,6 +5,7 @@
 #include "core/emit.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/remember.h"
 
 #define GUARD_STEP_US (INT64_C(50) * US_PER_MS)
 #define OTHERS_VARY   16 /* one part in so many more is left to others than they were seen to use */
@@ -132,6 +133,7 @@ static void take_amount(struct core *core, struct line *line, struct rule *rule,
     rule->told_by = l->lease;
     if (reading->limit != rule->told) {
         set_told(core, line, limit, reading->limit);
+        remember_rule(core, rule);
     }
     bool differs = !limit->learned && reading->limit != limit->amount;
     if (differs && !rule->differs) {
@@ -320,6 +322,7 @@ static void raise_guards(struct core *core, const struct lease *l, const struct 
             rule->guard_at_us = core->now_us;
             line->guarded = true;
             rule_changed(core, rule);
+            remember_rule(core, rule);
         }
     }
 }

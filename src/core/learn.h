@@ -21,7 +21,8 @@
  * something longer than we did: the guard of a rolling window that is well used is raised, and
  * sinks by a hundredth each minute.
  *
- * All of it is of this run alone: a restart begins with what is configured. Internal to src/core.
+ * Amounts and guards outlast a restart (remember.h); the usage of others in rolling windows is of
+ * this run alone. Internal to src/core.
  */
 #ifndef SLUICE_CORE_LEARN_H
 #define SLUICE_CORE_LEARN_H

@@ -5,6 +5,7 @@
 #include "core/learn.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/remember.h"
 
 #define MILLI          INT64_C(1000)
 #define SLOTS_UNTOLD   4096 /* as far as trying goes where nobody gives a bound */
@@ -14,6 +15,7 @@
 #define GRADIENT_MIN   500  /* thousandths, of one answer */
 #define SMOOTHING      5    /* a fifth of the way with each answer */
 #define OVERLOAD_KEEPS 900  /* thousandths */
+#define NOTED_SHARE    8    /* it is written down when it has changed by such a part */
 
 /* --- Setting the limit. --- */
 
@@ -65,9 +67,15 @@ static void apply(struct core *core, struct line *line)
 
 static void set_milli(struct core *core, struct line *line, int64_t milli)
 {
+    struct pace *p = &line->pace;
     int64_t most = slots_most(line) * MILLI;
-    line->pace.slots_milli = max_i64(slots_least(line) * MILLI, min_i64(milli, most));
+    p->slots_milli = max_i64(slots_least(line) * MILLI, min_i64(milli, most));
     apply(core, line);
+    int64_t moved = p->slots_milli - p->noted_milli;
+    if (max_i64(moved, -moved) * NOTED_SHARE >= p->noted_milli) {
+        p->noted_milli = p->slots_milli;
+        remember_rule(core, p->rule);
+    }
 }
 
 void pace_init(struct line *line)
@@ -83,8 +91,19 @@ void pace_init(struct line *line)
     p->cut_us = INT64_MIN;
     if (p->rule) {
         p->slots_milli = slots_least(line) * MILLI;
+        p->noted_milli = p->slots_milli;
         set_rules(line);
     }
+}
+
+void pace_back(struct line *line, int64_t slots_milli, int64_t doubling_upto)
+{
+    struct pace *p = &line->pace;
+    int64_t most = slots_most(line) * MILLI;
+    p->slots_milli = max_i64(slots_least(line) * MILLI, min_i64(slots_milli, most));
+    p->noted_milli = p->slots_milli;
+    p->doubling_upto = doubling_upto;
+    set_rules(line);
 }
 
 void pace_carry(struct line *line, const struct pace *old)
@@ -185,6 +204,15 @@ static bool rate_is_told(const struct line *line)
     return false;
 }
 
+void pace_look(struct core *core, struct line *line)
+{
+    struct pace *p = &line->pace;
+    if (p->rule && !adapts(line) && !p->told && rate_is_told(line)) {
+        p->told = true;
+        apply(core, line);
+    }
+}
+
 void pace_answer(struct core *core, const struct lease *l, const struct answer *a)
 {
     struct line *line = l->line;
@@ -197,10 +225,7 @@ void pace_answer(struct core *core, const struct lease *l, const struct answer *
     if (!p->rule) {
         return;
     }
-    if (!adapts(line) && !p->told && rate_is_told(line)) {
-        p->told = true;
-        apply(core, line);
-    }
+    pace_look(core, line);
     bool news = l->granted_us >= p->cut_us;
     if (p->told || !(ok || (refused && news))) {
         return;

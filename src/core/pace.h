@@ -28,6 +28,7 @@ struct rule;
 struct pace {
     struct rule *rule;     /* the limit that it sets, or NULL */
     int64_t slots_milli;   /* thousandths of slots; 0: has not begun */
+    int64_t noted_milli;   /* of slots, by the newest record */
     int64_t doubling_upto; /* slots */
     int64_t cut_us;        /* refusals of calls granted before say nothing new */
     bool told;             /* headers tell the rate: calls in flight need no limit */
@@ -41,6 +42,12 @@ void pace_init(struct line *line);
 
 /* Goes on with what was found under the policy before. */
 void pace_carry(struct line *line, const struct pace *old);
+
+/* Goes on with what an earlier run had found. */
+void pace_back(struct line *line, int64_t slots_milli, int64_t doubling_upto);
+
+/* Whether headers tell a rate by now, so that the calls in flight need no limit. */
+void pace_look(struct core *core, struct line *line);
 
 /* Takes in how the call of a lease went that was settled in this step. */
 void pace_answer(struct core *core, const struct lease *lease, const struct answer *answer);

@@ -15,6 +15,8 @@
  *   RECORD_COUNTER  a calendar, lifetime or bucket counter now stands at this value; the
  *                   newest for a (limit, scope) replaces those before. Once its expires_us has
  *                   passed it may be lost: it says no more than a counter never written
+ *   RECORD_HEALTH   what answers have made of a resource; the newest for it replaces those before
+ *   RECORD_LEARNED  what answers have taught of a limit; the newest for it replaces those before
  *
  * Texts are lent by whoever made the record. May depend on src/base, answer.h and policy.h only.
  */
@@ -35,6 +37,28 @@ enum record_kind {
     RECORD_EXPIRE = 4,
     RECORD_COUNTER = 5,
     RECORD_CANCEL = 6,
+    RECORD_HEALTH = 7,
+    RECORD_LEARNED = 8,
+};
+
+/* The state of a resource, as core/health.h has it. */
+struct health_fact {
+    enum health_state state;
+    enum answer_class why;
+    int32_t rate_ppm, after_ppm;
+    int32_t refusals, breaks;
+    int64_t growth_ppm, rate_at_us;
+    int64_t since_us, until_us; /* until_us: INT64_MAX: not by time */
+    int64_t next_us, incident_us, cool_us;
+    uint64_t probe;
+};
+
+/* What was learned of a limit, as core/rule.h and core/pace.h have it. */
+struct learned_fact {
+    int64_t told; /* 0: nothing */
+    uint64_t told_by;
+    int64_t guard_us, guard_at_us;      /* 0: as configured */
+    int64_t slots_milli, doubling_upto; /* 0: none were tried */
 };
 
 struct record {
@@ -43,25 +67,31 @@ struct record {
 
     /* When the lease expires. COUNTER: when the counter no longer matters if nothing more is
      * charged: calendar: the end of its period by the clock of at_us; bucket: when it will be full
-     * again; lifetime: INT64_MAX. */
+     * again; lifetime: INT64_MAX. HEALTH, LEARNED: the same of what they say. */
     int64_t expires_us;
 
-    /* All kinds but COUNTER. `load` is what was held; in SETTLE and CANCEL what was used, in EXPIRE
-     * what was charged for want of a word: of each unit the most that a limit charged, and all that
-     * was held where no limit counts it. They repeat the names, so that they mean something on
-     * their own once the grant has been pruned. */
+    /* Those of leases: all kinds but COUNTER, HEALTH and LEARNED. `load` is what was held; in
+     * SETTLE and CANCEL what was used, in EXPIRE what was charged for want of a word: of each unit
+     * the most that a limit charged, and all that was held where no limit counts it. They repeat
+     * the names, so that they mean something on their own once the grant has been pruned. */
     uint64_t lease;
     int64_t skew_us; /* wall clock minus the core's at at_us */
     uint64_t parent; /* 0: none */
-    struct load load;
-    int32_t priority;
-    int32_t attempt; /* 1 for a first attempt */
-    int64_t waited_us;
-    int64_t held_for_us; /* SETTLE, EXPIRE: from the grant to the lease's end */
-    bool late;
-    enum answer_class outcome; /* SETTLE: what the provider answered … */
-    struct parts parts;        /* … and the tokens by what they cost apart, where has_parts */
-    bool has_parts;
+    union {
+        struct {
+            struct load load;
+            int32_t priority;
+            int32_t attempt; /* 1 for a first attempt */
+            int64_t waited_us;
+            int64_t held_for_us; /* SETTLE, EXPIRE: from the grant to the lease's end */
+            bool late;
+            enum answer_class outcome; /* SETTLE: what the provider answered … */
+            struct parts parts;        /* … and the tokens by what they cost apart, where … */
+            bool has_parts;            /* … this says so */
+        };
+        struct health_fact health;   /* HEALTH */
+        struct learned_fact learned; /* LEARNED */
+    };
     struct text model;   /* at the provider */
     struct text account; /* of the resource's pool, or empty */
     struct text resource;
@@ -70,9 +100,9 @@ struct record {
     struct text tenant;
     struct text session;
     struct text labels; /* "key=value" lines */
-    struct text id;     /* the caller's own id, or empty */
+    struct text id;     /* the caller's own id, or empty; HEALTH: the provider's code */
 
-    /* COUNTER. `limit` is the pool's name for shared limits (resource empty), else the
+    /* COUNTER, LEARNED. `limit` is the pool's name for shared limits (resource empty), else the
      * limit's name in its resource. */
     struct text limit;
     struct text scope_key; /* tenant, session, model or label value; empty for the resource */
@@ -81,5 +111,12 @@ struct record {
     int64_t level;         /* bucket: whole units left, rounded down */
     int64_t since_us;      /* when its limit came in force; -1: nothing is stored */
 };
+
+/* Whether a record says how something stands now: the newest of its kind, resource, limit and scope
+ * key replaces those before, and it comes back before those of leases. */
+static inline bool record_is_value(enum record_kind kind)
+{
+    return kind == RECORD_COUNTER || kind == RECORD_HEALTH || kind == RECORD_LEARNED;
+}
 
 #endif

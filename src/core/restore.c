@@ -23,6 +23,7 @@
 #include "core/counter.h"
 #include "core/lease.h"
 #include "core/line.h"
+#include "core/remember.h"
 #include "core/request.h"
 
 /* --- What no core can have emitted. --- */
@@ -53,6 +54,9 @@ static bool record_is_sane(const struct record *r)
     }
     if (r->kind == RECORD_COUNTER) {
         return r->limit.len > 0 && r->used >= 0;
+    }
+    if (record_is_value(r->kind)) {
+        return remembered_is_sane(r);
     }
     return r->kind >= RECORD_GRANT && r->kind <= RECORD_CANCEL && r->lease > 0 &&
            r->lease < INT64_MAX && r->expires_us >= 0 && r->priority >= PRIORITY_MIN &&
@@ -118,10 +122,7 @@ int core_recall(struct core *core, const struct record *record)
     if (record->kind != RECORD_COUNTER || !texts_are_sane(record) || record->used < 0) {
         return ERR_STORE_DAMAGED;
     }
-    /* One of which nothing is stored says no more than none, and is not made beyond the cap. */
-    bool stored = record->since_us >= 0 || record->used > 0;
-    bool full = core->policy && (int64_t)core->counters.len >= core->policy->counters_max;
-    return restore_counter(core, record, stored || !full, &skipped);
+    return restore_counter(core, record, true, &skipped);
 }
 
 /* --- Leases. --- */
@@ -272,6 +273,10 @@ int core_restore(struct core *core, const struct record *record, bool *skipped)
     if (record->kind == RECORD_COUNTER) {
         return restore_counter(core, record, false, skipped);
     }
+    if (record_is_value(record->kind)) {
+        remember_back(core, record, skipped);
+        return 0;
+    }
     return restore_lease(core, record, skipped);
 }
 
@@ -322,6 +327,7 @@ void restore_finish(struct core *core)
     }
     settle_charges(core, &core->open);
     settle_charges(core, &core->ended);
+    remember_finish(core);
 }
 
 /* --- What is missing. --- */

@@ -32,7 +32,7 @@ struct terms {
 struct window {
     union {
         struct rolling rolling;
-        struct {
+        struct bucket {
             int128 level; /* units × per_us */
             int64_t at_us;
         } bucket;

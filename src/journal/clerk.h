@@ -88,6 +88,9 @@ struct clerk {
     size_t sums_n;
 };
 
+/* The words of the table for how a call went, by enum answer_class. */
+extern const char *const clerk_outcomes[];
+
 /* Makes the statements ready. An SQLite result code. */
 int clerk_prepare(struct clerk *clerk, sqlite3 *db);
 void clerk_release(struct clerk *clerk);

@@ -34,7 +34,7 @@
 
 #define JOURNAL_RETRY_US        INT64_C(500000)
 #define JOURNAL_BATCH_BYTES_MAX (64u << 20)
-#define JOURNAL_SCHEMA_VERSION  5
+#define JOURNAL_SCHEMA_VERSION  6
 
 enum durability { DURABILITY_FULL, DURABILITY_PROCESS, DURABILITY_NONE };
 
@@ -51,8 +51,8 @@ struct journal_options {
 int journal_open(const struct journal_options *options, struct journal **journal, struct buf *why);
 
 /* Gives every stored record to `each` in order; stops at its first non-zero result and returns it.
- * Counter records come first. A row that cannot be decoded is ERR_STORE_DAMAGED with its number in
- * `why`. Before journal_start only. The newest at_us seen is a time that has passed. */
+ * Values (record_is_value) come first. A row that cannot be decoded is ERR_STORE_DAMAGED with its
+ * number in `why`. Before journal_start only. The newest at_us seen is a time that has passed. */
 int journal_replay(struct journal *journal, int (*each)(void *ctx, const struct record *record),
                    void *ctx, struct buf *why);
 

@@ -1,7 +1,15 @@
 #include "journal/row.h"
 
 #include "base/num.h"
-#include "journal/bind.h"
+#include "journal/clerk.h"
+
+#define PPM INT64_C(1000000)
+
+/* The words of the table for the states of a resource, by enum health_state. */
+static const char *const states[] = {
+    "ok", "recovering", "paused", "backoff", "breaker_open", "probing", "day_over", "out_of_money",
+};
+_Static_assert(sizeof(states) / sizeof(states[0]) == HEALTH_STATES, "a word for each state");
 
 /* --- The check --- */
 
@@ -79,6 +87,49 @@ static const char *counter_problem(const struct record *r)
     return r->limit.len == 0 ? "the limit is missing" : NULL;
 }
 
+/* A time that may be for ever. */
+static bool is_moment(int64_t us)
+{
+    return us >= 0 && (us <= ROW_TIME_US_MAX || us == INT64_MAX);
+}
+
+static const char *health_problem(const struct record *r)
+{
+    const struct health_fact *h = &r->health;
+    if ((unsigned)h->state >= HEALTH_STATES || (unsigned)h->why >= ANSWER_CLASSES) {
+        return "the state is unknown";
+    }
+    if (!is_moment(h->since_us) || !is_moment(h->until_us) || !is_moment(h->rate_at_us) ||
+        !is_moment(h->next_us) || !is_moment(h->incident_us) || !is_moment(h->cool_us) ||
+        r->expires_us < 0) {
+        return "a time is out of range";
+    }
+    if (!within(h->rate_ppm, h->state == HEALTH_RECOVERING, PPM) || !within(h->after_ppm, 0, PPM) ||
+        h->growth_ppm < 0) {
+        return "a rate is out of range";
+    }
+    if (h->refusals < 0 || h->breaks < 0) {
+        return "a number is out of range";
+    }
+    if (r->id.len >= HEALTH_REASON_MAX) {
+        return "the reason is too long";
+    }
+    return r->resource.len == 0 ? "the resource is missing" : NULL;
+}
+
+static const char *learned_problem(const struct record *r)
+{
+    const struct learned_fact *l = &r->learned;
+    if (!is_moment(l->guard_at_us) || !within(l->guard_us, 0, PER_US_MAX) || r->expires_us < 0) {
+        return "a time is out of range";
+    }
+    if (!within(l->told, 0, AMOUNT_MAX) || !within(l->slots_milli, 0, AMOUNT_MAX) ||
+        !within(l->doubling_upto, 0, AMOUNT_MAX)) {
+        return "an amount is out of range";
+    }
+    return r->limit.len == 0 ? "the limit is missing" : NULL;
+}
+
 const char *row_problem(const struct record *r)
 {
     if (!within(r->at_us, 0, ROW_TIME_US_MAX)) {
@@ -95,11 +146,33 @@ const char *row_problem(const struct record *r)
     case RECORD_EXPIRE:
     case RECORD_CANCEL: return lease_problem(r);
     case RECORD_COUNTER: return counter_problem(r);
+    case RECORD_HEALTH: return health_problem(r);
+    case RECORD_LEARNED: return learned_problem(r);
     }
     return "the kind is unknown";
 }
 
 /* --- Writing --- */
+
+/* Binds parameters one after the other and remembers the first failure. */
+struct binder {
+    sqlite3_stmt *stmt;
+    int at;
+    int rc;
+};
+
+static void bind_i64(struct binder *b, int64_t n)
+{
+    int rc = sqlite3_bind_int64(b->stmt, ++b->at, n);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
+
+/* The bytes stay where they are until the statement was stepped, so SQLite need not copy them. */
+static void bind_text(struct binder *b, struct text t)
+{
+    int rc = sqlite3_bind_text(b->stmt, ++b->at, t.len ? t.at : "", (int)t.len, SQLITE_STATIC);
+    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
+}
 
 static void bind_key(struct binder *b, const struct record *r)
 {
@@ -108,16 +181,59 @@ static void bind_key(struct binder *b, const struct record *r)
     bind_text(b, r->scope_key);
 }
 
-int row_bind_counter(sqlite3_stmt *stmt, const struct record *r)
+static void bind_counter(struct binder *b, const struct record *r)
+{
+    bind_key(b, r);
+    bind_i64(b, r->at_us);
+    bind_i64(b, r->expires_us);
+    bind_i64(b, r->period_us);
+    bind_i64(b, r->used);
+    bind_i64(b, r->level);
+    bind_i64(b, r->since_us);
+}
+
+static void bind_health(struct binder *b, const struct record *r)
+{
+    const struct health_fact *h = &r->health;
+    const int64_t numbers[] = {h->since_us, h->until_us,    h->refusals,   h->breaks,
+                               h->rate_ppm, h->after_ppm,   h->growth_ppm, h->rate_at_us,
+                               h->next_us,  h->incident_us, h->cool_us,    (int64_t)h->probe};
+    bind_text(b, r->resource);
+    bind_i64(b, r->at_us);
+    bind_i64(b, r->expires_us);
+    bind_text(b, text_of(states[h->state]));
+    bind_text(b, text_of(clerk_outcomes[h->why]));
+    bind_text(b, r->id);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        bind_i64(b, numbers[i]);
+    }
+}
+
+static void bind_learned(struct binder *b, const struct record *r)
+{
+    const struct learned_fact *l = &r->learned;
+    bind_text(b, r->resource);
+    bind_text(b, r->limit);
+    bind_i64(b, r->at_us);
+    bind_i64(b, r->expires_us);
+    bind_i64(b, l->told);
+    bind_i64(b, (int64_t)l->told_by);
+    bind_i64(b, l->guard_us);
+    bind_i64(b, l->guard_at_us);
+    bind_i64(b, l->slots_milli);
+    bind_i64(b, l->doubling_upto);
+}
+
+int row_bind_value(sqlite3_stmt *stmt, const struct record *r)
 {
     struct binder b = {.stmt = stmt};
-    bind_key(&b, r);
-    bind_i64(&b, r->at_us);
-    bind_i64(&b, r->expires_us);
-    bind_i64(&b, r->period_us);
-    bind_i64(&b, r->used);
-    bind_i64(&b, r->level);
-    bind_i64(&b, r->since_us);
+    if (r->kind == RECORD_HEALTH) {
+        bind_health(&b, r);
+    } else if (r->kind == RECORD_LEARNED) {
+        bind_learned(&b, r);
+    } else {
+        bind_counter(&b, r);
+    }
     return b.rc;
 }
 
@@ -204,6 +320,73 @@ const char *row_read_counter(sqlite3_stmt *stmt, struct record *record)
     read.resource = read_text(&r);
     read.limit = read_text(&r);
     read.scope_key = read_text(&r);
+    return read_end(&r, &read, record);
+}
+
+static int read_i32(struct reader *r)
+{
+    int64_t n = read_i64(r);
+    if (n < INT32_MIN || n > INT32_MAX) {
+        r->problem = "a number is out of range";
+        return 0;
+    }
+    return (int)n;
+}
+
+/* The place of a word among those that are known; -1: it is not. */
+static int read_word(struct reader *r, const char *const *words, int words_n)
+{
+    struct text word = read_text(r);
+    for (int i = 0; i < words_n; i++) {
+        if (text_equal(word, text_of(words[i]))) {
+            return i;
+        }
+    }
+    r->problem = r->problem ? r->problem : "a word is unknown";
+    return 0;
+}
+
+const char *row_read_health(sqlite3_stmt *stmt, struct record *record)
+{
+    struct reader r = {.stmt = stmt};
+    struct record read = {.kind = RECORD_HEALTH};
+    struct health_fact *h = &read.health;
+    read.resource = read_text(&r);
+    read.at_us = read_i64(&r);
+    read.expires_us = read_i64(&r);
+    h->state = (enum health_state)read_word(&r, states, HEALTH_STATES);
+    h->why = (enum answer_class)read_word(&r, clerk_outcomes, ANSWER_CLASSES);
+    read.id = read_text(&r);
+    h->since_us = read_i64(&r);
+    h->until_us = read_i64(&r);
+    h->refusals = read_i32(&r);
+    h->breaks = read_i32(&r);
+    h->rate_ppm = read_i32(&r);
+    h->after_ppm = read_i32(&r);
+    h->growth_ppm = read_i64(&r);
+    h->rate_at_us = read_i64(&r);
+    h->next_us = read_i64(&r);
+    h->incident_us = read_i64(&r);
+    h->cool_us = read_i64(&r);
+    h->probe = (uint64_t)read_i64(&r);
+    return read_end(&r, &read, record);
+}
+
+const char *row_read_learned(sqlite3_stmt *stmt, struct record *record)
+{
+    struct reader r = {.stmt = stmt};
+    struct record read = {.kind = RECORD_LEARNED};
+    struct learned_fact *l = &read.learned;
+    read.resource = read_text(&r);
+    read.limit = read_text(&r);
+    read.at_us = read_i64(&r);
+    read.expires_us = read_i64(&r);
+    l->told = read_i64(&r);
+    l->told_by = (uint64_t)read_i64(&r);
+    l->guard_us = read_i64(&r);
+    l->guard_at_us = read_i64(&r);
+    l->slots_milli = read_i64(&r);
+    l->doubling_upto = read_i64(&r);
     return read_end(&r, &read, record);
 }
 

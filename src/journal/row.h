@@ -1,6 +1,6 @@
 /*
- * Rows: a counter or a sheet of records as bound to an SQLite statement, and as read back and
- * checked.
+ * Rows: a value (record_is_value) or a sheet of records as bound to an SQLite statement, and as
+ * read back and checked.
  *
  * Nothing in a store file is believed: every column's type and range is checked as it is read,
  * because the file may have been changed by hand or by a failing disk. The same check guards
@@ -36,7 +36,14 @@ int row_bind_sheet(sqlite3_stmt *stmt, int64_t seq, const struct sheet *sheet);
     "excluded.at_us, "                                                                             \
     "expires_us = excluded.expires_us, period_us = excluded.period_us, used = excluded.used, "     \
     "level = excluded.level, since_us = excluded.since_us"
-int row_bind_counter(sqlite3_stmt *stmt, const struct record *record);
+#define ROW_REPLACE_HEALTH                                                                         \
+    "REPLACE INTO health (resource, at_us, expires_us, state, why, reason, since_us, until_us, "   \
+    "refusals, breaks, rate_ppm, after_ppm, growth_ppm, rate_at_us, next_us, incident_us, "        \
+    "cool_us, probe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_REPLACE_LEARNED                                                                        \
+    "REPLACE INTO learned (resource, limit_name, at_us, expires_us, told, told_by, guard_us, "     \
+    "guard_at_us, slots_milli, doubling_upto) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+int row_bind_value(sqlite3_stmt *stmt, const struct record *record);
 
 /* What a row of the table says of its sheet, beside the records. */
 struct sheet_row {
@@ -61,6 +68,17 @@ const char *row_read_sheet(sqlite3_stmt *stmt, struct sheet_row *row, struct she
     "SELECT at_us, expires_us, period_us, used, level, since_us FROM counter "                     \
     "WHERE resource = ? AND limit_name = ? AND scope_key = ?"
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record);
+
+#define ROW_SELECT_HEALTH                                                                          \
+    "SELECT resource, at_us, expires_us, state, why, reason, since_us, until_us, refusals, "       \
+    "breaks, rate_ppm, after_ppm, growth_ppm, rate_at_us, next_us, incident_us, cool_us, probe "   \
+    "FROM health"
+const char *row_read_health(sqlite3_stmt *stmt, struct record *record);
+
+#define ROW_SELECT_LEARNED                                                                         \
+    "SELECT resource, limit_name, at_us, expires_us, told, told_by, guard_us, guard_at_us, "       \
+    "slots_milli, doubling_upto FROM learned"
+const char *row_read_learned(sqlite3_stmt *stmt, struct record *record);
 
 /* Fills in the value of a counter whose key `record` has already; for ROW_SELECT_COUNTER. */
 int row_bind_counter_key(sqlite3_stmt *stmt, const struct record *record);

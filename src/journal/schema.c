@@ -1,7 +1,12 @@
 #include "journal/schema.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "journal/journal.h"
+
+/* What the check of a file says of a page for which there was no memory. */
+#define NO_MEMORY_WORDS "unable to get the page. error code=7"
 
 /* What a record does not have is NULL: no parent, an empty text. Numbers of leases are 64 bits
  * without a sign, kept as SQLite's signed ones. */
@@ -195,7 +200,49 @@ static const char schema_5[] =
     "   GROUP BY 1) AS span WHERE usage_hour.hour = span.hour;\n"
     "DROP INDEX ledger_time;\n";
 
-const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
+/*
+ * What answers have made of resources and have taught of limits: a restart is no event for a
+ * provider. And what was advised after a call, for whoever asks again: the last members of a
+ * record, which others do not have.
+ */
+static const char schema_6[] =
+    "CREATE TABLE health (\n"
+    "  resource TEXT NOT NULL PRIMARY KEY,\n"
+    "  at_us INTEGER NOT NULL,\n"
+    "  expires_us INTEGER NOT NULL,   -- then it no longer matters; 2^63-1: it does until "
+    "replaced\n"
+    "  state TEXT NOT NULL,           -- as GET /v1/resources says it\n"
+    "  why TEXT NOT NULL,             -- the answer that led there\n"
+    "  reason TEXT NOT NULL,          -- in the provider's words\n"
+    "  since_us INTEGER NOT NULL,\n"
+    "  until_us INTEGER NOT NULL,     -- 2^63-1: not by time\n"
+    "  refusals INTEGER NOT NULL,     -- in a row\n"
+    "  breaks INTEGER NOT NULL,       -- of the breaker in a row, which double its time\n"
+    "  rate_ppm INTEGER NOT NULL,     -- recovering: of the limits' rate, at rate_at_us …\n"
+    "  after_ppm INTEGER NOT NULL,    -- closed: to begin with\n"
+    "  growth_ppm INTEGER NOT NULL,   -- … and what comes back each minute\n"
+    "  rate_at_us INTEGER NOT NULL,\n"
+    "  next_us INTEGER NOT NULL,      -- recovering: no grant before\n"
+    "  incident_us INTEGER NOT NULL,  -- refusals of calls granted before say nothing new\n"
+    "  cool_us INTEGER NOT NULL,      -- routes pass over it until then\n"
+    "  probe INTEGER NOT NULL         -- the lease that probes; 0: none\n"
+    ") STRICT, WITHOUT ROWID;\n"
+    "CREATE TABLE learned (\n"
+    "  resource TEXT NOT NULL,        -- '' where the limit is shared by several\n"
+    "  limit_name TEXT NOT NULL,\n"
+    "  at_us INTEGER NOT NULL,\n"
+    "  expires_us INTEGER NOT NULL,\n"
+    "  told INTEGER NOT NULL,         -- the amount by the provider's word; 0: none …\n"
+    "  told_by INTEGER NOT NULL,      -- … to the call of this lease\n"
+    "  guard_us INTEGER NOT NULL,     -- 0: as configured\n"
+    "  guard_at_us INTEGER NOT NULL,\n"
+    "  slots_milli INTEGER NOT NULL,  -- calls in flight that were found by trying, in "
+    "thousandths\n"
+    "  doubling_upto INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (resource, limit_name)\n"
+    ") STRICT, WITHOUT ROWID;\n";
+
+const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,
@@ -253,6 +300,41 @@ int schema_trouble(sqlite3 *db, int sqlite_rc, const char *path, struct buf *why
     case SQLITE_NOTADB: return schema_damaged(path, words, why);
     default: buf_addf(why, "%s: %s%s", path, words, remedy(sqlite_rc)); return ERR_STORE_FAILED;
     }
+}
+
+int schema_word(sqlite3 *db, const char *path, const char *sql, char word[SCHEMA_WORD_MAX],
+                struct buf *why)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+    }
+    int code = 0;
+    if (rc != SQLITE_ROW) {
+        code = schema_trouble(db, rc, path, why);
+    } else {
+        const char *found = (const char *)sqlite3_column_text(stmt, 0);
+        if (found) {
+            sqlite3_snprintf(SCHEMA_WORD_MAX, word, "%s", found);
+        } else {
+            code = schema_trouble(db, SQLITE_NOMEM, path, why);
+        }
+    }
+    sqlite3_finalize(stmt);
+    return code;
+}
+
+int schema_check(sqlite3 *db, const char *path, bool whole, struct buf *why)
+{
+    char found[SCHEMA_WORD_MAX];
+    const char *sql = whole ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('counter')";
+    int code = schema_word(db, path, sql, found, why);
+    if (code != 0 || strcmp(found, "ok") == 0) {
+        return code;
+    }
+    return strstr(found, NO_MEMORY_WORDS) ? schema_trouble(NULL, SQLITE_NOMEM, path, why)
+                                          : schema_damaged(path, found, why);
 }
 
 static int read_identity(sqlite3 *db, sqlite3_int64 *application, sqlite3_int64 *tables,

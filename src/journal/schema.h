@@ -9,11 +9,13 @@
 #define SLUICE_JOURNAL_SCHEMA_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
 
 #define SCHEMA_APPLICATION_ID 0x736c7563 /* "sluc" */
+#define SCHEMA_WORD_MAX       256
 
 /* schema_steps[v] is the SQL that makes version v + 1 of version v. */
 extern const char *const schema_steps[];
@@ -37,5 +39,15 @@ int schema_trouble(sqlite3 *db, int sqlite_rc, const char *path, struct buf *why
 
 /* ERR_STORE_DAMAGED, with the remedy. */
 int schema_damaged(const char *path, const char *words, struct buf *why);
+
+/* Runs a pragma that answers with a word, of which as much as fits is kept. 0, or the error with a
+ * sentence in `why`. */
+int schema_word(sqlite3 *db, const char *path, const char *sql, char word[SCHEMA_WORD_MAX],
+                struct buf *why);
+
+/* Reads through the whole structure of the file. Replay reads every row of a large file anyway and
+ * meets the same damage, so there (not `whole`) only the counters are checked, which are looked up
+ * later. */
+int schema_check(sqlite3 *db, const char *path, bool whole, struct buf *why);
 
 #endif

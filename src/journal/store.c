@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "base/num.h"
-#include "journal/bind.h"
 #include "journal/clerk.h"
 #include "journal/lock.h"
 #include "journal/row.h"
@@ -36,9 +35,12 @@ enum statement {
     STMT_LAST,
     STMT_SHEET,
     STMT_COUNTER,
+    STMT_HEALTH,
+    STMT_LEARNED,
     STMT_PRUNE_LOOK,
     STMT_PRUNE,
     STMT_PRUNE_COUNTERS,
+    STMT_PRUNE_HEALTH,
     STMT_COUNT
 };
 
@@ -49,6 +51,8 @@ static const char *const statement_sql[STMT_COUNT] = {
     [STMT_LAST] = "SELECT seq + records_n FROM sheet ORDER BY seq DESC LIMIT 1",
     [STMT_SHEET] = ROW_INSERT_SHEET,
     [STMT_COUNTER] = ROW_UPSERT_COUNTER,
+    [STMT_HEALTH] = ROW_REPLACE_HEALTH,
+    [STMT_LEARNED] = ROW_REPLACE_LEARNED,
     [STMT_PRUNE_LOOK] = "SELECT seq, emitted_us, exact, records_n FROM sheet WHERE seq > ? "
                         "ORDER BY seq LIMIT ?",
     [STMT_PRUNE] = "DELETE FROM sheet WHERE seq <= ?",
@@ -58,6 +62,7 @@ static const char *const statement_sql[STMT_COUNT] = {
         "DELETE FROM counter WHERE +expires_us < ?1 AND (resource, limit_name, scope_key) IN "
         "(SELECT resource, limit_name, scope_key FROM counter WHERE expires_us < ?1 AND "
         "expires_us < 9223372036854775807 ORDER BY expires_us LIMIT ?2)",
+    [STMT_PRUNE_HEALTH] = "DELETE FROM health WHERE expires_us < ?",
 };
 
 struct store {
@@ -117,44 +122,10 @@ static int run(struct store *s, sqlite3 *db, const char *sql, struct buf *why)
     return rc == SQLITE_OK ? 0 : schema_trouble(db, rc, s->path, why);
 }
 
-/* Runs a pragma that answers with a word, of which as much as fits is kept. */
-static int ask_word(struct store *s, const char *sql, char word[WORDS_LEN_MAX], struct buf *why)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(stmt);
-    }
-    int code = 0;
-    if (rc != SQLITE_ROW) {
-        code = schema_trouble(s->db, rc, s->path, why);
-    } else {
-        const char *found = (const char *)sqlite3_column_text(stmt, 0);
-        if (found) {
-            sqlite3_snprintf(WORDS_LEN_MAX, word, "%s", found);
-        } else {
-            code = schema_trouble(s->db, SQLITE_NOMEM, s->path, why);
-        }
-    }
-    sqlite3_finalize(stmt);
-    return code;
-}
-
-/* Reads through the whole structure of the file. Replay reads every row of a large file anyway and
- * meets the same damage, so there only the counters are checked, which are looked up later. */
-static int check_integrity(struct store *s, struct buf *why)
-{
-    char found[WORDS_LEN_MAX];
-    bool small = store_bytes(s) <= STORE_CHECK_BYTES_MAX;
-    const char *sql = small ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('counter')";
-    int code = ask_word(s, sql, found, why);
-    return code == 0 && strcmp(found, "ok") != 0 ? schema_damaged(s->path, found, why) : code;
-}
-
 static int use_wal(struct store *s, struct buf *why)
 {
-    char mode[WORDS_LEN_MAX];
-    int code = ask_word(s, "PRAGMA journal_mode=WAL", mode, why);
+    char mode[SCHEMA_WORD_MAX];
+    int code = schema_word(s->db, s->path, "PRAGMA journal_mode=WAL", mode, why);
     if (code == 0 && strcmp(mode, "wal") != 0) {
         buf_addf(why, "%s is on a file system without shared memory, which the store needs",
                  s->path);
@@ -202,7 +173,7 @@ static int open_checked(struct store *s, struct buf *why)
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     rc = schema_version(s->db, s->path, schema_steps_n, &version, why);
     if (rc == 0 && version > 0) {
-        rc = check_integrity(s, why);
+        rc = schema_check(s->db, s->path, store_bytes(s) <= STORE_CHECK_BYTES_MAX, why);
     }
     if (rc == 0) {
         rc = run(s, s->db, "PRAGMA auto_vacuum=INCREMENTAL", why);
@@ -286,8 +257,6 @@ static int replay_trouble(struct store *s, const char *table, int64_t row, const
     return schema_damaged(s->path, words, why);
 }
 
-typedef const char *read_row_fn(sqlite3_stmt *stmt, struct record *record);
-
 /* What is wrong with a row, or with SQLite if it had no memory for it. */
 static int row_trouble(struct store *s, const char *table, int64_t row, const char *problem,
                        struct buf *why)
@@ -297,22 +266,36 @@ static int row_trouble(struct store *s, const char *table, int64_t row, const ch
                : replay_trouble(s, table, row, problem, why);
 }
 
+/* A table of values. */
+struct values {
+    const char *table;
+    const char *sql;
+    const char *(*read)(sqlite3_stmt *stmt, struct record *record);
+};
+
+static const struct values all_values[] = {
+    {"learned", ROW_SELECT_LEARNED, row_read_learned},
+    {"health", ROW_SELECT_HEALTH, row_read_health},
+    {"counter", ROW_SELECT_COUNTERS, row_read_counter},
+};
+
 /* Whom records are given to. */
 struct listener {
     int (*each)(void *ctx, const struct record *record);
     void *ctx;
     struct buf *why;
+    const struct values *values; /* from there; NULL: from sheets */
 };
 
 typedef int replay_row_fn(struct store *s, sqlite3_stmt *stmt, int64_t nth,
                           const struct listener *to);
 
-static int replay_counter(struct store *s, sqlite3_stmt *stmt, int64_t nth,
-                          const struct listener *to)
+static int replay_value(struct store *s, sqlite3_stmt *stmt, int64_t nth, const struct listener *to)
 {
     struct record record;
-    const char *problem = row_read_counter(stmt, &record);
-    return problem ? row_trouble(s, "counter", nth, problem, to->why) : to->each(to->ctx, &record);
+    const char *problem = to->values->read(stmt, &record);
+    return problem ? row_trouble(s, to->values->table, nth, problem, to->why)
+                   : to->each(to->ctx, &record);
 }
 
 static int replay_sheet(struct store *s, sqlite3_stmt *stmt, int64_t nth, const struct listener *to)
@@ -361,9 +344,13 @@ static int replay_rows(struct store *s, const char *sql, replay_row_fn *replay,
 int store_replay(struct store *s, int (*each)(void *ctx, const struct record *record), void *ctx,
                  struct buf *why)
 {
-    const struct listener to = {.each = each, .ctx = ctx, .why = why};
+    struct listener to = {.each = each, .ctx = ctx, .why = why};
+    int rc = 0;
     s->rows = 0;
-    int rc = replay_rows(s, ROW_SELECT_COUNTERS, replay_counter, &to);
+    for (size_t i = 0; rc == 0 && i < sizeof(all_values) / sizeof(all_values[0]); i++) {
+        to.values = &all_values[i];
+        rc = replay_rows(s, to.values->sql, replay_value, &to);
+    }
     return rc == 0 ? replay_rows(s, ROW_SELECT_SHEETS, replay_sheet, &to) : rc;
 }
 
@@ -414,7 +401,10 @@ const char *store_words(const struct store *s)
 
 static int step(struct store *s, enum statement which)
 {
-    return bind_run(s->statements[which]);
+    sqlite3_stmt *stmt = s->statements[which];
+    int rc = sqlite3_step(stmt);
+    int reset = sqlite3_reset(stmt);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? reset : rc;
 }
 
 /* Keeps SQLite's words, and ends the transaction if SQLite has not done so itself. */
@@ -429,10 +419,13 @@ static int give_up(struct store *s)
     return ERR_STORE_FAILED;
 }
 
-static int write_counter(struct store *s, const struct record *record)
+static int write_value(struct store *s, const struct record *record)
 {
-    int rc = row_bind_counter(s->statements[STMT_COUNTER], record);
-    return rc == SQLITE_OK ? step(s, STMT_COUNTER) : rc;
+    enum statement which = record->kind == RECORD_HEALTH    ? STMT_HEALTH
+                           : record->kind == RECORD_LEARNED ? STMT_LEARNED
+                                                            : STMT_COUNTER;
+    int rc = row_bind_value(s->statements[which], record);
+    return rc == SQLITE_OK ? step(s, which) : rc;
 }
 
 /* Where the newest sheet ends. */
@@ -470,17 +463,16 @@ static int write_record(struct store *s, const struct record *record)
     return rc == SQLITE_OK && sheet_full(&s->sheet) ? write_sheet(s) : rc;
 }
 
-/* Counters are in a table of their own and need not keep their place among the records of leases.
- */
+/* Values are in tables of their own and need not keep their place among the records of leases. */
 static int write_all(struct store *s, struct backlog_cursor *cursor, uint64_t count, int64_t *rows)
 {
     int rc = SQLITE_OK;
     sheet_begin(&s->sheet);
     for (uint64_t i = 0; rc == SQLITE_OK && i < count; i++) {
         const struct record *record = backlog_next(cursor);
-        bool counter = record->kind == RECORD_COUNTER;
-        *rows += !counter;
-        rc = counter ? write_counter(s, record) : write_record(s, record);
+        bool value = record_is_value(record->kind);
+        *rows += !value;
+        rc = value ? write_value(s, record) : write_record(s, record);
     }
     if (rc == SQLITE_OK && s->sheet.records_n > 0) {
         rc = write_sheet(s);
@@ -599,6 +591,13 @@ static int prune_counters(struct store *s, int64_t horizon_us, uint64_t *pruned,
     return rc;
 }
 
+/* One for each resource that is well again: too few to be counted. */
+static int prune_health(struct store *s, int64_t horizon_us)
+{
+    int rc = sqlite3_bind_int64(s->statements[STMT_PRUNE_HEALTH], 1, horizon_us);
+    return rc == SQLITE_OK ? step(s, STMT_PRUNE_HEALTH) : rc;
+}
+
 int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *more)
 {
     uint64_t counters = 0;
@@ -608,6 +607,9 @@ int store_prune(struct store *s, int64_t horizon_us, uint64_t *pruned, bool *mor
     int rc = prune_records(s, horizon_us, pruned, more);
     if (rc == SQLITE_OK) {
         rc = prune_counters(s, horizon_us, &counters, &more_counters);
+    }
+    if (rc == SQLITE_OK) {
+        rc = prune_health(s, horizon_us);
     }
     *pruned += counters;
     *more = rc == SQLITE_OK && (*more || more_counters);

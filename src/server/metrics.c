@@ -600,6 +600,10 @@ static void put_core(struct buf *out, const struct api *api)
     put_one(out, "sluice_restored_skipped", "gauge", "Of those: of what is no longer configured.",
             (double)r->skipped);
     put_one(out, "sluice_restored_leases", "gauge", "Open leases after that.", (double)r->leases);
+    put_one(out, "sluice_restored_states", "gauge",
+            "Resources that were not well before the start.", (double)r->states);
+    put_one(out, "sluice_restored_learned", "gauge",
+            "Limits of which the start knew what answers had taught.", (double)r->learned);
     put_one(out, "sluice_restore_seconds", "gauge", "How long that took.", seconds(r->took_us));
 }
 

@@ -22,6 +22,9 @@ static int take_record(void *ctx, const struct record *record)
     r->restored->records++;
     r->restored->skipped += skipped;
     r->restored->counters += record->kind == RECORD_COUNTER;
+    r->restored->learned += record->kind == RECORD_LEARNED && !skipped;
+    r->restored->states +=
+        record->kind == RECORD_HEALTH && !skipped && record->health.state != HEALTH_OK;
     r->restored->newest_us = max_i64(r->restored->newest_us, record->at_us);
     return 0;
 }
@@ -36,6 +39,9 @@ int restore_missing(struct journal *journal, struct core *core, const struct acq
         int err = journal_counter(journal, &keys[i], &stored);
         if (err) {
             return err;
+        }
+        if (!stored && acquire) {
+            continue; /* it has used nothing, and the acquire makes it if it is let in */
         }
         if (!stored) {
             keys[i].used = 0;

@@ -15,7 +15,9 @@
 struct restored {
     uint64_t records;
     uint64_t skipped;  /* of resources or limits that are no longer configured */
-    uint64_t counters; /* of the records, those of counters */
+    uint64_t counters; /* of the records, those of counters … */
+    uint64_t learned;  /* … of what was learned of limits … */
+    uint64_t states;   /* … and of resources that were not well */
     size_t leases;     /* open after it */
     int64_t newest_us; /* a time that has passed, or 0 */
     int64_t took_us;

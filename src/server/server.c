@@ -354,6 +354,27 @@ static int make_core(struct server *s)
     return core_new(&options, &s->core);
 }
 
+/* A restart is no event for a provider: "resource gpt-4o: still day_over for 3600000 ms". */
+static void log_states(const struct server *s)
+{
+    struct resource_view view;
+    for (size_t i = 0; i < core_resources(s->core); i++) {
+        core_resource_view(s->core, i, &view);
+        const struct health_view *h = &view.health;
+        if (h->state == HEALTH_OK) {
+            continue;
+        }
+        char left[64] = "";
+        if (h->until_us > 0 && h->until_us < INT64_MAX) {
+            snprintf(left, sizeof(left), " for %lld ms",
+                     (long long)(sub_sat(h->until_us, clock_now_us(&s->clock)) / US_PER_MS));
+        }
+        log_warn("resource %s: still %s%s (%s%s%s)", view.resource->name,
+                 health_state_name(h->state), left, answer_class_name(h->why),
+                 h->reason[0] ? ", " : "", h->reason);
+    }
+}
+
 static void log_restored(const struct server *s)
 {
     const struct restored *r = &s->restored;
@@ -361,10 +382,13 @@ static void log_restored(const struct server *s)
         log_warn("durability none: nothing is kept, and a restart forgets what was used");
         return;
     }
-    log_info("restored %zu leases from %llu records of %s in %lld ms (%llu counters, %llu skipped)",
+    log_info("restored %zu leases from %llu records of %s in %lld ms (%llu counters, %llu states, "
+             "%llu learned limits, %llu skipped)",
              r->leases, (unsigned long long)r->records, store_path(s),
              (long long)(r->took_us / US_PER_MS), (unsigned long long)r->counters,
+             (unsigned long long)r->states, (unsigned long long)r->learned,
              (unsigned long long)r->skipped);
+    log_states(s);
 }
 
 /* The core with its policy and all that was stored, and the driver around it. */

@@ -77,10 +77,10 @@ void record_log_prune(struct record_log *log, int64_t horizon_us)
     for (size_t i = 0; i < log->len; i++) {
         const struct record *r = &log->at[i];
         int64_t at_us = r->kind == RECORD_RENEW ? r->expires_us : r->at_us;
-        old = r->kind != RECORD_COUNTER && at_us < horizon_us ? i + 1 : old;
+        old = !record_is_value(r->kind) && at_us < horizon_us ? i + 1 : old;
     }
     for (size_t i = 0; i < log->len; i++) {
-        if (i < old && log->at[i].kind != RECORD_COUNTER) {
+        if (i < old && !record_is_value(log->at[i].kind)) {
             release_record(&log->at[i]);
         } else {
             log->at[kept++] = log->at[i];
@@ -89,16 +89,16 @@ void record_log_prune(struct record_log *log, int64_t horizon_us)
     log->len = kept;
 }
 
-static bool same_counter(const struct record *a, const struct record *b)
+static bool same_value(const struct record *a, const struct record *b)
 {
-    return text_equal(a->limit, b->limit) && text_equal(a->resource, b->resource) &&
-           text_equal(a->scope_key, b->scope_key);
+    return a->kind == b->kind && text_equal(a->limit, b->limit) &&
+           text_equal(a->resource, b->resource) && text_equal(a->scope_key, b->scope_key);
 }
 
 bool record_log_replaced(const struct record_log *log, size_t i)
 {
     for (size_t j = i + 1; j < log->len; j++) {
-        if (log->at[j].kind == RECORD_COUNTER && same_counter(&log->at[i], &log->at[j])) {
+        if (same_value(&log->at[i], &log->at[j])) {
             return true;
         }
     }
@@ -107,12 +107,12 @@ bool record_log_replaced(const struct record_log *log, size_t i)
 
 int record_log_replay(const struct record_log *log, struct core *core)
 {
-    for (int counters = 1; counters >= 0; counters--) {
+    for (int values = 1; values >= 0; values--) {
         for (size_t i = 0; i < log->len; i++) {
             const struct record *r = &log->at[i];
             bool skipped;
-            bool wanted = (r->kind == RECORD_COUNTER) == (counters == 1) &&
-                          !(counters && record_log_replaced(log, i));
+            bool wanted = record_is_value(r->kind) == (values == 1) &&
+                          !(values && record_log_replaced(log, i));
             int error = wanted ? core_restore(core, r, &skipped) : 0;
             if (error) {
                 return error;
@@ -127,7 +127,7 @@ void record_log_look_up(const struct record_log *log, struct record *key)
     key->used = 0;
     for (size_t i = log->len; i > 0; i--) {
         const struct record *r = &log->at[i - 1];
-        if (r->kind == RECORD_COUNTER && same_counter(r, key)) {
+        if (same_value(r, key)) {
             *key = *r;
             return;
         }

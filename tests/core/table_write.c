@@ -384,8 +384,8 @@ void table_write_event(struct buf *out, const struct event *e, struct table_name
 
 static void write_record(struct buf *out, const struct record *r, struct table_names *names)
 {
-    static const char *const KINDS[] = {"",       "grant",   "renew", "settle",
-                                        "expire", "counter", "cancel"};
+    static const char *const KINDS[] = {"",        "grant",  "renew",  "settle", "expire",
+                                        "counter", "cancel", "health", "learned"};
     buf_addf(out, "persist %s", KINDS[r->kind]);
     add_time(out, "at", r->at_us);
     if (r->kind == RECORD_COUNTER) {
@@ -395,6 +395,18 @@ static void write_record(struct buf *out, const struct record *r, struct table_n
         add_time(out, "period", r->period_us);
         add_number(out, "used", r->used);
         add_number(out, "level", r->level);
+        return;
+    }
+    if (r->kind == RECORD_HEALTH) {
+        add_text(out, "res", r->resource);
+        buf_addf(out, " state=%s", health_state_name(r->health.state));
+        add_time(out, "until", r->health.until_us);
+        return;
+    }
+    if (r->kind == RECORD_LEARNED) {
+        add_text(out, "res", r->resource);
+        add_text(out, "limit", r->limit);
+        add_number(out, "told", r->learned.told);
         return;
     }
     add_lease(out, r->lease, names);

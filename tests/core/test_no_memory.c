@@ -305,12 +305,12 @@ static void restart(struct run *run)
     core_free(run->core);
     open_core(run);
     configure(run, run->current);
-    for (int counters = 1; counters >= 0; counters--) {
+    for (int values = 1; values >= 0; values--) {
         for (size_t i = 0; i < run->log.len; i++) {
             const struct record *r = &run->log.at[i];
             bool skipped;
-            if ((r->kind == RECORD_COUNTER) == (counters == 1) &&
-                !(counters && record_log_replaced(&run->log, i))) {
+            if (record_is_value(r->kind) == (values == 1) &&
+                !(values && record_log_replaced(&run->log, i))) {
                 WITH_MEMORY(run, core_restore(run->core, r, &skipped));
                 core_check(run->core);
             }

@@ -62,15 +62,15 @@ void ledger_given(struct ledger *l, const struct record *record)
 
 static bool same_key(const struct record *a, const struct record *b)
 {
-    return a->kind == RECORD_COUNTER && b->kind == RECORD_COUNTER &&
-           text_equal(a->limit, b->limit) && text_equal(a->resource, b->resource) &&
-           text_equal(a->scope_key, b->scope_key);
+    return record_is_value(a->kind) && a->kind == b->kind && text_equal(a->limit, b->limit) &&
+           text_equal(a->resource, b->resource) && text_equal(a->scope_key, b->scope_key);
 }
 
-static bool same_counter(const struct record *a, const struct record *b)
+static bool same_value(const struct record *a, const struct record *b)
 {
     return same_key(a, b) && a->at_us == b->at_us && a->expires_us == b->expires_us &&
-           a->period_us == b->period_us && a->used == b->used && a->level == b->level;
+           a->period_us == b->period_us && a->used == b->used && a->level == b->level &&
+           memcmp(&a->health, &b->health, sizeof(a->health)) == 0 && text_equal(a->id, b->id);
 }
 
 static bool same_record(const struct record *a, const struct record *b)
@@ -84,7 +84,7 @@ static bool same_record(const struct record *a, const struct record *b)
            text_equal(a->id, b->id);
 }
 
-/* The newest value of a counter among the first `n` records, or NULL. */
+/* The newest value of that key among the first `n` records, or NULL. */
 static const struct record *newest(const struct record_log *log, size_t n, const struct record *key)
 {
     while (n > 0) {
@@ -101,10 +101,10 @@ static bool records_agree(const struct ledger *l, size_t n)
     size_t given = l->given.len;
     while (n > 0) {
         const struct record *want = &l->log.at[--n];
-        if (want->kind == RECORD_COUNTER) {
+        if (record_is_value(want->kind)) {
             continue;
         }
-        while (given > 0 && l->given.at[given - 1].kind == RECORD_COUNTER) {
+        while (given > 0 && record_is_value(l->given.at[given - 1].kind)) {
             given--;
         }
         if (given == 0) {
@@ -115,7 +115,7 @@ static bool records_agree(const struct ledger *l, size_t n)
             return false;
         }
     }
-    while (given > 0 && l->given.at[given - 1].kind == RECORD_COUNTER) {
+    while (given > 0 && record_is_value(l->given.at[given - 1].kind)) {
         given--;
     }
     return given == 0;
@@ -125,14 +125,14 @@ static bool counters_agree(const struct ledger *l, size_t n)
 {
     for (size_t i = 0; i < l->given.len; i++) {
         const struct record *r = &l->given.at[i];
-        const struct record *want = r->kind == RECORD_COUNTER ? newest(&l->log, n, r) : NULL;
-        if (r->kind == RECORD_COUNTER && (!want || !same_counter(want, r))) {
+        const struct record *want = record_is_value(r->kind) ? newest(&l->log, n, r) : NULL;
+        if (record_is_value(r->kind) && (!want || !same_value(want, r))) {
             return false;
         }
     }
     for (size_t i = n; i > 0; i--) {
         const struct record *r = &l->log.at[i - 1];
-        if (r->kind == RECORD_COUNTER && r->expires_us >= l->horizon_us &&
+        if (record_is_value(r->kind) && r->expires_us >= l->horizon_us &&
             !newest(&l->given, l->given.len, r)) {
             return false;
         }
@@ -163,6 +163,6 @@ bool ledger_restored(struct ledger *l, const char **why)
             return true;
         }
     }
-    *why = records ? "a counter is not what it was" : "leases' records are not those of any batch";
+    *why = records ? "a value is not what it was" : "leases' records are not those of any batch";
     return false;
 }

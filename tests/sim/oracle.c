@@ -48,6 +48,7 @@ void oracle_free(struct oracle *o)
     free(o->tags);
     free(o->vtimes);
     free(o->conditions);
+    free(o->notes);
     free(o);
 }
 

@@ -30,6 +30,97 @@ static const struct feedback *feedback_of(const struct oracle *o, const char *re
     return r == NONE ? &none : &o->policy->resources[r].feedback;
 }
 
+/* --- What is written down. --- */
+
+void health_noted(struct oracle *o, const struct record *r)
+{
+    ROOM(o, notes);
+    struct note *n = &o->notes[o->notes_n++];
+    memset(n, 0, sizeof(*n));
+    n->record = o->records;
+    n->kind = r->kind;
+    snprintf(n->resource, sizeof(n->resource), "%.*s", (int)r->resource.len, r->resource.at);
+    snprintf(n->limit, sizeof(n->limit), "%.*s", (int)r->limit.len, r->limit.at);
+    if (r->kind == RECORD_HEALTH) {
+        n->health = r->health;
+    } else {
+        n->learned = r->learned;
+    }
+}
+
+static const struct note *newest_note(const struct oracle *o, const char *resource)
+{
+    for (size_t i = o->notes_n; i > 0; i--) {
+        const struct note *n = &o->notes[i - 1];
+        if (n->kind == RECORD_HEALTH && strcmp(n->resource, resource) == 0) {
+            return n;
+        }
+    }
+    return NULL;
+}
+
+void health_written(struct oracle *o)
+{
+    for (size_t i = 0; i < o->conditions_n; i++) {
+        const struct condition *c = &o->conditions[i];
+        const struct note *n = c->told ? newest_note(o, c->resource) : NULL;
+        if (c->told && (!n || n->health.state != c->state || n->health.until_us != c->until_us)) {
+            wrong(o, "health: %s is %s until %lld, and no record says so", c->resource,
+                  health_state_name(c->state), (long long)c->until_us);
+        }
+    }
+}
+
+/* A restart finds the state as the newest record has it; time goes on from there. */
+static void condition_back(struct oracle *o, const struct note *n)
+{
+    struct condition *c = condition_of(o, n->resource);
+    const struct health_fact *h = &n->health;
+    c->told = true;
+    c->state = h->state;
+    c->until_us = h->until_us;
+    c->probe = h->probe;
+    c->refusals = h->refusals;
+    c->refused_us = h->incident_us;
+    c->rate_ppm = h->rate_ppm;
+    c->growth = (double)h->growth_ppm / 60e6;
+    c->rate_at_us = h->rate_at_us;
+    c->next_low_us = c->next_high_us = (double)h->next_us;
+    c->cool_us = h->cool_us;
+}
+
+static void ident_back(struct oracle *o, const struct note *n)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        bool named = id->live && strcmp(id->name, n->limit) == 0;
+        if (!named || (!id->pool && strcmp(id->resource, n->resource) != 0)) {
+            continue;
+        }
+        id->learns = true;
+        if (!id->pool) { /* what is told of pools is not judged: note_learning */
+            id->told = n->learned.told;
+            id->told_by = n->learned.told_by;
+        }
+    }
+}
+
+/* Those that were lost have not been. */
+static void notes_back(struct oracle *o)
+{
+    while (o->notes_n && o->notes[o->notes_n - 1].record > o->records) {
+        o->notes_n--;
+    }
+    for (size_t i = 0; i < o->notes_n; i++) {
+        const struct note *n = &o->notes[i];
+        if (n->kind == RECORD_HEALTH) {
+            condition_back(o, n);
+        } else {
+            ident_back(o, n);
+        }
+    }
+}
+
 void health_crash(struct oracle *o)
 {
     o->conditions_n = 0;
@@ -42,13 +133,11 @@ void health_crash(struct oracle *o)
         f->asked_known = false;
     }
     for (size_t i = 0; i < o->idents_n; i++) {
-        struct ident *id = &o->idents[i];
-        /* Such a counter's record tells what others were seen to use with what was ours. */
-        bool stored = id->window == WINDOW_CALENDAR || id->window == WINDOW_BUCKET;
-        id->learns = id->live && (id->limit->learned || (id->learns && stored));
-        id->told = 0;
-        id->told_by = 0;
+        o->idents[i].learns = o->idents[i].live && o->idents[i].limit->learned;
+        o->idents[i].told = 0;
+        o->idents[i].told_by = 0;
     }
+    notes_back(o);
 }
 
 bool is_state_name(const char *name)
@@ -159,9 +248,6 @@ void health_event(struct oracle *o, const struct event *e)
     if (is_refusal(a) || (a && (a->class == ANSWER_DAY_OVER || a->class == ANSWER_OUT_OF_MONEY ||
                                 a->class == ANSWER_AUTH))) {
         c->cool_us = o->now_us + o->policy->resources[r].cooldown_us;
-    }
-    if (a) {
-        note_learning(o, r, f, a);
     }
 }
 
@@ -507,6 +593,10 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
         return;
     }
     struct condition *c = condition_of(o, fact->resource);
+    size_t r = resource_index(o, fact->resource);
+    if (o->cause.answer && r != NONE) {
+        note_learning(o, r, fact, o->cause.answer);
+    }
     if (class_of(o) == ANSWER_OK && fact->granted_us >= c->refused_us) {
         c->refusals = 0;
     }

@@ -13,6 +13,16 @@
 
 #include "oracle_state.h"
 
+/* What a record said of a resource (limit ""), or of a limit. */
+struct note {
+    size_t record; /* its number */
+    enum record_kind kind;
+    char resource[KEY_MAX];
+    char limit[KEY_MAX];
+    struct health_fact health;
+    struct learned_fact learned;
+};
+
 /* Before the effects of a step. */
 void health_event(struct oracle *o, const struct event *e);
 
@@ -50,7 +60,13 @@ bool is_state_name(const char *name);
 /* Whether some limit of a resource may have changed by what was learned. */
 bool has_learned(const struct oracle *o, const char *resource);
 
-/* The process has died: nothing of it is remembered. */
+/* A record says how a resource or a limit stands. */
+void health_noted(struct oracle *o, const struct record *r);
+
+/* What was told of resources is what was written down. */
+void health_written(struct oracle *o);
+
+/* The process has died: the records that are left say what is remembered. */
 void health_crash(struct oracle *o);
 
 /* The load a request is held for, and what a release is booked for, as the prices say. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_health.h"
 #include "oracle_routes.h"
 
 static void copy_text(char *out, size_t size, struct text t)
@@ -387,6 +388,8 @@ void history_record(struct oracle *o, const struct record *r)
     case RECORD_CANCEL:
     case RECORD_EXPIRE: end_fact(o, r); break;
     case RECORD_COUNTER: note_counter(o, r); break;
+    case RECORD_HEALTH:
+    case RECORD_LEARNED: health_noted(o, r); break;
     }
     forget_sums(o);
 }

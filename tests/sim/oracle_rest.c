@@ -196,6 +196,7 @@ void oracle_rest(struct oracle *o, const struct core *core)
     judge_overdue(o);
     judge_accounts(o);
     health_overdue(o, o->now_us);
+    health_written(o);
     judge_totals(o, core);
     if (o->rests % 32 == 0) {
         history_forget_past(o);

@@ -98,7 +98,6 @@ struct oracle {
     bool restoring; /* between a crash and oracle_restored */
     size_t records; /* emitted so far */
     uint64_t next_seq;
-
     struct fact *facts;
     size_t facts_n, facts_size;
     struct renewal *renewals;
@@ -112,9 +111,10 @@ struct oracle {
     size_t tags_n, tags_size;
     struct virtual_time *vtimes;
     size_t vtimes_n, vtimes_size;
-
     struct condition *conditions;
     size_t conditions_n, conditions_size;
+    struct note *notes; /* in oracle_health.h */
+    size_t notes_n, notes_size;
     struct cause cause;
     const struct core *core; /* of the present step: only where requests stand is asked of it */
     bool shifting;           /* in this step somebody has moved from one line to another */
