@@ -171,6 +171,15 @@ static void mark_unread(struct core *core, const struct line *line, const struct
     }
 }
 
+/* The next attempt of a request took over the id of the one before. */
+static void take_over_id(struct core *core, const struct record *r)
+{
+    struct lease *before = r->id.len ? lease_find_id(core, r->id, &r->tenant) : NULL;
+    if (before) {
+        lease_drop_id(core, before);
+    }
+}
+
 static int restore_grant(struct core *core, struct line *line, const struct record *r)
 {
     struct lease *lease = lease_find(core, r->lease);
@@ -178,6 +187,7 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
         lease_extend(core, lease, r->expires_us);
         return 0;
     }
+    take_over_id(core, r);
     struct counter *counters[CHARGES_MAX];
     struct acquire a;
     facts_of(r, &a);
