@@ -378,8 +378,13 @@ static void keep_record(struct driver *d, const struct record *record)
 /* Notes whose tickets are out. */
 static void note_ticket(struct driver *d, const struct effect *e)
 {
-    const struct caller *caller;
-    if (e->kind == EFFECT_WAIT && (caller = callers_find(&d->callers, e->caller)) != NULL) {
+    bool again = e->kind == EFFECT_SETTLED && e->settled.advice.ticket;
+    const struct caller *caller =
+        again || e->kind == EFFECT_WAIT ? callers_find(&d->callers, e->caller) : NULL;
+    if (caller && again) {
+        int64_t at_us = add_sat(d->now_us, e->settled.advice.after_us);
+        tickets_give(&d->tickets, e->settled.advice.ticket, caller->client, at_us);
+    } else if (caller) {
         tickets_give(&d->tickets, e->wait.ticket, caller->client, d->now_us);
     } else if (e->kind == EFFECT_CANCELLED && e->cancelled.ticket) {
         tickets_take(&d->tickets, e->cancelled.ticket);

@@ -7,7 +7,7 @@
 
 struct ticket {
     struct map_node by_ticket; /* the core numbers them one by one, so the number is the hash */
-    struct list by_time;
+    struct heap_node by_time;
     uint64_t ticket;
     struct client *client;
     int64_t ends_us;
@@ -16,12 +16,12 @@ struct ticket {
 void tickets_init(struct tickets *tickets)
 {
     map_init(&tickets->by_ticket);
-    list_init(&tickets->by_time);
+    heap_init(&tickets->by_time);
 }
 
-static struct ticket *oldest(const struct tickets *tickets)
+static struct ticket *first_over(const struct tickets *tickets)
 {
-    struct list *node = list_first(&tickets->by_time);
+    struct heap_node *node = heap_first(&tickets->by_time);
     return node ? CONTAINER_OF(node, struct ticket, by_time) : NULL;
 }
 
@@ -36,33 +36,34 @@ static void forget(struct tickets *tickets, struct ticket *t)
     assert(t->client->away > 0);
     t->client->away--;
     map_remove(&tickets->by_ticket, &t->by_ticket);
-    list_remove(&t->by_time);
+    heap_remove(&tickets->by_time, &t->by_time);
     free(t);
 }
 
 void tickets_release(struct tickets *tickets)
 {
     struct ticket *t;
-    while ((t = oldest(tickets)) != NULL) {
+    while ((t = first_over(tickets)) != NULL) {
         forget(tickets, t);
     }
     map_release(&tickets->by_ticket);
+    heap_release(&tickets->by_time);
 }
 
-void tickets_give(struct tickets *tickets, uint64_t ticket, struct client *client, int64_t now_us)
+void tickets_give(struct tickets *tickets, uint64_t ticket, struct client *client, int64_t at_us)
 {
     tickets_take(tickets, ticket);
-    struct ticket *t = malloc(sizeof(*t));
-    if (!t || map_reserve(&tickets->by_ticket) != 0) {
+    struct ticket *t = calloc(1, sizeof(*t));
+    if (!t || map_reserve(&tickets->by_ticket) != 0 || heap_reserve(&tickets->by_time, 1) != 0) {
         free(t);
         return;
     }
     t->ticket = ticket;
     t->client = client;
-    t->ends_us = add_sat(now_us, TICKET_KEPT_US);
+    t->ends_us = add_sat(at_us, TICKET_KEPT_US);
     client->away++;
     map_insert(&tickets->by_ticket, &t->by_ticket, ticket);
-    list_append(&tickets->by_time, &t->by_time);
+    heap_push(&tickets->by_time, &t->by_time, (uint64_t)t->ends_us, ticket);
 }
 
 void tickets_take(struct tickets *tickets, uint64_t ticket)
@@ -76,7 +77,7 @@ void tickets_take(struct tickets *tickets, uint64_t ticket)
 void tickets_expire(struct tickets *tickets, int64_t now_us)
 {
     struct ticket *t;
-    while ((t = oldest(tickets)) != NULL && t->ends_us <= now_us) {
+    while ((t = first_over(tickets)) != NULL && t->ends_us <= now_us) {
         forget(tickets, t);
     }
 }

@@ -202,6 +202,36 @@ def test_tickets_count_toward_the_cap_while_their_holder_is_away(daemon):
     assert d.acquire(hold_ms=1).status == 202
 
 
+ONE_RETRY = (
+    "server: {tickets_per_client: 1}\n"
+    "resources: {chat: {retry: {backoff: 1ms, backoff_max: 1ms}, limits: [{unit: slots, amount: 1, name: concurrency}]}}\n"
+)
+
+
+def test_the_tickets_of_retries_count_toward_the_cap_until_they_are_used(daemon):
+    d = daemon(ONE_RETRY)
+    first = d.lease()
+    advice = d.release(first, status=500).json["advice"]
+    assert advice["action"] == "retry"
+    held = d.lease()
+    assert d.acquire().code == "line_full"
+    # The same release again gives the same ticket, which counts once.
+    assert d.release(first, status=500).json["advice"]["ticket"] == advice["ticket"]
+    d.release(held)
+    retried = d.post("/v1/acquire", {"ticket": advice["ticket"]})
+    assert retried.status == 200 and retried.json["attempt"] == 2
+    assert d.acquire(hold_ms=1).status == 202
+
+
+def test_a_retry_that_is_cancelled_counts_no_more(daemon):
+    d = daemon(ONE_RETRY)
+    advice = d.release(d.lease(), status=500).json["advice"]
+    d.lease()
+    assert d.acquire(hold_ms=1).code == "line_full"
+    assert d.post("/v1/cancel", {"ticket": advice["ticket"]}).status == 200
+    assert d.acquire(hold_ms=1).status == 202
+
+
 def test_a_child_that_could_only_be_served_after_its_parent_is_refused(daemon):
     d = daemon(LIMITED)
     parent = d.lease()

@@ -77,6 +77,22 @@ static void test_it_is_out_until_the_core_drops_it_and_no_longer(void **state)
     assert_int_equal(one.away, 0);
 }
 
+static void test_a_retry_that_is_given_before_another_ticket_may_be_out_longer(void **state)
+{
+    (void)state;
+    tickets_give(&tickets, 1, &one, NOW_US + 60000000);
+    tickets_give(&tickets, 2, &one, NOW_US);
+    tickets_give(&tickets, 3, &other, NOW_US + 30000000);
+    tickets_expire(&tickets, NOW_US + TICKET_KEPT_US);
+    assert_null(tickets_holder(&tickets, 2));
+    assert_int_equal(one.away, 1);
+    tickets_expire(&tickets, NOW_US + 30000000 + TICKET_KEPT_US);
+    assert_int_equal(other.away, 0);
+    assert_ptr_equal(tickets_holder(&tickets, 1), &one);
+    tickets_take(&tickets, 1);
+    assert_int_equal(one.away, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -85,6 +101,7 @@ int main(void)
         T(test_one_that_is_taken_up_again_is_no_longer_out),
         T(test_one_that_is_given_again_counts_once_and_for_whoever_was_given_it_last),
         T(test_it_is_out_until_the_core_drops_it_and_no_longer),
+        T(test_a_retry_that_is_given_before_another_ticket_may_be_out_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
