@@ -96,7 +96,8 @@ sim: ## the simulator against its oracle: make sim SEED=1 STEPS=1000000
 	@$(MAKE) --no-print-directory build tests-built
 	@$(BUILD)/tests/sim/sim --seed $(SEED) --steps $$(($(STEPS) / 2))
 	@$(BUILD)/tests/sim/sim --storm --seed $(SEED) --steps $$(($(STEPS) / 6))
-	@$(BUILD)/tests/sim/sim --driver --seed $(SEED) --steps $$(($(STEPS) / 3))
+	@$(BUILD)/tests/sim/sim --driver --seed $(SEED) --steps $$(($(STEPS) / 6))
+	@$(BUILD)/tests/sim/sim --driver --storm --seed $(SEED) --steps $$(($(STEPS) / 6))
 
 torture: ## kill -9 under load, many times: make torture ROUNDS=200
 	@scripts/deps build test

@@ -3,10 +3,12 @@
  * as soon as its last is answered. Raw epoll and a reader that knows no more HTTP than the daemon
  * speaks, so that on two cores the load takes little from what it measures.
  *
- *     http_load [-c CONNECTIONS] [-d SECONDS] [-w WARM_SECONDS] [-l LINES] PORT PATH BODY
+ *     http_load [-c CONNECTIONS] [-d SECONDS] [-w WARM_SECONDS] [-l LINES | -r] PORT PATH BODY
  *
  * Without -l an answer is whole, with a Content-Length; with it the answer is chunked, has LINES
- * lines, and each says "status":200. Anything but success ends the run: a refusal is no decision.
+ * lines, and each says "status":200. With -r every second request releases the lease that the
+ * answer before named, with what OpenAI's API says a call has used. Anything but success ends the
+ * run: a refusal is no decision.
  * Prints one JSON object: answers and decisions a second, and the time an answer took, in µs.
  */
 #include <arpa/inet.h>
@@ -27,9 +29,22 @@
 #define HEAD_BYTES_MAX  512
 #define ANSWER_BYTES    (1 << 18) /* an answer with its head: what fits one array of 1,024 */
 #define GRANTED         "\"status\":200"
+#define LEASE           "{\"lease\":\"ls_"
+#define LEASE_DIGITS    16
+#define RELEASE_PATH    "/v1/release"
+#define RELEASE_TAIL                                                                               \
+    "\",\"status\":200,\"usage\":{\"prompt_tokens\":900,\"completion_tokens\":300,"                \
+    "\"total_tokens\":1200}}"
+
+struct request {
+    char *at;
+    size_t len;
+};
 
 struct connection {
     int fd;
+    struct request release; /* its own, with -r: the lease is written in at each turn */
+    const struct request *asks;
     size_t sent; /* of the request */
     size_t len;  /* of the answer, so far */
     int64_t began_ns;
@@ -40,9 +55,9 @@ struct load {
     int port;
     long connections;
     long lines; /* 0: answers are whole */
+    bool releases;
     double seconds, warm_seconds;
-    char *request;
-    size_t request_len;
+    struct request acquire;
     int epoll;
     int64_t counted_from_ns, ends_ns;
     struct connection *all;
@@ -55,36 +70,42 @@ static void die(const char *what, const char *detail)
     exit(1);
 }
 
+static struct request post(int port, const char *path, const char *body)
+{
+    size_t size = HEAD_BYTES_MAX + strlen(path) + strlen(body);
+    struct request r = {.at = malloc(size)};
+    if (!r.at) {
+        die("request", "out of memory");
+    }
+    r.len = (size_t)snprintf(r.at, size,
+                             "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                             "Content-Type: application/json\r\n"
+                             "Content-Length: %zu\r\n\r\n%s",
+                             path, port, strlen(body), body);
+    return r;
+}
+
 static void read_options(struct load *l, int argc, char **argv)
 {
     int option;
-    while ((option = getopt(argc, argv, "c:d:w:l:")) != -1) {
+    while ((option = getopt(argc, argv, "c:d:w:l:r")) != -1) {
         switch (option) {
         case 'c': l->connections = strtol(optarg, NULL, 10); break;
         case 'd': l->seconds = strtod(optarg, NULL); break;
         case 'w': l->warm_seconds = strtod(optarg, NULL); break;
         case 'l': l->lines = strtol(optarg, NULL, 10); break;
+        case 'r': l->releases = true; break;
         default: optind = argc + 1; break;
         }
     }
     if (argc - optind != 3 || l->connections < 1 || l->connections > CONNECTIONS_MAX ||
-        l->lines < 0 || l->seconds <= 0) {
+        l->lines < 0 || (l->lines && l->releases) || l->seconds <= 0) {
         fprintf(stderr, "usage: http_load [-c CONNECTIONS] [-d SECONDS] [-w WARM_SECONDS] "
-                        "[-l LINES] PORT PATH BODY\n");
+                        "[-l LINES | -r] PORT PATH BODY\n");
         exit(2);
     }
     l->port = (int)strtol(argv[optind], NULL, 10);
-    const char *path = argv[optind + 1], *body = argv[optind + 2];
-    size_t size = HEAD_BYTES_MAX + strlen(path) + strlen(body);
-    l->request = malloc(size);
-    if (!l->request) {
-        die("request", "out of memory");
-    }
-    l->request_len = (size_t)snprintf(l->request, size,
-                                      "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-                                      "Content-Type: application/json\r\n"
-                                      "Content-Length: %zu\r\n\r\n%s",
-                                      path, l->port, strlen(body), body);
+    l->acquire = post(l->port, argv[optind + 1], argv[optind + 2]);
 }
 
 /* --- Sending. --- */
@@ -99,8 +120,8 @@ static void watch(struct load *l, struct connection *c, int how, uint32_t events
 
 static void send_more(struct load *l, struct connection *c)
 {
-    while (c->sent < l->request_len) {
-        ssize_t n = send(c->fd, l->request + c->sent, l->request_len - c->sent, MSG_NOSIGNAL);
+    while (c->sent < c->asks->len) {
+        ssize_t n = send(c->fd, c->asks->at + c->sent, c->asks->len - c->sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
             watch(l, c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
             return;
@@ -124,6 +145,8 @@ static void connect_one(struct load *l, struct connection *c)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)l->port)};
     int on = 1;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c->release = post(l->port, RELEASE_PATH, LEASE "0000000000000000" RELEASE_TAIL);
+    c->asks = &l->acquire;
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     c->answer = malloc(ANSWER_BYTES + 1);
     if (c->fd < 0 || !c->answer || connect(c->fd, (struct sockaddr *)&to, sizeof(to))) {
@@ -182,6 +205,27 @@ static bool answer_is_over(struct load *l, struct connection *c)
     return true;
 }
 
+/* Writes the lease of the answer into the request that releases it. */
+static void fill_release(struct connection *c)
+{
+    const char *lease = memmem(c->answer, c->len, LEASE, sizeof(LEASE) - 1);
+    size_t tail_len = LEASE_DIGITS + sizeof(RELEASE_TAIL) - 1;
+    if (!lease || (size_t)(c->answer + c->len - lease) < sizeof(LEASE) - 1 + LEASE_DIGITS) {
+        die("an answer without a lease", c->answer);
+    }
+    memcpy(c->release.at + c->release.len - tail_len, lease + sizeof(LEASE) - 1, LEASE_DIGITS);
+}
+
+static void choose_next(struct load *l, struct connection *c)
+{
+    if (!l->releases || c->asks == &c->release) {
+        c->asks = &l->acquire;
+        return;
+    }
+    fill_release(c);
+    c->asks = &c->release;
+}
+
 static void take_answer(struct load *l, struct connection *c)
 {
     ssize_t n = recv(c->fd, c->answer + c->len, ANSWER_BYTES - c->len, 0);
@@ -199,6 +243,7 @@ static void take_answer(struct load *l, struct connection *c)
     if (now_ns >= l->counted_from_ns && now_ns < l->ends_ns) {
         histogram_add(&l->took, now_ns - c->began_ns);
     }
+    choose_next(l, c);
     begin_request(l, c);
 }
 
@@ -240,9 +285,10 @@ int main(int argc, char **argv)
     }
     run(&l);
     double per_s = (double)l.took.total / l.seconds;
+    double decisions = l.releases ? per_s / 2 : per_s * (double)(l.lines ? l.lines : 1);
     printf("{\"answers_per_s\": %.1f, \"decisions_per_s\": %.1f, \"p50_us\": %lld, "
            "\"p99_us\": %lld, \"max_us\": %lld}\n",
-           per_s, per_s * (double)(l.lines ? l.lines : 1), (long long)histogram_us(&l.took, 0.5),
+           per_s, decisions, (long long)histogram_us(&l.took, 0.5),
            (long long)histogram_us(&l.took, 0.99), (long long)l.took.max_us);
     return 0;
 }

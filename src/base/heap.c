@@ -126,16 +126,6 @@ void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major, uint64_t
     heap_settle(h, node->place - 1, (struct heap_entry){major, minor, node});
 }
 
-void heap_replace(struct heap *h, struct heap_node *node, struct heap_node *by, uint64_t major,
-                  uint64_t minor)
-{
-    assert(heap_holds(node) && heap_entry_of(h, node)->node == node);
-    assert(!heap_holds(by));
-    size_t i = node->place - 1;
-    node->place = 0;
-    heap_settle(h, i, (struct heap_entry){major, minor, by});
-}
-
 struct heap_node *heap_second(const struct heap *h)
 {
     if (h->len < 2) {

@@ -47,10 +47,6 @@ void heap_remove(struct heap *h, struct heap_node *node);
 /* Gives a node that is in this heap another key. */
 void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major, uint64_t minor);
 
-/* Puts a node that is in no heap in the place of one that is in this heap. */
-void heap_replace(struct heap *h, struct heap_node *node, struct heap_node *by, uint64_t major,
-                  uint64_t minor);
-
 /* The first node, or NULL when empty. */
 static inline struct heap_node *heap_first(const struct heap *h)
 {

@@ -12,10 +12,10 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/coordinator.h"
+#include "cmd/shown.h"
 #include "cmd/table.h"
 
 #define PATH_BYTES_MAX   4096
-#define NUMBER_BYTES_MAX 48
 #define OUTPUT_BYTES_MAX (64u << 20)
 
 static const char help[] =
@@ -58,39 +58,9 @@ struct arguments {
 
 /* --- Showing. --- */
 
-static struct text words(const json_value *object, const char *key)
-{
-    struct text t;
-    const json_value *v = json_get(object, key);
-    return v && json_read_text(v, &t) ? t : TEXT_NONE;
-}
-
-static void add_words(struct table *t, const json_value *object, const char *key)
-{
-    struct text found = words(object, key);
-    table_add(t, found.len ? found : TEXT("-"));
-}
-
-static void add_amount(struct table *t, const json_value *object, const char *key)
-{
-    const json_value *v = json_get(object, key);
-    struct json_writer w;
-    struct buf number;
-    int64_t n;
-    buf_init(&number, NUMBER_BYTES_MAX);
-    json_writer_init(&w, &number);
-    if (v && json_read_i64(v, &n)) {
-        json_i64(&w, n);
-    } else if (v && json_read_picousd(v, &n)) {
-        json_picousd(&w, n);
-    }
-    table_add(t, number.len ? buf_text(&number) : TEXT("-"));
-    buf_release(&number);
-}
-
 static void add_reset(struct table *t, const json_value *limit)
 {
-    const json_value *v = json_get(limit, "reset_ms");
+    const json_value *v = shown_member(limit, "reset_ms");
     char at[32];
     int64_t ms;
     struct tm tm;
@@ -106,28 +76,28 @@ static void add_reset(struct table *t, const json_value *limit)
 
 static void add_limit(struct table *t, const json_value *resource, const json_value *limit)
 {
-    struct text window = words(limit, "window");
+    struct text window = shown_words(limit, "window");
     bool calendar = text_equal(window, TEXT("calendar"));
     if (!calendar && !text_equal(window, TEXT("lifetime"))) {
         return;
     }
-    add_words(t, resource, "resource");
-    add_words(t, limit, "limit");
-    add_words(t, limit, "unit");
-    add_words(t, limit, calendar ? "per" : "window");
-    add_words(t, limit, json_get(limit, "scope_key") ? "scope_key" : "scope");
-    add_amount(t, limit, "amount");
-    add_amount(t, limit, "used");
-    add_amount(t, limit, "held");
-    add_amount(t, limit, "remaining");
+    shown_add_words(t, resource, "resource");
+    shown_add_words(t, limit, "limit");
+    shown_add_words(t, limit, "unit");
+    shown_add_words(t, limit, calendar ? "per" : "window");
+    shown_add_words(t, limit, shown_member(limit, "scope_key") ? "scope_key" : "scope");
+    shown_add_number(t, limit, "amount");
+    shown_add_number(t, limit, "used");
+    shown_add_number(t, limit, "held");
+    shown_add_number(t, limit, "remaining");
     add_reset(t, limit);
 }
 
 static void add_resource(struct table *t, const json_value *resource, const char *wanted)
 {
-    const json_value *limits = json_get(resource, "limits");
+    const json_value *limits = shown_member(resource, "limits");
     if (!limits || !json_is_array(limits) ||
-        (wanted && !text_equal(words(resource, "resource"), text_of(wanted)))) {
+        (wanted && !text_equal(shown_words(resource, "resource"), text_of(wanted)))) {
         return;
     }
     for (const json_value *limit = NULL; (limit = json_array_next(limits, limit)) != NULL;) {

@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/coordinator.h"
+#include "cmd/shown.h"
 #include "cmd/table.h"
 
 #define OUTPUT_BYTES_MAX (64u << 20)
@@ -57,43 +58,11 @@ struct status {
 
 /* --- Members, as words. --- */
 
-static const json_value *member(const json_value *object, const char *key)
-{
-    return object && json_is_object(object) ? json_get(object, key) : NULL;
-}
-
 static int64_t whole(const json_value *object, const char *key, int64_t otherwise)
 {
     int64_t n;
-    const json_value *v = member(object, key);
+    const json_value *v = shown_member(object, key);
     return v && json_read_i64(v, &n) ? n : otherwise;
-}
-
-static struct text words(const json_value *object, const char *key)
-{
-    struct text t;
-    const json_value *v = member(object, key);
-    return v && json_read_text(v, &t) ? t : TEXT_NONE;
-}
-
-static void add_words(struct table *t, const json_value *object, const char *key)
-{
-    struct text found = words(object, key);
-    table_add(t, found.len ? found : TEXT("-"));
-}
-
-static void add_number(struct table *t, const json_value *object, const char *key)
-{
-    const json_value *v = member(object, key);
-    int64_t n;
-    double d;
-    if (v && json_read_i64(v, &n)) {
-        table_addf(t, "%lld", (long long)n);
-    } else if (v && json_read_double(v, &d)) {
-        table_addf(t, "%.15g", d);
-    } else {
-        table_add_str(t, "-");
-    }
 }
 
 /* "310ms", "6.9s", "2m10s", "1h05m", "3d04h" */
@@ -127,11 +96,11 @@ static void add_until(struct table *t, int64_t at_ms, int64_t now_ms)
 /* "paused 6.9s (wait)", "recovering 63%" */
 static void add_state(struct status *s, const json_value *resource)
 {
-    const json_value *state = member(resource, "state");
-    struct text name = words(state, "name");
-    struct text why = words(state, "why");
+    const json_value *state = shown_member(resource, "state");
+    struct text name = shown_words(state, "name");
+    struct text why = shown_words(state, "why");
     int64_t until_ms = whole(state, "until_ms", 0);
-    const json_value *v = member(state, "rate");
+    const json_value *v = shown_member(state, "rate");
     double rate = 1;
     char more[2 * WORDS_MAX] = "";
     if (until_ms > 0) {
@@ -147,35 +116,35 @@ static void add_state(struct status *s, const json_value *resource)
 
 static void add_resource(struct status *s, const json_value *resource)
 {
-    const json_value *line = member(resource, "line");
+    const json_value *line = shown_member(resource, "line");
     char oldest[WORDS_MAX] = "-";
     if (whole(line, "waiting", 0) > 0) {
         duration_words(whole(line, "oldest_wait_ms", 0), oldest);
     }
-    add_words(&s->resources, resource, "resource");
+    shown_add_words(&s->resources, resource, "resource");
     add_state(s, resource);
-    add_number(&s->resources, line, "waiting");
+    shown_add_number(&s->resources, line, "waiting");
     table_add_str(&s->resources, oldest);
-    add_number(&s->resources, resource, "leases");
-    add_number(&s->resources, resource, "slots_suggested");
+    shown_add_number(&s->resources, resource, "leases");
+    shown_add_number(&s->resources, resource, "slots_suggested");
 }
 
 static void add_limit(struct status *s, struct text resource, const json_value *limit)
 {
     struct table *t = &s->limits;
-    struct text scope = words(limit, "scope");
+    struct text scope = shown_words(limit, "scope");
     table_add(t, resource);
-    add_words(t, limit, "limit");
+    shown_add_words(t, limit, "limit");
     if (scope.len && !text_equal(scope, TEXT("resource"))) {
         table_addf(t, "each %.*s", (int)scope.len, scope.at);
     } else {
         table_add_str(t, "all");
     }
-    add_words(t, limit, "unit");
-    add_number(t, limit, "amount");
-    add_number(t, limit, "used");
-    add_number(t, limit, "held");
-    add_number(t, limit, "remaining");
+    shown_add_words(t, limit, "unit");
+    shown_add_number(t, limit, "amount");
+    shown_add_number(t, limit, "used");
+    shown_add_number(t, limit, "held");
+    shown_add_number(t, limit, "remaining");
     add_until(t, whole(limit, "reset_ms", 0), s->now_ms);
 }
 
@@ -193,9 +162,9 @@ static bool is_named(const struct status *s, struct text name)
 /* Whether a route or a pool tries that resource. */
 static bool tries(const json_value *route, struct text resource)
 {
-    const json_value *steps = member(route, "steps");
+    const json_value *steps = shown_member(route, "steps");
     const json_value *at = next_of(steps, NULL);
-    while (at && !text_equal(words(at, "resource"), resource)) {
+    while (at && !text_equal(shown_words(at, "resource"), resource)) {
         at = next_of(steps, at);
     }
     return at != NULL;
@@ -204,27 +173,27 @@ static bool tries(const json_value *route, struct text resource)
 /* A resource is shown by its own name, and by that of a route that tries it. */
 static bool is_wanted(const struct status *s, const json_value *document, struct text resource)
 {
-    const json_value *routes = member(document, "routes");
+    const json_value *routes = shown_member(document, "routes");
     bool wanted = is_named(s, resource);
     for (const json_value *at = next_of(routes, NULL); at && !wanted; at = next_of(routes, at)) {
-        wanted = is_named(s, words(at, "route")) && tries(at, resource);
+        wanted = is_named(s, shown_words(at, "route")) && tries(at, resource);
     }
     return wanted;
 }
 
 static bool add_resources(struct status *s, const json_value *document)
 {
-    const json_value *resources = member(document, "resources");
+    const json_value *resources = shown_member(document, "resources");
     bool found = false;
     const json_value *at = next_of(resources, NULL);
     for (; at; at = next_of(resources, at)) {
-        struct text name = words(at, "resource");
+        struct text name = shown_words(at, "resource");
         if (!is_wanted(s, document, name)) {
             continue;
         }
         found = true;
         add_resource(s, at);
-        const json_value *limits = member(at, "limits");
+        const json_value *limits = shown_member(at, "limits");
         const json_value *limit = next_of(limits, NULL);
         for (; limit; limit = next_of(limits, limit)) {
             add_limit(s, name, limit);
@@ -256,8 +225,8 @@ static int add_reason(void *ctx, struct text reason, json_value *v)
 
 static void add_passed(struct status *s, const json_value *route)
 {
-    struct reasons reasons = {.table = &s->passed, .route = words(route, "route")};
-    const json_value *passed = member(route, "passed");
+    struct reasons reasons = {.table = &s->passed, .route = shown_words(route, "route")};
+    const json_value *passed = shown_member(route, "passed");
     if (passed && json_is_object(passed)) {
         (void)json_each(passed, add_reason, &reasons);
     }
@@ -275,13 +244,13 @@ static int64_t granted_in_all(const json_value *steps)
 
 static void add_steps(struct status *s, const json_value *route)
 {
-    const json_value *steps = member(route, "steps");
+    const json_value *steps = shown_member(route, "steps");
     int64_t all = granted_in_all(steps);
     for (const json_value *at = next_of(steps, NULL); at; at = next_of(steps, at)) {
-        add_words(&s->steps, route, "route");
-        add_number(&s->steps, at, "step");
-        add_words(&s->steps, at, "resource");
-        add_number(&s->steps, at, "granted");
+        shown_add_words(&s->steps, route, "route");
+        shown_add_number(&s->steps, at, "step");
+        shown_add_words(&s->steps, at, "resource");
+        shown_add_number(&s->steps, at, "granted");
         if (all > 0) {
             double share = (double)whole(at, "granted", 0) / (double)all;
             table_addf(&s->steps, "%.0f%%", share * 100);
@@ -293,21 +262,21 @@ static void add_steps(struct status *s, const json_value *route)
 
 static void add_route(struct status *s, const json_value *route)
 {
-    add_words(&s->routes, route, "route");
-    add_number(&s->routes, route, "waiting");
-    add_number(&s->routes, route, "moved");
-    add_number(&s->routes, route, "fallbacks");
-    add_number(&s->routes, route, "exhausted");
+    shown_add_words(&s->routes, route, "route");
+    shown_add_number(&s->routes, route, "waiting");
+    shown_add_number(&s->routes, route, "moved");
+    shown_add_number(&s->routes, route, "fallbacks");
+    shown_add_number(&s->routes, route, "exhausted");
     add_steps(s, route);
     add_passed(s, route);
 }
 
 static bool add_routes(struct status *s, const json_value *document)
 {
-    const json_value *routes = member(document, "routes");
+    const json_value *routes = shown_member(document, "routes");
     bool found = false;
     for (const json_value *at = next_of(routes, NULL); at; at = next_of(routes, at)) {
-        if (is_named(s, words(at, "route")) || tries(at, text_of(s->name))) {
+        if (is_named(s, shown_words(at, "route")) || tries(at, text_of(s->name))) {
             found = true;
             add_route(s, at);
         }
@@ -373,7 +342,7 @@ static int print_tables(struct status *s, const json_value *document)
         buf_add_char(&out, '\n');
         table_write(&s->passed, &out);
     }
-    bool found = known || routed || (!s->name && member(document, "resources"));
+    bool found = known || routed || (!s->name && shown_member(document, "resources"));
     if (!found) {
         fprintf(stderr, "sluice status: the coordinator has no resource \"%s\"\n",
                 s->name ? s->name : "");

@@ -11,12 +11,12 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/coordinator.h"
+#include "cmd/shown.h"
 #include "cmd/table.h"
 
 #define QUERY_BYTES_MAX  16384
 #define KEY_BYTES_MAX    2048
 #define OUTPUT_BYTES_MAX (256u << 20)
-#define COST_BYTES_MAX   48
 
 static const char help[] =
     "Usage: sluice usage [--by WHAT] [--since TIME] [--until TIME] [--tenant T] [--session S]\n"
@@ -82,43 +82,13 @@ struct usage {
 
 /* --- A row. --- */
 
-/* A number as it is to be written: money exactly, all else whole. */
-static void write_number(const json_value *row, const char *member, struct buf *to)
-{
-    const json_value *v = json_get(row, member);
-    struct json_writer w;
-    int64_t n;
-    double d;
-    json_writer_init(&w, to);
-    if (v && json_read_i64(v, &n)) {
-        json_i64(&w, n);
-    } else if (v && json_read_picousd(v, &n)) {
-        json_picousd(&w, n);
-    } else if (v && json_read_double(v, &d)) {
-        json_double(&w, d);
-    }
-}
-
-static struct text key_of(const json_value *row)
-{
-    struct text key;
-    const json_value *v = json_get(row, "key");
-    return v && json_read_text(v, &key) ? key : TEXT_NONE;
-}
-
 static void add_to_table(struct usage *u, const json_value *row)
 {
-    struct text key = key_of(row);
-    table_add(&u->table, key.len ? key : TEXT("-"));
+    shown_add_words(&u->table, row, "key");
     for (size_t i = 0; i < COLUMNS_N; i++) {
-        struct buf number;
-        if (!columns[i].head) {
-            continue;
+        if (columns[i].head) {
+            shown_add_number(&u->table, row, columns[i].member);
         }
-        buf_init(&number, COST_BYTES_MAX);
-        write_number(row, columns[i].member, &number);
-        table_add(&u->table, number.len ? buf_text(&number) : TEXT("-"));
-        buf_release(&number);
     }
 }
 
@@ -137,10 +107,10 @@ static void add_csv_key(struct buf *out, struct text key)
 
 static void add_csv(struct usage *u, const json_value *row)
 {
-    add_csv_key(&u->out, key_of(row));
+    add_csv_key(&u->out, shown_words(row, "key"));
     for (size_t i = 0; i < COLUMNS_N; i++) {
         buf_add_char(&u->out, ',');
-        write_number(row, columns[i].member, &u->out);
+        buf_add_text(&u->out, shown_number(row, columns[i].member));
     }
     buf_add_str(&u->out, "\r\n");
 }
@@ -148,7 +118,7 @@ static void add_csv(struct usage *u, const json_value *row)
 static void add_json(struct usage *u, const json_value *row)
 {
     struct json_writer w;
-    struct text key = key_of(row);
+    struct text key = shown_words(row, "key");
     json_writer_init(&w, &u->out);
     json_object_begin(&w);
     json_key(&w, "key");
@@ -159,7 +129,8 @@ static void add_json(struct usage *u, const json_value *row)
     }
     for (size_t i = 0; i < COLUMNS_N; i++) {
         json_key(&w, columns[i].member);
-        write_number(row, columns[i].member, &u->out);
+        struct text number = shown_number(row, columns[i].member);
+        buf_add_text(&u->out, number.len ? number : TEXT("null"));
         w.comma = true;
     }
     json_object_end(&w);

@@ -40,10 +40,6 @@ const struct section estimates_section = {"Estimates (`resources.NAME.estimates`
 
 /* --- Concurrency. --- */
 
-#define CONCURRENCY_TAKES                                                                          \
-    "an amount: a whole number above 0 and at most 10^15, as in 500, 1.5k, 2M; adaptive; or "      \
-    "{adaptive: {min: N, max: N}}"
-
 struct concurrency_draft {
     const struct node *adaptive;
 };

@@ -12,27 +12,31 @@
 #define PACIFIC   "America/Los_Angeles"
 #define RULES(of) of, sizeof(of) / sizeof(of[0])
 
+/* Charged at the grant to a rolling window of any span. */
+#define USUAL(unit, settle, source)                                                                \
+    {                                                                                              \
+        unit, ANY, ROLLING, GRANT, settle, 0, NULL, source                                         \
+    }
+
+#define AS_TOKENS ": not limited apart from tokens; as tokens"
+
 /* A rolling window fits under any fixed window of its length, whatever its phase, and under any
  * bucket of its size; so it stands wherever the kind of window is not published. */
 static const struct profile_rule generic[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL, "no provider: the safe window"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL, "no provider: the safe window"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     "no provider: the safe window"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     "no provider: the safe window"},
+    USUAL(UNIT_REQUESTS, SETTLE_TRUE_UP, "no provider: the safe window"),
+    USUAL(UNIT_TOKENS, SETTLE_TRUE_UP, "no provider: the safe window"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_TRUE_UP, "no provider: the safe window"),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_TRUE_UP, "no provider: the safe window"),
 };
 
 #define OPENAI_LIMITS "OpenAI docs, Rate limits"
 static const struct profile_rule openai[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     OPENAI_LIMITS ": failed calls count; window unpublished"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     OPENAI_LIMITS ": input plus max_tokens at admission; correction after the call unpublished"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     OPENAI_LIMITS ": not limited apart from tokens; as tokens"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     OPENAI_LIMITS ": not limited apart from tokens; as tokens"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP, OPENAI_LIMITS ": failed calls count; window unpublished"),
+    USUAL(UNIT_TOKENS, SETTLE_KEEP,
+          OPENAI_LIMITS
+          ": input plus max_tokens at admission; correction after the call unpublished"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_KEEP, OPENAI_LIMITS AS_TOKENS),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_KEEP, OPENAI_LIMITS AS_TOKENS),
 };
 
 #define ANTHROPIC_LIMITS "Anthropic API docs, Rate limits"
@@ -51,81 +55,68 @@ static const struct profile_rule anthropic[] = {
 static const struct profile_rule azure[] = {
     {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 10 * US_PER_S, NULL,
      AZURE_LIMITS ": requests are judged over slices of 1 or 10 seconds"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     AZURE_LIMITS ": estimate plus max_tokens, reset each minute; a rolling minute is safe for "
-                  "any phase of it"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     AZURE_LIMITS ": not limited apart from tokens; as tokens"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     AZURE_LIMITS ": not limited apart from tokens; as tokens"},
+    USUAL(UNIT_TOKENS, SETTLE_KEEP,
+          AZURE_LIMITS
+          ": estimate plus max_tokens, reset each minute; a rolling minute is safe for "
+          "any phase of it"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_KEEP, AZURE_LIMITS AS_TOKENS),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_KEEP, AZURE_LIMITS AS_TOKENS),
 };
 
 #define GEMINI_LIMITS "Gemini API docs, Rate limits"
 static const struct profile_rule gemini[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     GEMINI_LIMITS ": per minute; failures count (third party)"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP, GEMINI_LIMITS ": per minute; failures count (third party)"),
     {UNIT_REQUESTS, DAY, CALENDAR, GRANT, SETTLE_KEEP, 0, PACIFIC,
      GEMINI_LIMITS ": the day resets at midnight Pacific"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     GEMINI_LIMITS ": TPM counts input only; corrected to the real input"},
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_TRUE_UP,
+          GEMINI_LIMITS ": TPM counts input only; corrected to the real input"),
     {UNIT_INPUT_TOKENS, DAY, CALENDAR, GRANT, SETTLE_TRUE_UP, 0, PACIFIC,
      GEMINI_LIMITS ": the day resets at midnight Pacific"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     GEMINI_LIMITS ": not limited; as input tokens"},
+    USUAL(UNIT_TOKENS, SETTLE_TRUE_UP, GEMINI_LIMITS ": not limited; as input tokens"),
     {UNIT_TOKENS, DAY, CALENDAR, GRANT, SETTLE_TRUE_UP, 0, PACIFIC,
      GEMINI_LIMITS ": the day resets at midnight Pacific"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     GEMINI_LIMITS ": not limited; as input tokens"},
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_TRUE_UP, GEMINI_LIMITS ": not limited; as input tokens"),
 };
 
 #define BEDROCK_LIMITS "Amazon Bedrock docs, Quotas (runtime token burndown)"
 static const struct profile_rule bedrock[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     BEDROCK_LIMITS ": window unpublished"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     BEDROCK_LIMITS ": input, cache and max_tokens at admission, trued up; window unpublished"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     BEDROCK_LIMITS ": not limited apart from tokens; as tokens"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     BEDROCK_LIMITS ": not limited apart from tokens; as tokens"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP, BEDROCK_LIMITS ": window unpublished"),
+    USUAL(UNIT_TOKENS, SETTLE_TRUE_UP,
+          BEDROCK_LIMITS
+          ": input, cache and max_tokens at admission, trued up; window unpublished"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_TRUE_UP, BEDROCK_LIMITS AS_TOKENS),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_TRUE_UP, BEDROCK_LIMITS AS_TOKENS),
 };
 
 #define MISTRAL_LIMITS "Mistral docs, Rate limits and usage tiers"
 static const struct profile_rule mistral[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     MISTRAL_LIMITS ": requests per second; window unpublished"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     MISTRAL_LIMITS ": input plus output; correction after the call unpublished"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     MISTRAL_LIMITS ": not limited apart from tokens; as tokens"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     MISTRAL_LIMITS ": not limited apart from tokens; as tokens"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP, MISTRAL_LIMITS ": requests per second; window unpublished"),
+    USUAL(UNIT_TOKENS, SETTLE_KEEP,
+          MISTRAL_LIMITS ": input plus output; correction after the call unpublished"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_KEEP, MISTRAL_LIMITS AS_TOKENS),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_KEEP, MISTRAL_LIMITS AS_TOKENS),
 };
 
 #define GROQ_LIMITS "Groq docs, Rate limits"
 static const struct profile_rule groq[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     GROQ_LIMITS ": per minute and per day, replenishing"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     GROQ_LIMITS ": prompt plus max_tokens; correction after the call unpublished"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     GROQ_LIMITS ": not limited apart from tokens; as tokens"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     GROQ_LIMITS ": not limited apart from tokens; as tokens"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP, GROQ_LIMITS ": per minute and per day, replenishing"),
+    USUAL(UNIT_TOKENS, SETTLE_KEEP,
+          GROQ_LIMITS ": prompt plus max_tokens; correction after the call unpublished"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_KEEP, GROQ_LIMITS AS_TOKENS),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_KEEP, GROQ_LIMITS AS_TOKENS),
 };
 
 #define OPENROUTER_LIMITS "OpenRouter docs, Limits"
 static const struct profile_rule openrouter[] = {
-    {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_KEEP, 0, NULL,
-     OPENROUTER_LIMITS ": per minute on free models; window unpublished"},
+    USUAL(UNIT_REQUESTS, SETTLE_KEEP,
+          OPENROUTER_LIMITS ": per minute on free models; window unpublished"),
     {UNIT_REQUESTS, DAY, CALENDAR, GRANT, SETTLE_KEEP, 0, NULL,
      OPENROUTER_LIMITS ": per UTC day on free models"},
-    {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     OPENROUTER_LIMITS ": not limited; settled as money is"},
-    {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     OPENROUTER_LIMITS ": not limited; settled as money is"},
-    {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-     OPENROUTER_LIMITS ": not limited; settled as money is"},
+    USUAL(UNIT_TOKENS, SETTLE_TRUE_UP, OPENROUTER_LIMITS ": not limited; settled as money is"),
+    USUAL(UNIT_INPUT_TOKENS, SETTLE_TRUE_UP,
+          OPENROUTER_LIMITS ": not limited; settled as money is"),
+    USUAL(UNIT_OUTPUT_TOKENS, SETTLE_TRUE_UP,
+          OPENROUTER_LIMITS ": not limited; settled as money is"),
 };
 
 static const struct profile profiles[] = {
@@ -157,11 +148,10 @@ const struct profile *profile_at(size_t i)
 
 /* Money and calls in flight are the operator's own limits: no vendor's rule bends them. */
 static const struct profile_rule own[UNIT_COUNT] = {
-    [UNIT_REQUESTS] = {UNIT_REQUESTS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL, "own"},
-    [UNIT_TOKENS] = {UNIT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL, "own"},
-    [UNIT_INPUT_TOKENS] = {UNIT_INPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL, "own"},
-    [UNIT_OUTPUT_TOKENS] = {UNIT_OUTPUT_TOKENS, ANY, ROLLING, GRANT, SETTLE_TRUE_UP, 0, NULL,
-                            "own"},
+    [UNIT_REQUESTS] = USUAL(UNIT_REQUESTS, SETTLE_TRUE_UP, "own"),
+    [UNIT_TOKENS] = USUAL(UNIT_TOKENS, SETTLE_TRUE_UP, "own"),
+    [UNIT_INPUT_TOKENS] = USUAL(UNIT_INPUT_TOKENS, SETTLE_TRUE_UP, "own"),
+    [UNIT_OUTPUT_TOKENS] = USUAL(UNIT_OUTPUT_TOKENS, SETTLE_TRUE_UP, "own"),
     [UNIT_SLOTS] = {UNIT_SLOTS, ANY, WINDOW_NONE, GRANT, SETTLE_KEEP, 0, NULL, "own"},
     [UNIT_USD] = {UNIT_USD, ANY, ROLLING, SETTLE, SETTLE_TRUE_UP, 0, NULL, "own"},
 };

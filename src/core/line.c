@@ -271,6 +271,9 @@ void line_step_back(struct core *core, struct request *r)
     flow_line(r->flow)->away--;
     flow_place_awake(core, r->flow);
     flow_time_ageing(core, r->flow);
+    if (r->way) {
+        way_waits(core, flow_line(r->flow), r->way);
+    }
 }
 
 /* The flow that a request moves to with its next priority; 0 or ERR_NO_MEMORY. */

@@ -122,7 +122,10 @@ int core_recall(struct core *core, const struct record *record)
     if (record->kind != RECORD_COUNTER || !texts_are_sane(record) || record->used < 0) {
         return ERR_STORE_DAMAGED;
     }
-    return restore_counter(core, record, true, &skipped);
+    /* One of which nothing is stored says no more than none, and is not made beyond the cap. */
+    bool stored = record->since_us >= 0 || record->used > 0;
+    bool full = core->policy && (int64_t)core->counters.len >= core->policy->counters_max;
+    return restore_counter(core, record, stored || !full, &skipped);
 }
 
 /* --- Leases. --- */

@@ -140,6 +140,7 @@ static void view_lease(const struct lease *l, struct lease_view *view)
         .session = l->session,
         .labels = l->labels,
         .id = l->id,
+        .route = l->way ? l->way->route : TEXT_NONE,
         .held = l->load,
         .granted_us = l->granted_us,
         .expires_us = l->expires_us,

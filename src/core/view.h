@@ -88,6 +88,7 @@ struct lease_view {
     uint64_t lease;
     uint64_t parent;
     struct text resource, tenant, session, labels, id;
+    struct text route; /* by which it came; or empty */
     struct load held;
     int64_t granted_us;
     int64_t expires_us;

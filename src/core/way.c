@@ -57,10 +57,10 @@ bool pool_waits(const struct path *pool)
     return false;
 }
 
-/* Accounts of the same pool that have nobody of their own may serve whoever comes to wait. */
-static void tell_pool(struct core *core, const struct path *pool, const struct line *line)
+void way_waits(struct core *core, const struct line *line, const struct way *way)
 {
-    for (size_t i = 0; i < pool->route->steps_n; i++) {
+    const struct path *pool = way->path ? line->crossing.pool : NULL;
+    for (size_t i = 0; pool && i < pool->route->steps_n; i++) {
         if (pool->lines[i] != line && pool->lines[i]->backlog == 0) {
             line_is_pending(core, pool->lines[i]);
         }
@@ -76,9 +76,7 @@ void way_joins(struct core *core, struct line *line, struct way *way)
     way->path->stats.waiting++;
     list_append(&line->crossing.ways, &way->place);
     line->crossing.ways_n++;
-    if (line->crossing.pool) {
-        tell_pool(core, line->crossing.pool, line);
-    }
+    way_waits(core, line, way);
 }
 
 void way_leaves(struct way *way)

@@ -66,6 +66,10 @@ bool pool_waits(const struct path *pool);
 void way_joins(struct core *core, struct line *line, struct way *way);
 void way_leaves(struct way *way);
 
+/* It comes to wait, or comes back: accounts of the same pool that have nobody of their own may
+ * serve it. */
+void way_waits(struct core *core, const struct line *line, const struct way *way);
+
 /* A lease was granted by its way. */
 void way_served(struct core *core, const struct way *way, struct text session);
 

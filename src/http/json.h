@@ -45,7 +45,13 @@ json_value *json_array_next(const json_value *array, const json_value *element);
 json_value *json_array_at(const json_value *array, size_t i);
 
 /* The member of an object, or NULL where it is missing; JSON null is a value. */
-json_value *json_get(const json_value *object, const char *key);
+json_value *json_member(const json_value *object, struct text key);
+
+/* The same by a literal, whose length the compiler knows. */
+static inline json_value *json_get(const json_value *object, const char *key)
+{
+    return json_member(object, text_of(key));
+}
 
 /* Calls fn for each member in the order they were written, until it returns non-zero, and returns
  * that. */
@@ -75,10 +81,10 @@ void json_object_begin(struct json_writer *w);
 void json_object_end(struct json_writer *w);
 void json_array_begin(struct json_writer *w);
 void json_array_end(struct json_writer *w);
-void json_key(struct json_writer *w, const char *key);   /* the program's own: written as it is */
-void json_name(struct json_writer *w, struct text name); /* a key from outside: escaped */
-void json_text(struct json_writer *w, struct text t);    /* escapes; invalid UTF-8 becomes U+FFFD */
-void json_str(struct json_writer *w, const char *s);     /* NULL writes null */
+void json_put_key(struct json_writer *w, struct text key); /* the program's own: as it is */
+void json_name(struct json_writer *w, struct text name);   /* a key from outside: escaped */
+void json_text(struct json_writer *w, struct text t); /* escapes; invalid UTF-8 becomes U+FFFD */
+void json_str(struct json_writer *w, const char *s);  /* NULL writes null */
 void json_i64(struct json_writer *w, int64_t n);
 void json_double(struct json_writer *w, double d);
 void json_bool(struct json_writer *w, bool b);
@@ -88,5 +94,11 @@ void json_picousd(struct json_writer *w, int64_t picousd);
 /* A sum that leaves 64 bits of them: so many thousandths of a dollar, and picodollars beyond. Both
  * at least 0, the second less than a thousandth. */
 void json_milliusd(struct json_writer *w, int64_t milliusd, int64_t picousd);
+
+/* A key by a literal, whose length the compiler knows. */
+static inline void json_key(struct json_writer *w, const char *key)
+{
+    json_put_key(w, text_of(key));
+}
 
 #endif

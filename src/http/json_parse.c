@@ -17,9 +17,11 @@
 #include "base/num.h"
 #include "http/json.h"
 #include "http/json_node.h"
+#include "http/plain.h"
 #include "http/utf8.h"
 
 #define NUMBER_BYTES_MAX 30
+#define DIGITS_THAT_FIT  18
 #define FEW_MEMBERS      16
 #define NODES_MAX        (JSON_VALUES_MAX + JSON_NESTS_MAX)
 
@@ -164,21 +166,13 @@ static bool scan_escape(struct parser *p)
 static void copy_plain(struct parser *p)
 {
     const char *from = p->text.at + p->at;
-    size_t left = p->text.len - p->at;
-    size_t n = 0;
-    while (n < left) {
-        unsigned char c = (unsigned char)from[n];
-        if (c < ' ' || c == '"' || c == '\\' || c >= 0x80) {
-            break;
-        }
-        n++;
-    }
+    size_t n = plain_length((struct text){from, p->text.len - p->at});
     memcpy(p->out, from, n);
     p->out += n;
     p->at += n;
 }
 
-/* One character that is not plain: an escape, or more than one byte of UTF-8. */
+/* One character that is not plain: an escape, DEL, or more than one byte of UTF-8. */
 static bool scan_special(struct parser *p)
 {
     if (peek(p) == '\\') {
@@ -253,6 +247,9 @@ static bool integer_fits(const char *at, size_t len)
 {
     bool negative = at[0] == '-';
     int128 n = 0;
+    if (len <= DIGITS_THAT_FIT) {
+        return true;
+    }
     for (size_t i = negative; i < len; i++) {
         n = n * 10 + (at[i] - '0');
     }

@@ -9,6 +9,7 @@
 #define PICOUSD_SCALE 12
 /* Beyond this exponent a number is zero or out of range whatever its digits are. */
 #define EXPONENT_MAX 99
+#define SHORT_DIGITS 18 /* of them any number fits */
 
 static bool is_kind(const json_value *v, enum json_kind kind)
 {
@@ -71,15 +72,14 @@ json_value *json_array_at(const json_value *array, size_t i)
     return v;
 }
 
-json_value *json_get(const json_value *object, const char *key)
+json_value *json_member(const json_value *object, struct text key)
 {
     if (!json_is_object(object)) {
         return NULL;
     }
-    size_t len = strlen(key);
     const json_value *name = object + 1;
     for (uint32_t i = 0; i < object->len; i++) {
-        if (name->len == len && memcmp(name->text, key, len) == 0) {
+        if (text_equal((struct text){name->text, name->len}, key)) {
             return lend(name + 1);
         }
         name += 1 + name[1].size;
@@ -177,10 +177,30 @@ static bool read_scaled(const json_value *v, int scale, int64_t *out, bool *exac
     return json_is_number(v) && decimal_scale(read_decimal(v->text), scale, out, exact);
 }
 
+/* A number that is nothing but digits, and few enough of them. */
+static bool read_short(const json_value *v, int64_t *out)
+{
+    int64_t n = 0;
+    if (!json_is_number(v) || v->len > SHORT_DIGITS) {
+        return false;
+    }
+    for (const char *at = v->text; *at; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        n = n * 10 + (*at - '0');
+    }
+    *out = n;
+    return true;
+}
+
 bool json_read_i64(const json_value *v, int64_t *out)
 {
     int64_t n;
     bool exact;
+    if (read_short(v, out)) {
+        return true;
+    }
     if (!read_scaled(v, 0, &n, &exact) || !exact) {
         return false;
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/num.h"
+#include "http/plain.h"
 #include "http/utf8.h"
 
 #define PICOUSD_DIGITS 12
@@ -55,38 +56,6 @@ void json_array_begin(struct json_writer *w)
 void json_array_end(struct json_writer *w)
 {
     end_nest(w, ']');
-}
-
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
-
-/* Whether none of eight bytes needs an escape. A byte that does may make those behind it look as if
- * they did, which is no harm. */
-static bool eight_are_plain(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof(x));
-    uint64_t quote = x ^ EACH_BYTE('"');
-    uint64_t backslash = x ^ EACH_BYTE('\\');
-    uint64_t below = (x - EACH_BYTE(' ')) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1));
-    uint64_t above = x | (x + EACH_BYTE(1)); /* from 0x7f on */
-    return ((below | above) & EACH_BYTE(0x80)) == 0;
-}
-
-/* How many bytes from the front need no escape. */
-static size_t plain_length(struct text t)
-{
-    size_t n = 0;
-    while (t.len - n >= sizeof(uint64_t) && eight_are_plain(t.at + n)) {
-        n += sizeof(uint64_t);
-    }
-    while (n < t.len) {
-        unsigned char c = (unsigned char)t.at[n];
-        if (c < ' ' || c == '"' || c == '\\' || c >= 0x7f) {
-            break;
-        }
-        n++;
-    }
-    return n;
 }
 
 static void add_escape(struct buf *out, char c)
@@ -146,10 +115,9 @@ static void add_quoted(struct buf *out, struct text t)
 }
 
 /* An answer is keys for the most part, so one is added in one piece: comma, quotes and colon. */
-void json_key(struct json_writer *w, const char *key)
+void json_put_key(struct json_writer *w, struct text key)
 {
-    size_t len = strlen(key);
-    size_t size = w->comma + len + sizeof("\"\":") - 1;
+    size_t size = w->comma + key.len + sizeof("\"\":") - 1;
     char *to = buf_reserve(w->out, size);
     if (!to) {
         return;
@@ -158,8 +126,8 @@ void json_key(struct json_writer *w, const char *key)
         *to++ = ',';
     }
     *to++ = '"';
-    memcpy(to, key, len);
-    memcpy(to + len, "\":", sizeof("\":"));
+    text_copy(&to, key);
+    memcpy(to, "\":", sizeof("\":"));
     w->out->len += size;
     w->comma = false;
 }

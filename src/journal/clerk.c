@@ -4,6 +4,7 @@
 
 #include "base/num.h"
 #include "core/answer.h"
+#include "journal/bind.h"
 
 #define OUTCOME_EXPIRED "expired"
 
@@ -111,51 +112,11 @@ void clerk_release(struct clerk *c)
     }
 }
 
-static int run(sqlite3_stmt *stmt)
-{
-    int rc = sqlite3_step(stmt);
-    int reset = sqlite3_reset(stmt);
-    return rc == SQLITE_DONE || rc == SQLITE_ROW ? reset : rc;
-}
-
 /* --- A row. --- */
-
-struct binder {
-    sqlite3_stmt *stmt;
-    int at;
-    int rc;
-};
-
-static void bind_i64(struct binder *b, int64_t n)
-{
-    int rc = sqlite3_bind_int64(b->stmt, ++b->at, n);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
 
 static void bind_count(struct binder *b, int64_t n)
 {
     bind_i64(b, min_i64(n, LEDGER_COUNT_MAX));
-}
-
-/* An empty text is NULL; the bytes stay where they are until the statement was stepped. */
-static void bind_text(struct binder *b, struct text t)
-{
-    int rc = t.len ? sqlite3_bind_text(b->stmt, ++b->at, t.at, (int)t.len, SQLITE_STATIC)
-                   : sqlite3_bind_null(b->stmt, ++b->at);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-/* A row without a number is given the next one. */
-static void bind_seq(struct binder *b, int64_t seq)
-{
-    int rc = seq ? sqlite3_bind_int64(b->stmt, ++b->at, seq) : sqlite3_bind_null(b->stmt, ++b->at);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-static void bind_step(struct binder *b, int32_t step)
-{
-    int rc = step ? sqlite3_bind_int(b->stmt, ++b->at, step) : sqlite3_bind_null(b->stmt, ++b->at);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
 }
 
 /* Where nobody said which token was which, input and output are told apart as far as they add up.
@@ -184,19 +145,17 @@ static int bind_row(sqlite3_stmt *stmt, int nth, const struct ledger_row *row)
 {
     struct binder b = {.stmt = stmt, .at = nth * ROW_COLUMNS};
     const struct record *r = row->record;
-    bind_seq(&b, row->seq);
+    bind_i64_or_null(&b, row->seq); /* a row without a number is given the next one */
     bind_i64(&b, row->at_us);
     bind_i64(&b, (int64_t)r->lease);
-    int rc = sqlite3_bind_text(b.stmt, ++b.at, r->resource.at ? r->resource.at : "",
-                               (int)r->resource.len, SQLITE_STATIC);
-    b.rc = b.rc == SQLITE_OK ? rc : b.rc;
-    bind_text(&b, r->account);
-    bind_text(&b, r->model);
-    bind_text(&b, r->route);
-    bind_step(&b, r->step);
-    bind_text(&b, r->tenant);
-    bind_text(&b, r->session);
-    bind_text(&b, r->labels);
+    bind_text(&b, r->resource);
+    bind_text_or_null(&b, r->account);
+    bind_text_or_null(&b, r->model);
+    bind_text_or_null(&b, r->route);
+    bind_i64_or_null(&b, r->step);
+    bind_text_or_null(&b, r->tenant);
+    bind_text_or_null(&b, r->session);
+    bind_text_or_null(&b, r->labels);
     bind_text(&b, text_of(outcome_of(r)));
     bind_i64(&b, r->attempt);
     bind_i64(&b, r->late);
@@ -227,16 +186,14 @@ static int write_sums(struct clerk *c, const struct hour_sums *s)
     const struct text names[] = {s->resource, s->account, s->model, s->route, s->tenant};
     bind_i64(&b, s->hour);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        int rc = sqlite3_bind_text(b.stmt, ++b.at, names[i].len ? names[i].at : "",
-                                   (int)names[i].len, SQLITE_STATIC);
-        b.rc = b.rc == SQLITE_OK ? rc : b.rc;
+        bind_text(&b, names[i]);
     }
     for (int i = 0; i < SUMS; i++) {
         bind_i64(&b, min_i64(s->of[i], LEDGER_SUM_MAX));
     }
     bind_i64(&b, s->first_seq);
     bind_i64(&b, s->last_seq);
-    return b.rc == SQLITE_OK ? run(b.stmt) : b.rc;
+    return b.rc == SQLITE_OK ? bind_run(b.stmt) : b.rc;
 }
 
 static int write_all_sums(struct clerk *c)
@@ -318,7 +275,7 @@ static int insert_rows(struct clerk *c, const struct insert *insert, const struc
     for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
         rc = bind_row(stmt, (int)i, &rows[i]);
     }
-    rc = rc == SQLITE_OK ? run(stmt) : rc;
+    rc = rc == SQLITE_OK ? bind_run(stmt) : rc;
     int64_t last_seq = sqlite3_last_insert_rowid(sqlite3_db_handle(stmt));
     for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
         rc = add_to_sums(c, &rows[i], last_seq - (int64_t)(insert->rows - 1 - i));
@@ -357,7 +314,7 @@ void clerk_forget(struct clerk *c)
 static int run_for(sqlite3_stmt *stmt, int64_t seq)
 {
     int rc = sqlite3_bind_int64(stmt, 1, seq);
-    return rc == SQLITE_OK ? run(stmt) : rc;
+    return rc == SQLITE_OK ? bind_run(stmt) : rc;
 }
 
 /* Takes the row of a lease's expiry out again, where there is one; the late settlement has its
@@ -416,7 +373,7 @@ static int prune(sqlite3_stmt *stmt, int64_t before, uint64_t *gone)
 {
     int rc = sqlite3_bind_int64(stmt, 1, before);
     rc = rc == SQLITE_OK ? sqlite3_bind_int(stmt, 2, LEDGER_PRUNE_ROWS_MAX) : rc;
-    rc = rc == SQLITE_OK ? run(stmt) : rc;
+    rc = rc == SQLITE_OK ? bind_run(stmt) : rc;
     *gone = rc == SQLITE_OK ? (uint64_t)sqlite3_changes64(sqlite3_db_handle(stmt)) : 0;
     return rc;
 }

@@ -344,6 +344,7 @@ int journal_start(struct journal *j, void (*progress)(void *ctx), void *ctx)
     if (rc) {
         return ERR_INTERNAL;
     }
+    pthread_setname_np(j->worker, "sluice journal");
     j->started = true;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "journal/row.h"
 
 #include "base/num.h"
+#include "journal/bind.h"
 #include "journal/clerk.h"
 
 #define PPM INT64_C(1000000)
@@ -153,26 +154,6 @@ const char *row_problem(const struct record *r)
 }
 
 /* --- Writing --- */
-
-/* Binds parameters one after the other and remembers the first failure. */
-struct binder {
-    sqlite3_stmt *stmt;
-    int at;
-    int rc;
-};
-
-static void bind_i64(struct binder *b, int64_t n)
-{
-    int rc = sqlite3_bind_int64(b->stmt, ++b->at, n);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
-
-/* The bytes stay where they are until the statement was stepped, so SQLite need not copy them. */
-static void bind_text(struct binder *b, struct text t)
-{
-    int rc = sqlite3_bind_text(b->stmt, ++b->at, t.len ? t.at : "", (int)t.len, SQLITE_STATIC);
-    b->rc = b->rc == SQLITE_OK ? rc : b->rc;
-}
 
 static void bind_key(struct binder *b, const struct record *r)
 {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/num.h"
+#include "journal/bind.h"
 #include "journal/clerk.h"
 #include "journal/lock.h"
 #include "journal/row.h"
@@ -401,10 +402,7 @@ const char *store_words(const struct store *s)
 
 static int step(struct store *s, enum statement which)
 {
-    sqlite3_stmt *stmt = s->statements[which];
-    int rc = sqlite3_step(stmt);
-    int reset = sqlite3_reset(stmt);
-    return rc == SQLITE_DONE || rc == SQLITE_ROW ? reset : rc;
+    return bind_run(s->statements[which]);
 }
 
 /* Keeps SQLite's words, and ends the transaction if SQLite has not done so itself. */

@@ -21,3 +21,19 @@ void answer_json_text(struct json_writer *w, int64_t from, int64_t n)
     w->out->failed |= text.failed;
     buf_release(&text);
 }
+
+void answer_event_begin(const char *type, struct json_writer *w, struct buf *out)
+{
+    buf_add_str(out, "event: ");
+    buf_add_str(out, type);
+    buf_add_str(out, "\ndata: ");
+    json_writer_init(w, out);
+    json_object_begin(w);
+    member_str(w, "type", type);
+}
+
+void answer_event_end(struct json_writer *w)
+{
+    json_object_end(w);
+    buf_add_str(w->out, "\n\n");
+}

@@ -59,4 +59,8 @@ void answer_text(int64_t from, int64_t n, struct buf *out);
 /* The same as a JSON string. */
 void answer_json_text(struct json_writer *w, int64_t from, int64_t n);
 
+/* An event of a stream whose data is an object that repeats its type; members come in between. */
+void answer_event_begin(const char *type, struct json_writer *w, struct buf *out);
+void answer_event_end(struct json_writer *w);
+
 #endif

@@ -52,46 +52,30 @@ static void messages_whole(struct answer *a, struct buf *out)
     write_message(&w, a, true);
 }
 
-static void event_begin(const char *type, struct json_writer *w, struct buf *out)
-{
-    buf_add_str(out, "event: ");
-    buf_add_str(out, type);
-    buf_add_str(out, "\ndata: ");
-    json_writer_init(w, out);
-    json_object_begin(w);
-    member_str(w, "type", type);
-}
-
-static void event_end(struct json_writer *w, struct buf *out)
-{
-    json_object_end(w);
-    buf_add_str(out, "\n\n");
-}
-
 static void messages_begin(struct answer *a, struct buf *out)
 {
     struct json_writer w;
-    event_begin("message_start", &w, out);
+    answer_event_begin("message_start", &w, out);
     json_key(&w, "message");
     write_message(&w, a, false);
-    event_end(&w, out);
-    event_begin("content_block_start", &w, out);
+    answer_event_end(&w);
+    answer_event_begin("content_block_start", &w, out);
     member_i64(&w, "index", 0);
     json_key(&w, "content_block");
     json_object_begin(&w);
     member_str(&w, "type", "text");
     member_str(&w, "text", "");
     json_object_end(&w);
-    event_end(&w, out);
-    event_begin("ping", &w, out);
-    event_end(&w, out);
+    answer_event_end(&w);
+    answer_event_begin("ping", &w, out);
+    answer_event_end(&w);
 }
 
 static void messages_piece(struct answer *a, int64_t from, int64_t n, struct buf *out)
 {
     (void)a;
     struct json_writer w;
-    event_begin("content_block_delta", &w, out);
+    answer_event_begin("content_block_delta", &w, out);
     member_i64(&w, "index", 0);
     json_key(&w, "delta");
     json_object_begin(&w);
@@ -99,16 +83,16 @@ static void messages_piece(struct answer *a, int64_t from, int64_t n, struct buf
     json_key(&w, "text");
     answer_json_text(&w, from, n);
     json_object_end(&w);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 static void messages_end(struct answer *a, struct buf *out)
 {
     struct json_writer w;
-    event_begin("content_block_stop", &w, out);
+    answer_event_begin("content_block_stop", &w, out);
     member_i64(&w, "index", 0);
-    event_end(&w, out);
-    event_begin("message_delta", &w, out);
+    answer_event_end(&w);
+    answer_event_begin("message_delta", &w, out);
     json_key(&w, "delta");
     json_object_begin(&w);
     member_str(&w, "stop_reason", stop_reason(a));
@@ -118,22 +102,22 @@ static void messages_end(struct answer *a, struct buf *out)
     json_object_begin(&w);
     member_i64(&w, "output_tokens", a->output_tokens);
     json_object_end(&w);
-    event_end(&w, out);
-    event_begin("message_stop", &w, out);
-    event_end(&w, out);
+    answer_event_end(&w);
+    answer_event_begin("message_stop", &w, out);
+    answer_event_end(&w);
 }
 
 static void messages_fail(struct answer *a, const struct fault *fault, struct buf *out)
 {
     (void)a;
     struct json_writer w;
-    event_begin("error", &w, out);
+    answer_event_begin("error", &w, out);
     json_key(&w, "error");
     json_object_begin(&w);
     member_str(&w, "type", fault->type);
     member_str(&w, "message", fault->message);
     json_object_end(&w);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 const struct shape messages_shape = {messages_whole, messages_begin, messages_piece, messages_end,

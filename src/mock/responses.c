@@ -142,19 +142,8 @@ static void responses_whole(struct answer *a, struct buf *out)
 
 static void event_begin(struct answer *a, const char *type, struct json_writer *w, struct buf *out)
 {
-    buf_add_str(out, "event: ");
-    buf_add_str(out, type);
-    buf_add_str(out, "\ndata: ");
-    json_writer_init(w, out);
-    json_object_begin(w);
-    member_str(w, "type", type);
+    answer_event_begin(type, w, out);
     member_i64(w, "sequence_number", a->sequence++);
-}
-
-static void event_end(struct json_writer *w, struct buf *out)
-{
-    json_object_end(w);
-    buf_add_str(out, "\n\n");
 }
 
 static void write_response_event(struct answer *a, const char *type, bool done, struct buf *out)
@@ -163,7 +152,7 @@ static void write_response_event(struct answer *a, const char *type, bool done, 
     event_begin(a, type, &w, out);
     json_key(&w, "response");
     write_response(&w, a, done);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 static void write_item_event(struct answer *a, const char *type, bool done, struct buf *out)
@@ -173,7 +162,7 @@ static void write_item_event(struct answer *a, const char *type, bool done, stru
     member_i64(&w, "output_index", 0);
     json_key(&w, "item");
     write_item(&w, a, done ? final_status(a) : "in_progress", done);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 /* Begins an event about the one part of the one item. */
@@ -192,7 +181,7 @@ static void write_part_event(struct answer *a, const char *type, int64_t n, stru
     part_event_begin(a, type, &w, out);
     json_key(&w, "part");
     write_part(&w, n);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 /* The text so far under `key`, as a delta or, in the end, whole. */
@@ -206,7 +195,7 @@ static void write_text_event(struct answer *a, const char *type, const char *key
     json_key(&w, "logprobs");
     json_array_begin(&w);
     json_array_end(&w);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 static void responses_begin(struct answer *a, struct buf *out)
@@ -238,7 +227,7 @@ static void responses_fail(struct answer *a, const struct fault *fault, struct b
     member_str(&w, "code", fault->code[0] ? fault->code : fault->type);
     member_str(&w, "message", fault->message);
     member_str(&w, "param", NULL);
-    event_end(&w, out);
+    answer_event_end(&w);
 }
 
 const struct shape responses_shape = {responses_whole, responses_begin, responses_piece,

@@ -96,6 +96,9 @@ static enum answer_class class_in(const struct word *words, struct text code)
 
 static void judge_code(const struct dialect *dialect, struct text code, struct verdict *v)
 {
+    if (code.len == 0) {
+        return;
+    }
     code = bare_code(code);
     enum answer_class class = class_in(dialect->words, code);
     if (class == CLASS_UNKNOWN) {

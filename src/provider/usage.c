@@ -27,81 +27,93 @@
 
 /* A number of the object is added to one part, and to a second where it is also a part of that. */
 struct rule {
-    const char *group; /* the object inside that has the field, or NULL */
-    const char *field;
+    struct text group; /* the object inside that has the field, or none */
+    struct text field;
     enum usage_part part;
     enum usage_part also;
-    const char *unless; /* passed over where the object has this, which says the same; or NULL */
+    struct text unless; /* passed over where the object has this, which says the same; or none */
 };
 
 struct shape {
-    const char *markers[MARKERS_MAX];
+    struct text markers[MARKERS_MAX];
     struct rule rules[RULES_MAX];
 };
 
+#define NAMED(literal)                                                                             \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
+#define NONE                                                                                       \
+    {                                                                                              \
+        NULL, 0                                                                                    \
+    }
+
 static const struct shape shapes[] = {
     /* Gemini: usageMetadata. */
-    {{"promptTokenCount", "candidatesTokenCount", "totalTokenCount"},
+    {{NAMED("promptTokenCount"), NAMED("candidatesTokenCount"), NAMED("totalTokenCount")},
      {
-         {NULL, "promptTokenCount", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "toolUsePromptTokenCount", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "cachedContentTokenCount", USAGE_CACHE_READ, NO_PART, NULL},
-         {NULL, "candidatesTokenCount", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "responseTokenCount", USAGE_OUTPUT, NO_PART, "candidatesTokenCount"},
-         {NULL, "thoughtsTokenCount", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "totalTokenCount", USAGE_TOKENS, NO_PART, NULL},
+         {NONE, NAMED("promptTokenCount"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("toolUsePromptTokenCount"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("cachedContentTokenCount"), USAGE_CACHE_READ, NO_PART, NONE},
+         {NONE, NAMED("candidatesTokenCount"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("responseTokenCount"), USAGE_OUTPUT, NO_PART, NAMED("candidatesTokenCount")},
+         {NONE, NAMED("thoughtsTokenCount"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("totalTokenCount"), USAGE_TOKENS, NO_PART, NONE},
      }},
     /* Gemini: the same, as its Python SDK names it. */
-    {{"prompt_token_count", "candidates_token_count", "total_token_count"},
+    {{NAMED("prompt_token_count"), NAMED("candidates_token_count"), NAMED("total_token_count")},
      {
-         {NULL, "prompt_token_count", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "tool_use_prompt_token_count", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "cached_content_token_count", USAGE_CACHE_READ, NO_PART, NULL},
-         {NULL, "candidates_token_count", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "thoughts_token_count", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "total_token_count", USAGE_TOKENS, NO_PART, NULL},
+         {NONE, NAMED("prompt_token_count"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("tool_use_prompt_token_count"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("cached_content_token_count"), USAGE_CACHE_READ, NO_PART, NONE},
+         {NONE, NAMED("candidates_token_count"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("thoughts_token_count"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("total_token_count"), USAGE_TOKENS, NO_PART, NONE},
      }},
     /* Bedrock: Converse. Its inputTokens leave out what the cache served or took, and what its
      * totalTokens hold is not published. */
-    {{"inputTokens", "outputTokens", "totalTokens"},
+    {{NAMED("inputTokens"), NAMED("outputTokens"), NAMED("totalTokens")},
      {
-         {NULL, "inputTokens", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "cacheReadInputTokens", USAGE_INPUT, USAGE_CACHE_READ, NULL},
-         {NULL, "cacheWriteInputTokens", USAGE_INPUT, USAGE_CACHE_WRITE, NULL},
-         {NULL, "outputTokens", USAGE_OUTPUT, NO_PART, NULL},
+         {NONE, NAMED("inputTokens"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("cacheReadInputTokens"), USAGE_INPUT, USAGE_CACHE_READ, NONE},
+         {NONE, NAMED("cacheWriteInputTokens"), USAGE_INPUT, USAGE_CACHE_WRITE, NONE},
+         {NONE, NAMED("outputTokens"), USAGE_OUTPUT, NO_PART, NONE},
      }},
     /* OpenAI: chat completions, and embeddings, which have no output; Azure, Mistral, Groq,
      * OpenRouter and others after it. */
-    {{"prompt_tokens", "completion_tokens"},
+    {{NAMED("prompt_tokens"), NAMED("completion_tokens")},
      {
-         {NULL, "prompt_tokens", USAGE_INPUT, NO_PART, NULL},
-         {"prompt_tokens_details", "cached_tokens", USAGE_CACHE_READ, NO_PART, NULL},
-         {"prompt_tokens_details", "cache_write_tokens", USAGE_CACHE_WRITE, NO_PART, NULL},
-         {NULL, "num_cached_tokens", USAGE_CACHE_READ, NO_PART, "prompt_tokens_details"},
-         {NULL, "completion_tokens", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "total_tokens", USAGE_TOKENS, NO_PART, NULL},
+         {NONE, NAMED("prompt_tokens"), USAGE_INPUT, NO_PART, NONE},
+         {NAMED("prompt_tokens_details"), NAMED("cached_tokens"), USAGE_CACHE_READ, NO_PART, NONE},
+         {NAMED("prompt_tokens_details"), NAMED("cache_write_tokens"), USAGE_CACHE_WRITE, NO_PART,
+          NONE},
+         {NONE, NAMED("num_cached_tokens"), USAGE_CACHE_READ, NO_PART,
+          NAMED("prompt_tokens_details")},
+         {NONE, NAMED("completion_tokens"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("total_tokens"), USAGE_TOKENS, NO_PART, NONE},
      }},
     /* Anthropic: messages. Its input_tokens leave out what the cache served or took. */
-    {{"cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "service_tier",
-      "server_tool_use"},
+    {{NAMED("cache_creation_input_tokens"), NAMED("cache_read_input_tokens"),
+      NAMED("cache_creation"), NAMED("service_tier"), NAMED("server_tool_use")},
      {
-         {NULL, "input_tokens", USAGE_INPUT, NO_PART, NULL},
-         {NULL, "cache_creation_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE, NULL},
-         {"cache_creation", "ephemeral_5m_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE,
-          "cache_creation_input_tokens"},
-         {"cache_creation", "ephemeral_1h_input_tokens", USAGE_INPUT, USAGE_CACHE_WRITE,
-          "cache_creation_input_tokens"},
-         {"cache_creation", "ephemeral_1h_input_tokens", USAGE_CACHE_WRITE_1H, NO_PART, NULL},
-         {NULL, "cache_read_input_tokens", USAGE_INPUT, USAGE_CACHE_READ, NULL},
-         {NULL, "output_tokens", USAGE_OUTPUT, NO_PART, NULL},
+         {NONE, NAMED("input_tokens"), USAGE_INPUT, NO_PART, NONE},
+         {NONE, NAMED("cache_creation_input_tokens"), USAGE_INPUT, USAGE_CACHE_WRITE, NONE},
+         {NAMED("cache_creation"), NAMED("ephemeral_5m_input_tokens"), USAGE_INPUT,
+          USAGE_CACHE_WRITE, NAMED("cache_creation_input_tokens")},
+         {NAMED("cache_creation"), NAMED("ephemeral_1h_input_tokens"), USAGE_INPUT,
+          USAGE_CACHE_WRITE, NAMED("cache_creation_input_tokens")},
+         {NAMED("cache_creation"), NAMED("ephemeral_1h_input_tokens"), USAGE_CACHE_WRITE_1H,
+          NO_PART, NONE},
+         {NONE, NAMED("cache_read_input_tokens"), USAGE_INPUT, USAGE_CACHE_READ, NONE},
+         {NONE, NAMED("output_tokens"), USAGE_OUTPUT, NO_PART, NONE},
      }},
     /* OpenAI: responses. Also what is found inside an answer and has no marker of any shape. */
-    {{"input_tokens_details", "output_tokens_details", "total_tokens"},
+    {{NAMED("input_tokens_details"), NAMED("output_tokens_details"), NAMED("total_tokens")},
      {
-         {NULL, "input_tokens", USAGE_INPUT, NO_PART, NULL},
-         {"input_tokens_details", "cached_tokens", USAGE_CACHE_READ, NO_PART, NULL},
-         {NULL, "output_tokens", USAGE_OUTPUT, NO_PART, NULL},
-         {NULL, "total_tokens", USAGE_TOKENS, NO_PART, NULL},
+         {NONE, NAMED("input_tokens"), USAGE_INPUT, NO_PART, NONE},
+         {NAMED("input_tokens_details"), NAMED("cached_tokens"), USAGE_CACHE_READ, NO_PART, NONE},
+         {NONE, NAMED("output_tokens"), USAGE_OUTPUT, NO_PART, NONE},
+         {NONE, NAMED("total_tokens"), USAGE_TOKENS, NO_PART, NONE},
      }},
 };
 
@@ -110,8 +122,8 @@ static const struct shape shapes[] = {
 
 static bool has_marker(const struct shape *shape, const json_value *object)
 {
-    for (size_t i = 0; i < MARKERS_MAX && shape->markers[i]; i++) {
-        if (json_get(object, shape->markers[i])) {
+    for (size_t i = 0; i < MARKERS_MAX && shape->markers[i].len; i++) {
+        if (json_member(object, shape->markers[i])) {
             return true;
         }
     }
@@ -127,20 +139,20 @@ static void add_part(struct usage *usage, enum usage_part part, int64_t n)
 }
 
 /* A member, or NULL where it is missing or null. */
-static const json_value *member(const json_value *object, const char *name)
+static const json_value *member(const json_value *object, struct text name)
 {
-    const json_value *v = json_get(object, name);
+    const json_value *v = json_member(object, name);
     return v && !json_is_null(v) ? v : NULL;
 }
 
 /* The value a rule speaks of, or NULL where there is none. */
 static const json_value *rule_value(const struct rule *rule, const json_value *object)
 {
-    if (rule->unless && member(object, rule->unless)) {
+    if (rule->unless.len && member(object, rule->unless)) {
         return NULL;
     }
-    if (rule->group) {
-        object = json_get(object, rule->group);
+    if (rule->group.len) {
+        object = json_member(object, rule->group);
     }
     return object ? member(object, rule->field) : NULL;
 }
@@ -155,7 +167,7 @@ static int apply_rule(const struct rule *rule, const json_value *object, struct 
     int64_t n;
     if (!json_is_number(v) || !json_read_i64(v, &n) || n < 0 || n > AMOUNT_MAX) {
         buf_addf(why, "`usage.%s%s%s` must be a whole number from 0 to %lld",
-                 rule->group ? rule->group : "", rule->group ? "." : "", rule->field,
+                 rule->group.len ? rule->group.at : "", rule->group.len ? "." : "", rule->field.at,
                  (long long)AMOUNT_MAX);
         return ERR_INVALID_REQUEST;
     }
@@ -167,7 +179,7 @@ static int apply_rule(const struct rule *rule, const json_value *object, struct 
 static int read_shape(const struct shape *shape, const json_value *object, struct usage *usage,
                       struct buf *why)
 {
-    for (size_t i = 0; i < RULES_MAX && shape->rules[i].field; i++) {
+    for (size_t i = 0; i < RULES_MAX && shape->rules[i].field.len; i++) {
         int err = apply_rule(&shape->rules[i], object, usage, why);
         if (err) {
             return err;
@@ -254,16 +266,18 @@ static void nest(struct usage *usage)
 /* What an answer or an event holds its usage under. Null: there is none in it. */
 static const json_value *inside(const json_value *object)
 {
-    static const char *const usages[] = {"usage", "usageMetadata", "usage_metadata"};
-    static const char *const holders[] = {"message", "response", "x_groq", "metadata"};
+    static const struct text usages[] = {NAMED("usage"), NAMED("usageMetadata"),
+                                         NAMED("usage_metadata")};
+    static const struct text holders[] = {NAMED("message"), NAMED("response"), NAMED("x_groq"),
+                                          NAMED("metadata")};
     for (size_t i = 0; i < sizeof(usages) / sizeof(usages[0]); i++) {
-        const json_value *v = json_get(object, usages[i]);
+        const json_value *v = json_member(object, usages[i]);
         if (v && (json_is_object(v) || json_is_null(v))) {
             return v;
         }
     }
     for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
-        const json_value *v = json_get(object, holders[i]);
+        const json_value *v = json_member(object, holders[i]);
         if (json_is_object(v) && inside(v)) {
             return v;
         }

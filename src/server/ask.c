@@ -179,7 +179,7 @@ static void settle(const struct call *call, const struct caller *caller,
             event.release.answer = &answer;
         }
     }
-    driver_step(call->api->driver, &event);
+    driver_settle(call->api->driver, &event);
 }
 
 static enum error_code ask_release(const struct call *call, const json_value *element,

@@ -479,6 +479,24 @@ void driver_acquire(struct driver *d, struct event *event)
     driver_step(d, event);
 }
 
+void driver_settle(struct driver *d, struct event *event)
+{
+    const struct answer *answer = event->release.answer;
+    struct lease_view view;
+    bool failed = answer && answer->class != ANSWER_OK &&
+                  core_lease_view(d->o.core, event->release.lease, &view);
+    if (failed && view.route.len) {
+        struct acquire asked = {.route = view.route,
+                                .tenant = view.tenant,
+                                .session = view.session,
+                                .labels = view.labels};
+        size_t found;
+        /* What cannot be read now counts as spent. */
+        (void)restore_missing(d->o.journal, d->o.core, &asked, &found);
+    }
+    driver_step(d, event);
+}
+
 size_t driver_places(struct driver *d, const struct client *client, uint64_t ticket)
 {
     tickets_expire(&d->tickets, driver_now(d));

@@ -92,6 +92,10 @@ void driver_step(struct driver *d, struct event *event);
 /* Brings back forgotten counters that the acquire needs, then judges it. */
 void driver_acquire(struct driver *d, struct event *event);
 
+/* Brings back forgotten counters that the request of a failed call may need elsewhere, then judges
+ * the release. */
+void driver_settle(struct driver *d, struct event *event);
+
 /* How many places in line a client has: those it waits at, and the tickets it may come back with,
  * without `ticket` (0: none). */
 size_t driver_places(struct driver *d, const struct client *client, uint64_t ticket);

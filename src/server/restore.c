@@ -40,9 +40,6 @@ int restore_missing(struct journal *journal, struct core *core, const struct acq
         if (err) {
             return err;
         }
-        if (!stored && acquire) {
-            continue; /* it has used nothing, and the acquire makes it if it is let in */
-        }
         if (!stored) {
             keys[i].used = 0;
         }

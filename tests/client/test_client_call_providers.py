@@ -10,22 +10,14 @@ import pytest
 import sluice
 from gemini import COME_BACK_SOON, OVER_THE_MINUTE, USAGE, Gemini
 from google import genai
+from vendors import HELLO, anthropic_client, openai_client
 
-HELLO = [{"role": "user", "content": "Say hello to everyone in this room."}]
 CONFIG = """
 resources:
   gpt-4o: {provider: openai, rpm: 1000, tpm: 100k, retry: {backoff: 1ms, backoff_max: 2ms}}
   claude: {provider: anthropic, rpm: 1000, itpm: 100k, otpm: 100k, retry: {backoff: 1ms, backoff_max: 2ms}}
   gemini: {provider: gemini, model: gemini-2.5-flash, rpm: 1000, tpm: 100k, retry: {backoff: 1ms, backoff_max: 2ms}}
 """
-
-
-def openai_client(provider, kind=openai.OpenAI):
-    return kind(base_url=provider.url + "/v1", api_key="x", max_retries=0)
-
-
-def anthropic_client(provider, kind=anthropic.Anthropic):
-    return kind(base_url=provider.url, api_key="x", max_retries=0)
 
 
 @pytest.fixture

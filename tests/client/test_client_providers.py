@@ -10,16 +10,7 @@ import openai
 import pytest
 import sluice
 from real import PATIENCE_S
-
-HELLO = [{"role": "user", "content": "Say hello to everyone in this room."}]
-
-
-def openai_client(provider, kind=openai.OpenAI):
-    return kind(base_url=provider.url + "/v1", api_key="x", max_retries=0)
-
-
-def anthropic_client(provider, kind=anthropic.Anthropic):
-    return kind(base_url=provider.url, api_key="x", max_retries=0)
+from vendors import HELLO, anthropic_client, openai_client
 
 
 @pytest.fixture

@@ -68,6 +68,16 @@ def test_usage_is_a_table_of_sums(kept):
     assert acme[head.index("CALLS")] == "2" and acme[head.index("COST USD")] == "0.500000000001"
 
 
+def test_sums_are_exact_however_large(kept):
+    leases = [post(kept, "/v1/acquire", {"resource": "one", "load": {"tokens": 10, "usd": 0.25}})["lease"] for _ in range(12)]
+    for lease, usd in zip(leases, ["1000000"] * 11 + ["0.000000000001"], strict=True):
+        body = f'{{"lease": "{lease}", "usage": {{"usd": {usd}}}}}'.encode()
+        urllib.request.urlopen(urllib.request.Request(kept + "/v1/release", body, {"Content-Type": "application/json"}), timeout=20)
+    for form in ("table", "csv", "json"):
+        shown = ask(kept, "usage", "--format", form)
+        assert "11000000.000000000001" in shown.stdout, shown.stdout + shown.stderr
+
+
 def test_usage_is_csv_for_a_spreadsheet(kept):
     spend(kept, 0.25, tenant='a "b", c')
     shown = ask(kept, "usage", "--format", "csv")

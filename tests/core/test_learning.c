@@ -15,6 +15,7 @@
 
 #include "base/num.h"
 #include "core/view.h"
+#include "support/dice.h"
 
 #define CALLS_MAX  20000
 #define CROWD      2000
@@ -58,15 +59,6 @@ struct world {
 
 static struct resource resource;
 static struct policy policy;
-
-/* xorshift64* (Vigna, 2016) */
-static int64_t dice(struct world *w, int64_t sides)
-{
-    w->dice ^= w->dice >> 12;
-    w->dice ^= w->dice << 25;
-    w->dice ^= w->dice >> 27;
-    return (int64_t)((w->dice * UINT64_C(2685821657736338717) >> 33) % (uint64_t)sides);
-}
 
 /* --- The provider. --- */
 
@@ -123,8 +115,8 @@ static void step(struct world *w, const struct event *e)
             assert_true(w->calls_n < CALLS_MAX);
             w->calls[w->calls_n++] = (struct call){
                 .lease = f->grant.lease,
-                .reaches_us = w->now_us + dice(w, ON_THE_WAY),
-                .ends_us = w->now_us + US_PER_S + dice(w, 2 * US_PER_S),
+                .reaches_us = w->now_us + dice_throw(&w->dice, ON_THE_WAY),
+                .ends_us = w->now_us + US_PER_S + dice_throw(&w->dice, 2 * US_PER_S),
             };
             w->waiting--;
         } else if (f->kind == EFFECT_REFUSE) {

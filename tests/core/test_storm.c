@@ -18,6 +18,7 @@
 
 #include "base/num.h"
 #include "core/view.h"
+#include "support/dice.h"
 
 #define CALLS_MAX 8192
 #define LOG_MAX   65536
@@ -68,15 +69,6 @@ struct world {
 static const char *trace_path;
 static struct resource resource;
 static struct policy policy;
-
-/* xorshift64* (Vigna, 2016) */
-static int64_t dice(struct world *w, int64_t sides)
-{
-    w->dice ^= w->dice >> 12;
-    w->dice ^= w->dice << 25;
-    w->dice ^= w->dice >> 27;
-    return (int64_t)((w->dice * UINT64_C(2685821657736338717) >> 33) % (uint64_t)sides);
-}
 
 /* --- The provider, and its troubles. --- */
 
@@ -177,7 +169,7 @@ static void note_grant(struct world *w, const struct effect *f)
     struct call *c = &w->calls[f->caller - 1];
     c->stage = ON_THE_WAY;
     c->lease = f->grant.lease;
-    c->next_us = w->now_us + w->network_us / 4 + dice(w, w->network_us);
+    c->next_us = w->now_us + w->network_us / 4 + dice_throw(&w->dice, w->network_us);
 }
 
 static void step(struct world *w, const struct event *e)
@@ -258,10 +250,11 @@ static void reach(struct world *w, struct call *c)
 {
     judge(w, c, &c->answer);
     bool served = c->answer.class == ANSWER_OK;
-    int64_t work_us =
-        served ? 200 * US_PER_MS + dice(w, 600 * US_PER_MS) + c->output * 12 * US_PER_MS : 0;
+    int64_t work_us = served ? 200 * US_PER_MS + dice_throw(&w->dice, 600 * US_PER_MS) +
+                                   c->output * 12 * US_PER_MS
+                             : 0;
     c->stage = AT_WORK;
-    c->next_us = w->now_us + work_us + w->network_us / 4 + dice(w, w->network_us / 2);
+    c->next_us = w->now_us + work_us + w->network_us / 4 + dice_throw(&w->dice, w->network_us / 2);
     w->sent++;
     w->wasted += !served;
 }

@@ -138,6 +138,30 @@ void rig_stop(struct rig *rig)
     free(rig->big);
 }
 
+int rig_setup(void **state)
+{
+    struct rig *rig = malloc(sizeof(*rig));
+    assert_non_null(rig);
+    rig_init(rig);
+    rig_start(rig);
+    *state = rig;
+    return 0;
+}
+
+int rig_teardown(void **state)
+{
+    rig_stop(*state);
+    free(*state);
+    return 0;
+}
+
+struct http_stats rig_stats(const struct rig *rig)
+{
+    struct http_stats stats;
+    http_server_stats(rig->server, &stats);
+    return stats;
+}
+
 void rig_turn(struct rig *rig, bool poll_only)
 {
     uv_run(&rig->loop, poll_only ? UV_RUN_NOWAIT : UV_RUN_ONCE);

@@ -28,7 +28,13 @@
 #include "http/http.h"
 
 #define PARKED_MAX 64
-#define BIG_BYTES  ((size_t)8 << 20)
+
+#define PARKED "GET /parked HTTP/1.1\r\nHost: h\r\n\r\n"
+#define GET_A  "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+#define REPLY_TO_A                                                                                 \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\nGET /a\n"
+
+#define BIG_BYTES ((size_t)8 << 20)
 
 struct parked {
     struct http_request *req; /* NULL once it is answered or gone */
@@ -62,6 +68,12 @@ void rig_init(struct rig *rig);
 void rig_start(struct rig *rig);
 /* Closes the server, if it is open still, and checks that nothing is left in the loop. */
 void rig_stop(struct rig *rig);
+
+/* cmocka's set-up and tear-down: *state is a rig that runs with the default options. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
+struct http_stats rig_stats(const struct rig *rig);
 
 /* One turn of the loop; waits for an event unless `poll_only`. */
 void rig_turn(struct rig *rig, bool poll_only);

@@ -10,35 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PARKED   "GET /parked HTTP/1.1\r\nHost: h\r\n\r\n"
-#define GET_A    "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 #define REPLY(n) "HTTP/1.1 200 OK\r\nContent-Length: " #n "\r\n\r\n"
-#define REPLY_TO_A                                                                                 \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\nGET /a\n"
-
-static int start(void **state)
-{
-    struct rig *rig = malloc(sizeof(*rig));
-    rig_init(rig);
-    rig_start(rig);
-    *state = rig;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    rig_stop(*state);
-    free(*state);
-    return 0;
-}
-
-static struct http_stats stats_of(const struct rig *rig)
-{
-    struct http_stats stats;
-    http_server_stats(rig->server, &stats);
-    return stats;
-}
-
 /* Closes a peer's socket so that the server is reset, or with a proper end. */
 static void hang_up(struct peer *p, bool reset)
 {
@@ -55,9 +27,9 @@ static void test_a_parked_request_is_answered_later(void **state)
     struct parked *parked = rig_parked(rig, 0);
     rig_breathe(rig);
     assert_int_equal(p->got.len, 0);
-    assert_int_equal(stats_of(rig).parked, 1);
+    assert_int_equal(rig_stats(rig).parked, 1);
     rig_answer(parked, "now");
-    assert_int_equal(stats_of(rig).parked, 0);
+    assert_int_equal(rig_stats(rig).parked, 0);
     peer_expect(p, REPLY(3) "now");
     peer_say(p, GET_A);
     peer_expect(p, REPLY_TO_A);
@@ -93,8 +65,8 @@ static void check_hang_up(struct rig *rig, bool reset)
     hang_up(p, reset);
     RIG_WHILE(rig, !parked->gone);
     rig_breathe(rig);
-    assert_int_equal(stats_of(rig).parked, 0);
-    assert_int_equal(stats_of(rig).connections, 0);
+    assert_int_equal(rig_stats(rig).parked, 0);
+    assert_int_equal(rig_stats(rig).connections, 0);
 }
 
 static void test_a_hang_up_is_noticed_while_parked(void **state)
@@ -196,7 +168,7 @@ static void test_what_is_pipelined_is_kept_up_to_a_cap_and_then_left_in_the_sock
             rig_breathe(rig);
         }
     }
-    assert_true(stats_of(rig).bytes_in < 3 * 65536);
+    assert_true(rig_stats(rig).bytes_in < 3 * 65536);
     assert_int_equal(rig->handled_n, 1);
     assert_false(parked->gone);
     rig_answer(parked, "");
@@ -258,7 +230,7 @@ static void test_a_client_that_does_not_read_its_replies_is_not_served_further(v
     rig_breathe(rig);
     assert_int_equal(rig->handled_n, 1);
     hang_up(p, false);
-    RIG_WHILE(rig, stats_of(rig).connections > 0);
+    RIG_WHILE(rig, rig_stats(rig).connections > 0);
 }
 
 static void test_a_big_reply_arrives_whole(void **state)
@@ -411,18 +383,18 @@ static void test_a_parked_request_costs_well_under_a_kilobyte(void **state)
     for (size_t i = 0; i < CROWD; i++) {
         connect_and_park(&rig, &fds[i]);
     }
-    RIG_WHILE(&rig, stats_of(&rig).parked < CROWD);
+    RIG_WHILE(&rig, rig_stats(&rig).parked < CROWD);
     size_t each = (mallinfo2().uordblks - before) / CROWD;
     print_message("%zu bytes each\n", each);
     assert_true(each < 640);
     for (size_t i = 0; i < CROWD; i++) {
         close(fds[i]);
     }
-    RIG_WHILE(&rig, stats_of(&rig).connections > 0);
+    RIG_WHILE(&rig, rig_stats(&rig).connections > 0);
     rig_stop(&rig);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
 {

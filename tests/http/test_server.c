@@ -15,18 +15,6 @@
 
 #include "base/error.h"
 
-#define PARKED "GET /parked HTTP/1.1\r\nHost: h\r\n\r\n"
-#define GET_A  "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
-#define REPLY_TO_A                                                                                 \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\nGET /a\n"
-
-static struct http_stats stats_of(const struct rig *rig)
-{
-    struct http_stats stats;
-    http_server_stats(rig->server, &stats);
-    return stats;
-}
-
 static void begin(struct rig *rig)
 {
     rig_init(rig);
@@ -248,13 +236,13 @@ static void test_connections_over_the_cap_are_told_so(void **state)
     rig_start(&rig);
     struct peer *first = peer_new(&rig);
     struct peer *second = peer_new(&rig);
-    RIG_WHILE(&rig, stats_of(&rig).connections < 2);
+    RIG_WHILE(&rig, rig_stats(&rig).connections < 2);
     struct peer *third = peer_new(&rig);
     peer_wait_end(third);
     assert_memory_equal(third->got.at, "HTTP/1.1 503 Service Unavailable\r\n", 34);
-    assert_int_equal(stats_of(&rig).connections, 2);
+    assert_int_equal(rig_stats(&rig).connections, 2);
     peer_free(first);
-    RIG_WHILE(&rig, stats_of(&rig).connections > 1);
+    RIG_WHILE(&rig, rig_stats(&rig).connections > 1);
     struct peer *fourth = peer_new(&rig);
     peer_say(fourth, GET_A);
     peer_expect(fourth, REPLY_TO_A);
@@ -302,7 +290,7 @@ static void test_running_out_of_descriptors_is_survived(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none_left), 0);
     peer_wait_end(early);
     peer_wait_end(late);
-    assert_int_equal(stats_of(&rig).accepted, 0);
+    assert_int_equal(rig_stats(&rig).accepted, 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     struct peer *p = peer_new(&rig);
     peer_say(p, GET_A);
@@ -339,7 +327,7 @@ static void test_draining_lets_requests_finish_and_closes_the_rest(void **state)
     peer_free(idle);
     peer_free(busy);
     peer_free(late);
-    RIG_WHILE(&rig, stats_of(&rig).connections > 0);
+    RIG_WHILE(&rig, rig_stats(&rig).connections > 0);
     rig_stop(&rig);
 }
 

@@ -20,13 +20,6 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
-{
-    rig_stop(*state);
-    free(*state);
-    return 0;
-}
-
 /* Ends a stream as the rig's handler would. */
 static void end(struct parked *parked)
 {
@@ -181,7 +174,7 @@ static void test_an_aborted_stream_ends_without_its_last_chunk(void **state)
     peer_free(p);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, start, rig_teardown)
 
 int main(void)
 {

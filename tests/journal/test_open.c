@@ -156,15 +156,21 @@ static void test_a_file_that_is_no_database_is_damaged(void **state)
     assert_says(f, ".dump");
 }
 
+/* Its last page is noise. */
+static void make_broken_store(struct fixture *f)
+{
+    char noise[4096];
+    struct stat st;
+    memset(noise, 0xa5, sizeof(noise));
+    make_store(f, 2000);
+    assert_int_equal(stat(f->path, &st), 0);
+    write_file(f->path, st.st_size - (off_t)sizeof(noise), noise, sizeof(noise));
+}
+
 static void test_a_broken_page_is_damage(void **state)
 {
     struct fixture *f = *state;
-    char noise[4096];
-    memset(noise, 0xa5, sizeof(noise));
-    make_store(f, 2000);
-    struct stat st;
-    assert_int_equal(stat(f->path, &st), 0);
-    write_file(f->path, st.st_size - 4096, noise, sizeof(noise));
+    make_broken_store(f);
     assert_refused(f, ERR_STORE_DAMAGED, "was left as it is");
 }
 
@@ -229,12 +235,7 @@ static void test_a_directory_is_no_store(void **state)
 static void test_the_remedy_for_damage_works(void **state)
 {
     struct fixture *f = *state;
-    char noise[4096];
-    memset(noise, 0xa5, sizeof(noise));
-    make_store(f, 2000);
-    struct stat st;
-    assert_int_equal(stat(f->path, &st), 0);
-    write_file(f->path, st.st_size - 4096, noise, sizeof(noise));
+    make_broken_store(f);
     assert_int_equal(fixture_try_open(f, DURABILITY_PROCESS), ERR_STORE_DAMAGED);
     char *command = strstr(f->why.at, "mv ");
     assert_non_null(command);

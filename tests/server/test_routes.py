@@ -115,6 +115,18 @@ def test_a_budget_that_is_out_is_passed_over_until_it_is_given_back(daemon, exce
     assert served(d, load={"usd": 0.5}) == ("first", {})
 
 
+@pytest.mark.parametrize("refusal", [{"status": 529, "headers": {"retry-after": "100"}}, {"status": 429, **MONEY}])
+def test_a_session_that_has_spent_nothing_elsewhere_falls_back_there(daemon, refusal):
+    purse = "price: given, limits: [{unit: usd, amount: 1, per: lifetime, scope: session, exceed: refuse, name: purse}]"
+    d = daemon(two().replace("model: small", f"model: small, {purse}"))
+    for session in ("one", "two"):
+        lease = ask(d, session=session, load={"usd": 0.75}).json["lease"]
+        advice = d.release(lease, **refusal).json["advice"]
+        assert (advice["action"], advice.get("resource")) == ("fallback", "second")
+        assert d.post("/v1/acquire", {"ticket": advice["ticket"]}).json["held"]["usd"] == 0.75
+        assert d.post("/v1/resources/first/reopen", None).status == 200
+
+
 def test_what_does_not_fit_goes_where_it_does(daemon):
     d = daemon(
         """

@@ -63,17 +63,27 @@ static uint64_t lease_in(const json_value *object)
     return lease_name_read(text_in(object, "lease"), &lease) ? lease : 0;
 }
 
+/* A number that is left out where it is 0. */
+static int64_t number_if(const json_value *object, const char *key)
+{
+    return json_get(object, key) ? number_of(object, key) : 0;
+}
+
 static void judge_grant(const struct delivery *a)
 {
     struct load held;
+    struct text resource = text_in(a->object, "resource");
     const struct promise *p = a->promise;
     const json_value *o = a->object;
     if (!read_load(json_get(o, "held"), &held) || !same_load(&held, &p->load) ||
-        lease_in(o) != p->number || number_of(o, "expires_ms") != p->expires_us / US_PER_MS) {
+        lease_in(o) != p->number || number_of(o, "expires_ms") != p->expires_us / US_PER_MS ||
+        !text_equal(resource, text_of(p->resource)) || number_of(o, "attempt") != p->attempt ||
+        number_if(o, "step") != (int64_t)p->step) {
         object_to(a, "another grant than was decided");
         return;
     }
-    world_grant(a->peer->peers->stage->world, a->peer->clients[a->index], p->number, &held);
+    world_grant(a->peer->peers->stage->world, a->peer->clients[a->index], p->number, &held,
+                resource);
 }
 
 static void judge_wait(const struct delivery *a)
@@ -86,6 +96,27 @@ static void judge_wait(const struct delivery *a)
     world_ticket(a->peer->peers->stage->world, a->peer->clients[a->index], ticket);
 }
 
+/* Who is advised to come again is told with which ticket. */
+static void judge_advice(const struct delivery *a)
+{
+    static const char *const ACTIONS[] = {[ADVICE_DONE] = "done",
+                                          [ADVICE_RETRY] = "retry",
+                                          [ADVICE_FALLBACK] = "fallback",
+                                          [ADVICE_GIVE_UP] = "give_up"};
+    const struct promise *p = a->promise;
+    const json_value *advice = json_get(a->object, "advice");
+    uint64_t ticket = 0;
+    bool told = ticket_name_read(text_in(advice, "ticket"), &ticket);
+    int64_t after_ms = p->after_us / US_PER_MS + (p->after_us % US_PER_MS > 0);
+    if (told != (p->ticket != 0) || ticket != p->ticket ||
+        !text_equal(text_in(advice, "action"), text_of(ACTIONS[p->action])) ||
+        number_of(advice, "after_ms") != after_ms) {
+        object_to(a, "another advice than was decided");
+    } else if (told) {
+        world_ticket(a->peer->peers->stage->world, a->peer->clients[a->index], ticket);
+    }
+}
+
 static void judge_settled(const struct delivery *a)
 {
     struct load settled;
@@ -95,7 +126,9 @@ static void judge_settled(const struct delivery *a)
         !read_load(json_get(a->object, "settled"), &settled) ||
         !same_load(&settled, &a->promise->load)) {
         object_to(a, "another settlement than was decided");
+        return;
     }
+    judge_advice(a);
 }
 
 static void judge_renewed(const struct delivery *a)
@@ -150,7 +183,8 @@ static void judge_decided(const struct delivery *a)
     case EFFECT_WAIT: judge_wait(a); break;
     case EFFECT_SETTLED: judge_settled(a); break;
     case EFFECT_RENEWED: judge_renewed(a); break;
-    case EFFECT_CANCELLED: break;
+    case EFFECT_CANCELLED:
+    case EFFECT_HEALTH: break;
     default: object_to(a, "an error was decided, and told as none"); break;
     }
     struct peers *p = a->peer->peers;

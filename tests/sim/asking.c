@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "http/json.h"
 #include "server/names.h"
+#include "telling.h"
 
 static int64_t ms_of(int64_t us)
 {
@@ -30,13 +31,12 @@ static void write_lease(struct json_writer *w, const char *key, uint64_t lease)
     json_text(w, public_name_text(&name));
 }
 
-static void write_load(struct json_writer *w, const char *key, const struct load *load)
+/* The units of a load; money where the caller knows what it costs. */
+static void write_units(struct json_writer *w, const struct load *load, bool has_usd)
 {
-    json_key(w, key);
-    json_object_begin(w);
     for (int u = 0; u < UNIT_COUNT; u++) {
-        if (u == UNIT_SLOTS) {
-            continue; /* always one */
+        if (u == UNIT_SLOTS || (u == UNIT_USD && !has_usd)) {
+            continue; /* of slots always one */
         }
         json_key(w, unit_name((enum unit)u));
         if (u == UNIT_USD) {
@@ -44,6 +44,18 @@ static void write_load(struct json_writer *w, const char *key, const struct load
         } else {
             json_i64(w, load->of[u]);
         }
+    }
+}
+
+static void write_usage(struct json_writer *w, const struct event *e)
+{
+    const struct parts *parts = e->release.parts;
+    json_key(w, "usage");
+    json_object_begin(w);
+    write_units(w, &e->release.usage, e->release.has_usd);
+    if (parts) {
+        write_i64(w, "cached_input_tokens", parts->of[PART_CACHE_READ]);
+        write_i64(w, "cache_write_tokens", parts->of[PART_CACHE_WRITE_5M]);
     }
     json_object_end(w);
 }
@@ -73,7 +85,11 @@ static void write_labels(struct json_writer *w, struct text labels)
 static void write_acquire(struct json_writer *w, const struct acquire *a)
 {
     write_text(w, "resource", a->resource);
-    write_load(w, "load", &a->load);
+    write_text(w, "route", a->route);
+    json_key(w, "load");
+    json_object_begin(w);
+    write_units(w, &a->load, a->has_usd);
+    json_object_end(w);
     write_i64(w, "priority", a->priority);
     write_text(w, "tenant", a->tenant);
     write_text(w, "session", a->session);
@@ -85,6 +101,9 @@ static void write_acquire(struct json_writer *w, const struct acquire *a)
     write_i64(w, "wait_ms", ms_of(a->wait_us));
     write_i64(w, "hold_ms", ms_of(a->hold_us));
     write_i64(w, "lease_ms", ms_of(a->lease_us));
+    if (a->attempts_max) {
+        write_i64(w, "max_attempts", a->attempts_max);
+    }
 }
 
 static void write_ticket(struct json_writer *w, uint64_t ticket)
@@ -94,7 +113,18 @@ static void write_ticket(struct json_writer *w, uint64_t ticket)
     json_text(w, public_name_text(&name));
 }
 
-void asking_write(struct buf *body, const struct event *e)
+static void write_release(struct json_writer *w, const struct event *e, const char *provider)
+{
+    write_lease(w, "lease", e->release.lease);
+    if (e->release.has_usage) {
+        write_usage(w, e);
+    }
+    if (e->release.answer) {
+        telling_write(w, e->release.answer, provider);
+    }
+}
+
+void asking_write(struct buf *body, const struct event *e, const char *provider)
 {
     struct json_writer w;
     json_writer_init(&w, body);
@@ -110,10 +140,9 @@ void asking_write(struct buf *body, const struct event *e)
         write_ticket(&w, e->resume.ticket);
         write_i64(&w, "hold_ms", ms_of(e->resume.hold_us));
     } else if (e->kind == EVENT_RELEASE) {
-        write_lease(&w, "lease", e->release.lease);
-        if (e->release.has_usage) {
-            write_load(&w, "usage", &e->release.usage);
-        }
+        write_release(&w, e, provider);
+    } else if (e->kind == EVENT_REOPEN) {
+        /* The path says all. */
     } else if (e->cancel.ticket) {
         write_ticket(&w, e->cancel.ticket);
     } else {

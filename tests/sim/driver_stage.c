@@ -126,19 +126,41 @@ int __wrap_core_restore(struct core *core, const struct record *record, bool *sk
 uint64_t __real_journal_commit(struct journal *journal);
 uint64_t __wrap_journal_commit(struct journal *journal);
 
+/* The caller that an event came from, if its peer is still there. */
+static struct http_request *asked_by(struct daemon *d, caller_id id, size_t *index)
+{
+    struct caller *caller = callers_find(&d->driver.callers, id);
+    *index = caller && caller->stream ? caller->index : 0;
+    return !caller ? NULL : caller->stream ? caller->stream->req : caller->req;
+}
+
+/* What the provider answered is understood as it was meant. */
+static void judge_reading(struct daemon *d, const struct event *e)
+{
+    size_t i;
+    const struct answer *a = e->kind == EVENT_RELEASE ? e->release.answer : NULL;
+    const struct http_request *peer = a ? asked_by(d, e->caller, &i) : NULL;
+    if (peer && peer->said[i] != (int)a->class) {
+        stage_object(&d->stage, e->now_us, "the provider's %s is read as %s",
+                     peer->said[i] < 0 ? "silence"
+                                       : answer_class_name((enum answer_class)peer->said[i]),
+                     answer_class_name(a->class));
+    }
+}
+
 static void promise(struct daemon *d, const struct effect *e)
 {
-    struct caller *caller = callers_find(&d->driver.callers, e->caller);
+    size_t index;
+    const struct caller *caller = callers_find(&d->driver.callers, e->caller);
     if (!caller || e->kind == EFFECT_PERSIST || e->kind == EFFECT_EXPIRED ||
         e->kind == EFFECT_ALERT) {
         return;
     }
-    struct http_request *peer = caller->stream ? caller->stream->req : caller->req;
+    struct http_request *peer = asked_by(d, e->caller, &index);
     if (!peer) {
         return; /* it is hanging up, with the others of its array */
     }
-    peer_promise(peer, caller->stream ? caller->index : 0, e, caller->line_capped,
-                 d->ledger.log.len);
+    peer_promise(peer, index, e, caller->line_capped, d->ledger.log.len);
 }
 
 static void watch(struct daemon *d, const struct event *event, const struct effects *effects)
@@ -155,6 +177,7 @@ static void watch(struct daemon *d, const struct event *event, const struct effe
             ledger_add(&d->ledger, &effects->at[i].record, event->now_us);
         }
     }
+    judge_reading(d, event);
     oracle_step(d->stage.oracle, d->core, event, effects);
     for (size_t i = 0; i < effects->len; i++) {
         promise(d, &effects->at[i]);
@@ -196,6 +219,7 @@ static void set_time(struct daemon *d, int64_t machine_us)
     d->machine_us = machine_us;
     time_set(machine_us, d->skew_us);
     d->peers.now_us = clock_now_us(&d->clock);
+    d->stage.world->seen_us = machine_us - d->behind_us;
 }
 
 static int64_t now_of(const struct daemon *d)
@@ -454,14 +478,13 @@ static bool same_family(enum event_kind a, enum event_kind b)
            (a == EVENT_RESUME && b == EVENT_ACQUIRE);
 }
 
-static void call_api(struct daemon *d, const struct gathering *g, const struct call *call,
-                     const json_value *body)
+static void call_api(const struct gathering *g, const struct call *call, const json_value *body)
 {
-    (void)d;
     switch (g->kind) {
     case EVENT_RELEASE: api_release(call, body); break;
     case EVENT_RENEW: api_renew(call, body); break;
     case EVENT_CANCEL: api_cancel(call, body); break;
+    case EVENT_REOPEN: api_reopen(call, body); break;
     default: api_acquire(call, body); break;
     }
 }
@@ -497,16 +520,22 @@ static void send_request(struct daemon *d)
     call.identity.rights = RIGHT_ACQUIRE;
     call.identity.bound = g->bound;
     call.identity.tenant = g->tenant;
+    call.rest = text_of(g->peer->path);
     g->peer = NULL;
     if (json_parse(buf_text(&body), &document, &why) != 0) {
         stage_object(&d->stage, now_of(d), "a request of the world's own is refused: %s", body.at);
     } else {
-        call_api(d, g, &call, document);
+        call_api(g, &call, document);
     }
     json_free(document);
     buf_clear(&g->body);
     buf_release(&body);
     buf_release(&why);
+}
+
+static bool may_be_several(enum event_kind kind)
+{
+    return kind != EVENT_RENEW && kind != EVENT_CANCEL && kind != EVENT_REOPEN;
 }
 
 static void gather(struct daemon *d, const struct happening *h, const struct event *e)
@@ -519,16 +548,20 @@ static void gather(struct daemon *d, const struct happening *h, const struct eve
         g->kind = e->kind;
         g->peer = peer_new(&d->peers);
         g->peer->bundle = e->kind == EVENT_RENEW;
-        g->peer->array = h->course.joins && e->kind != EVENT_RENEW && e->kind != EVENT_CANCEL;
+        g->peer->array = h->course.joins && may_be_several(e->kind);
+        snprintf(g->peer->path, sizeof(g->peer->path), "%.*s",
+                 e->kind == EVENT_REOPEN ? (int)e->reopen.resource.len : 0,
+                 e->kind == EVENT_REOPEN ? e->reopen.resource.at : "");
         g->tenant = e->kind == EVENT_ACQUIRE ? e->acquire.tenant : e->tenant;
         g->bound = (e->kind == EVENT_CANCEL && !e->any_tenant) ||
                    (e->kind == EVENT_ACQUIRE && !g->peer->array && g->tenant.len > 0 &&
                     e->caller % 3 == 0);
     }
     buf_add_str(&g->body, g->body.len ? "," : "");
-    asking_write(&g->body, e);
+    asking_write(&g->body, e, world_provider(d->stage.world, h->subject));
     g->lease_us = e->kind == EVENT_RENEW ? e->renew.lease_us : 0;
-    peer_add(g->peer, e->caller);
+    const struct answer *a = e->kind == EVENT_RELEASE ? e->release.answer : NULL;
+    peer_add(g->peer, e->caller, a ? (int)a->class : -1);
     if (!h->course.joins || (!g->peer->array && !g->peer->bundle)) {
         send_request(d);
     }

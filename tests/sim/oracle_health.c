@@ -133,9 +133,12 @@ void health_crash(struct oracle *o)
         f->asked_known = false;
     }
     for (size_t i = 0; i < o->idents_n; i++) {
-        o->idents[i].learns = o->idents[i].live && o->idents[i].limit->learned;
-        o->idents[i].told = 0;
-        o->idents[i].told_by = 0;
+        struct ident *id = &o->idents[i];
+        /* Such a counter's record tells what others were seen to use with what was ours. */
+        bool stored = id->window == WINDOW_CALENDAR || id->window == WINDOW_BUCKET;
+        id->learns = id->live && (id->limit->learned || (id->learns && stored));
+        id->told = 0;
+        id->told_by = 0;
     }
     notes_back(o);
 }

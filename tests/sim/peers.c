@@ -23,8 +23,9 @@ struct http_request *peer_new(struct peers *p)
     return peer;
 }
 
-void peer_add(struct http_request *peer, caller_id client)
+void peer_add(struct http_request *peer, caller_id client, int said)
 {
+    peer->said[peer->clients_n] = said;
     peer->clients[peer->clients_n++] = client;
 }
 
@@ -75,6 +76,10 @@ static void note_effect(struct promise *promise, const struct effect *e)
         promise->number = e->grant.lease;
         promise->load = e->grant.held;
         promise->expires_us = e->grant.expires_us;
+        promise->step = e->grant.routed.step;
+        promise->attempt = e->grant.attempt;
+        snprintf(promise->resource, sizeof(promise->resource), "%.*s", (int)e->grant.resource.len,
+                 e->grant.resource.at);
         break;
     case EFFECT_WAIT: promise->number = e->wait.ticket; break;
     case EFFECT_REFUSE:
@@ -85,6 +90,9 @@ static void note_effect(struct promise *promise, const struct effect *e)
     case EFFECT_SETTLED:
         promise->load = e->settled.settled;
         promise->late = e->settled.late;
+        promise->action = e->settled.advice.action;
+        promise->ticket = e->settled.advice.ticket;
+        promise->after_us = e->settled.advice.after_us;
         break;
     case EFFECT_RENEWED:
         promise->number = e->renewed.lease;

@@ -31,7 +31,13 @@ struct promise {
     struct load load;
     int64_t expires_us;
     bool late;
-    size_t records; /* which must be durable before it may be told */
+    char resource[NAME_LEN_MAX + 1]; /* GRANT: who serves … */
+    size_t step;                     /* … at which step of the route, 0: without one … */
+    int64_t attempt;                 /* … and for which time */
+    enum advice_action action;       /* SETTLED: what is advised … */
+    uint64_t ticket;                 /* … with which ticket, or 0 … */
+    int64_t after_us;                /* … and after how long */
+    size_t records;                  /* which must be durable before it may be told */
 };
 
 struct http_request {
@@ -40,11 +46,14 @@ struct http_request {
     caller_id clients[PEER_CLIENTS_MAX];
     struct promise promises[PEER_CLIENTS_MAX];
     bool answered[PEER_CLIENTS_MAX];
+    int said[PEER_CLIENTS_MAX]; /* RELEASE: enum answer_class of what the provider answered, or -1
+                                 */
     size_t clients_n;
     size_t promises_n; /* in a bundle: so far */
     bool array;
-    bool bundle;   /* one reply with an element for each */
-    bool troubled; /* it asked while the store was in trouble */
+    char path[NAME_LEN_MAX + 1]; /* the part of it that names something */
+    bool bundle;                 /* one reply with an element for each */
+    bool troubled;               /* it asked while the store was in trouble */
     bool streaming;
     void (*gone)(void *ctx);
     void *ctx;
@@ -66,7 +75,8 @@ void peers_init(struct peers *p, struct stage *stage);
 /* A new peer, which the reply or its hanging up ends. */
 struct http_request *peer_new(struct peers *p);
 
-void peer_add(struct http_request *peer, caller_id client);
+/* `said` is the class of the answer that is passed on, or -1. */
+void peer_add(struct http_request *peer, caller_id client, int said);
 
 /* The peer on which a client waits, or NULL. */
 struct http_request *peer_of(const struct peers *p, caller_id client);

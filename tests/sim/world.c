@@ -176,9 +176,10 @@ static void next_acquire(struct world *w, struct happening *h)
     a->wait_us = random_chance(r, 5) ? random_in(r, 1, WAIT_US_MAX) : a->wait_us;
     a->hold_us = w->holds && random_chance(r, 40) ? random_in(r, 1, 10 * US_PER_S) : NO_HOLD_US;
     a->lease_us = random_chance(r, 80) ? random_in(r, 1, 60 * US_PER_S) : random_in(r, 1, 20);
+    a->has_usd = true;
     if (w->stormy) {
         a->attempts_max = random_chance(r, 20) ? (int32_t)random_in(r, 1, 4) : 0;
-        a->has_usd = random_chance(r, 20);
+        a->has_usd = random_chance(r, w->api ? 60 : 20);
     }
 }
 
@@ -191,6 +192,7 @@ static void next_release(struct world *w, struct happening *h)
     h->usage_percent = random_chance(&w->random, 30)   ? -1
                        : random_chance(&w->random, 10) ? (int)random_in(&w->random, 100, 300)
                                                        : (int)random_in(&w->random, 0, 100);
+    h->event.release.has_usd = true;
     if (w->stormy) {
         h->answered = random_chance(&w->random, 90);
         h->apart = random_chance(&w->random, 50);
@@ -359,24 +361,22 @@ static size_t place_of(struct text resource)
     return n;
 }
 
-/* What a grant says of a call that will be made. */
-static void see_grant(struct world *w, const struct effect *f)
-{
-    struct world_client *c = client_of(w, f->caller);
-    world_grant(w, f->caller, f->grant.lease, &f->grant.held);
-    if (c) {
-        c->resource = place_of(f->grant.resource);
-        c->granted_us = w->seen_us;
-    }
-}
-
-void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held)
+void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held,
+                 struct text resource)
 {
     struct world_client *c = client_of(w, client);
     if (c) {
         c->lease = lease;
         c->held = *held;
+        c->resource = place_of(resource);
+        c->granted_us = w->seen_us;
     }
+}
+
+const char *world_provider(const struct world *w, caller_id client)
+{
+    size_t place = w->clients[client].resource;
+    return place < w->policy->policy.resources_n ? w->policy->resources[place].provider : "";
 }
 
 void world_ticket(struct world *w, caller_id client, uint64_t ticket)
@@ -393,7 +393,7 @@ void world_see(struct world *w, int64_t now_us, const struct effects *effects)
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *f = &effects->at[i];
         if (f->kind == EFFECT_GRANT) {
-            see_grant(w, f);
+            world_grant(w, f->caller, f->grant.lease, &f->grant.held, f->grant.resource);
         } else if (f->kind == EFFECT_SETTLED && f->settled.advice.ticket) {
             world_ticket(w, f->caller, f->settled.advice.ticket);
         } else if (f->kind == EFFECT_WAIT) {

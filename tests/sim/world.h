@@ -100,7 +100,7 @@ struct world {
     bool stormy;     /* calls go to a provider, and what it answers has effects */
     bool routed;     /* some ask for routes */
     bool unknown;    /* some limits are to be learned from the provider */
-    int64_t seen_us; /* when the effects happened that were seen last */
+    int64_t seen_us; /* when the effects happened that were seen last, by the world's time */
     struct provider provider;
     struct answer answer; /* of the event that was resolved last … */
     struct parts parts;   /* … and its parts */
@@ -124,13 +124,17 @@ void world_begin_again(struct world *w);
 /* Tells the clients what came out … */
 void world_see(struct world *w, int64_t now_us, const struct effects *effects);
 /* … or one of them what it was answered. */
-void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held);
+void world_grant(struct world *w, caller_id client, uint64_t lease, const struct load *held,
+                 struct text resource);
 void world_ticket(struct world *w, caller_id client, uint64_t ticket);
 
 /* The process has died: clients forget what no durable record says they were given. */
 void world_crash(struct world *w, const struct record *records, size_t n);
 /* … or forget all of it, or their places in line alone. */
 void world_forget(struct world *w, bool leases);
+
+/* The provider of the resource at which a client has a lease; "" where it has none. */
+const char *world_provider(const struct world *w, caller_id client);
 
 /* Puts leases and tickets in for subjects, and what the provider answers, which lives until the
  * next. False where the subject has none: nothing happens. */

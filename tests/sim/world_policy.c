@@ -315,6 +315,16 @@ static void fix_headroom(struct policy *p)
     }
 }
 
+/* In whose words a worker tells what was answered, which only the API reads. */
+static void name_providers(struct world *w, struct world_policy *p)
+{
+    static const char *const PROVIDERS[] = {"", "", "openai", "anthropic", "azure", "mistral"};
+    struct random r = {w->provider.seed ^ UINT64_C(0x776f726473)};
+    for (size_t i = 0; i < p->policy.resources_n; i++) {
+        strcpy(p->resources[i].provider, PICK(&r, PROVIDERS));
+    }
+}
+
 struct world_policy *world_policy_random(struct world *w)
 {
     struct random *r = &w->random;
@@ -339,6 +349,9 @@ struct world_policy *world_policy_random(struct world *w)
     }
     if (w->routed) {
         add_routes(r, p);
+    }
+    if (w->stormy && w->api) {
+        name_providers(w, p);
     }
     p->policy.weights_n = random_chance(r, 50) ? 2 : 0;
     for (size_t i = 0; i < p->policy.weights_n; i++) {

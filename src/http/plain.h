@@ -1,0 +1,57 @@
+/*
+ * Plain bytes: those that stand for themselves in a JSON string, read or written. Neither a
+ * control, nor a quote, a backslash, DEL, nor a byte of a longer character.
+ *
+ * Internal to src/http.
+ */
+#ifndef SLUICE_HTTP_PLAIN_H
+#define SLUICE_HTTP_PLAIN_H
+
+#include <endian.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define PLAIN_EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+static inline bool is_plain(char c)
+{
+    return (unsigned char)(c - ' ') < 0x7f - ' ' && c != '"' && c != '\\';
+}
+
+/* How many of eight bytes are plain before the first that is not. The sums carry beyond a byte that
+ * is not plain alone, so what they say of those before it holds. */
+static inline size_t plain_of_eight(const char *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+    x = le64toh(x);
+    uint64_t quote = x ^ PLAIN_EACH_BYTE('"');
+    uint64_t backslash = x ^ PLAIN_EACH_BYTE('\\');
+    uint64_t below = (x - PLAIN_EACH_BYTE(' ')) | (quote - PLAIN_EACH_BYTE(1)) |
+                     (backslash - PLAIN_EACH_BYTE(1));
+    uint64_t above = x | (x + PLAIN_EACH_BYTE(1)); /* from 0x7f on */
+    uint64_t special = (below | above) & PLAIN_EACH_BYTE(0x80);
+    return special ? (size_t)__builtin_ctzll(special) / 8 : sizeof(x);
+}
+
+/* How many bytes from the front are plain. */
+static inline size_t plain_length(struct text t)
+{
+    size_t n = 0;
+    while (t.len - n >= sizeof(uint64_t)) {
+        size_t plain = plain_of_eight(t.at + n);
+        n += plain;
+        if (plain < sizeof(uint64_t)) {
+            return n;
+        }
+    }
+    while (n < t.len && is_plain(t.at[n])) {
+        n++;
+    }
+    return n;
+}
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * Statements: parameters bound one after the other, and a run to the end.
+ *
+ * What it is not for: reading rows, whose columns are not believed (row.h). May depend on
+ * src/base/text.h. Knows SQLite.
+ */
+#ifndef SLUICE_JOURNAL_BIND_H
+#define SLUICE_JOURNAL_BIND_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+/* Remembers the first failure. */
+struct binder {
+    sqlite3_stmt *stmt;
+    int at; /* of the last parameter */
+    int rc;
+};
+
+/* The bytes of a text stay where they are until the statement was stepped, so SQLite need not copy
+ * them. `_or_null`: what is 0 or empty is NULL in the file. */
+void bind_i64(struct binder *b, int64_t n);
+void bind_i64_or_null(struct binder *b, int64_t n);
+void bind_text(struct binder *b, struct text t);
+void bind_text_or_null(struct binder *b, struct text t);
+
+/* One step and a reset: SQLITE_OK, or what failed. */
+int bind_run(sqlite3_stmt *stmt);
+
+#endif
