@@ -9,7 +9,8 @@
  * A connection stands in the list of its state:
  *
  *   IDLE ──> HEAD ──> BODY ──> HANDLED <──> STALLED        a request is received and handled
- *     ^                          │  └──> STREAMING         its reply is written in pieces
+ *     ^                          │  └──> STREAMING <──> CHOKED
+ *     │                          │           │             its reply is written in pieces
  *     └──────────────────────────┴───────────┘             the reply is complete: keep-alive
  *   any of these ──> LAST ──> LINGER ──> CLOSED            the last reply, or a refusal
  *   any ──> CLOSED                                         the peer has left, or time is up
@@ -23,9 +24,9 @@
  * request is taken, so a client that does not read its replies costs a bounded amount.
  *
  * A hang-up is noticed because reading goes on while the handler has the request. Only a client
- * that pipelines more than HTTP_PIPELINED_BYTES_MAX behind it makes reading stop; such a STALLED
- * connection is looked at every HTTP_STALL_CHECK_US instead. The peer's end of stream counts as a
- * hang-up while a request is with the handler: over TCP it cannot be told from one.
+ * that pipelines more than HTTP_PIPELINED_BYTES_MAX behind it makes reading stop; such a STALLED or
+ * CHOKED connection is looked at every HTTP_STALL_CHECK_US instead. The peer's end of stream counts
+ * as a hang-up while a request is with the handler: over TCP it cannot be told from one.
  *
  * After the last reply the sending side is shut down first, and what still arrives is read and
  * dropped for a while (LINGER): closing at once would reset the connection, and the reset may
@@ -45,16 +46,22 @@ static const uint16_t moves[CONN_STATES] = {
     [CONN_HEAD] = M(BODY) | M(HANDLED) | M(LAST) | M(CLOSED),
     [CONN_BODY] = M(HANDLED) | M(LAST) | M(CLOSED),
     [CONN_HANDLED] = M(IDLE) | M(STALLED) | M(STREAMING) | M(LAST) | M(CLOSED),
-    [CONN_STALLED] = M(IDLE) | M(HANDLED) | M(STREAMING) | M(LAST) | M(CLOSED),
-    [CONN_STREAMING] = M(IDLE) | M(LAST) | M(CLOSED),
+    [CONN_STALLED] = M(IDLE) | M(HANDLED) | M(CHOKED) | M(LAST) | M(CLOSED),
+    [CONN_STREAMING] = M(IDLE) | M(CHOKED) | M(LAST) | M(CLOSED),
+    [CONN_CHOKED] = M(IDLE) | M(STREAMING) | M(LAST) | M(CLOSED),
     [CONN_LAST] = M(LINGER) | M(CLOSED),
     [CONN_LINGER] = M(CLOSED),
     [CONN_CLOSED] = 0,
 };
 
+bool connection_streams(const struct connection *c)
+{
+    return c->state == CONN_STREAMING || c->state == CONN_CHOKED;
+}
+
 bool connection_with_handler(const struct connection *c)
 {
-    return c->state == CONN_HANDLED || c->state == CONN_STALLED || c->state == CONN_STREAMING;
+    return c->state == CONN_HANDLED || c->state == CONN_STALLED || connection_streams(c);
 }
 
 size_t connection_unsent(const struct connection *c)
@@ -68,7 +75,8 @@ int64_t connection_state_timeout_us(const struct http_server *s, enum connection
     case CONN_IDLE: return s->options.idle_timeout_us;
     case CONN_HEAD: return s->options.header_timeout_us;
     case CONN_BODY: return s->options.body_timeout_us;
-    case CONN_STALLED: return HTTP_STALL_CHECK_US;
+    case CONN_STALLED:
+    case CONN_CHOKED: return HTTP_STALL_CHECK_US;
     case CONN_LINGER: return HTTP_LINGER_US;
     default: return 0;
     }
@@ -359,8 +367,8 @@ static void connection_stop_reading(struct connection *c)
 {
     uv_read_stop(&c->stream);
     c->reading = false;
-    if (c->state == CONN_HANDLED) {
-        connection_move(c, CONN_STALLED);
+    if (c->state == CONN_HANDLED || c->state == CONN_STREAMING) {
+        connection_move(c, c->state == CONN_HANDLED ? CONN_STALLED : CONN_CHOKED);
     }
 }
 
@@ -448,8 +456,8 @@ static void connection_resume(struct connection *c)
     if (c->reading || c->state == CONN_CLOSED || connection_is_full(c)) {
         return;
     }
-    if (c->state == CONN_STALLED) {
-        connection_move(c, CONN_HANDLED);
+    if (c->state == CONN_STALLED || c->state == CONN_CHOKED) {
+        connection_move(c, c->state == CONN_STALLED ? CONN_HANDLED : CONN_STREAMING);
     }
     connection_read(c);
 }
@@ -559,11 +567,12 @@ void connection_expire(struct connection *c)
     case CONN_HEAD: connection_refuse(c, 408, "the headers took too long"); break;
     case CONN_BODY: connection_refuse(c, 408, "the body took too long"); break;
     case CONN_STALLED:
+    case CONN_CHOKED:
         if (peer_has_left(c)) {
             connection_close(c);
         } else {
             list_remove(&c->by_state);
-            connection_enter(c, CONN_STALLED);
+            connection_enter(c, c->state);
         }
         break;
     default: connection_close(c);

@@ -34,6 +34,7 @@ enum connection_state {
     CONN_HANDLED,   /* the request is with the handler */
     CONN_STALLED,   /* the same, and so much is pipelined behind it that reading stopped */
     CONN_STREAMING, /* the handler has begun a chunked reply */
+    CONN_CHOKED,    /* the same, with too much behind it */
     CONN_LAST,      /* the last reply is being sent; nothing is taken any more */
     CONN_LINGER,    /* it is sent; what still comes is dropped until the peer has left */
     CONN_CLOSED,    /* the socket is being closed */
@@ -108,6 +109,7 @@ void connection_expire_write(struct connection *c);
 /* How long a connection may be in a state; 0 is for ever. */
 int64_t connection_state_timeout_us(const struct http_server *s, enum connection_state state);
 bool connection_with_handler(const struct connection *c);
+bool connection_streams(const struct connection *c); /* its reply has begun, in pieces */
 size_t connection_unsent(const struct connection *c);
 
 static inline struct connection *connection_of(struct http_request *req)

@@ -152,7 +152,7 @@ void http_stream_begin(struct http_request *req, int status, const char *content
     }
     add_head(c, status, content_type);
     buf_add_str(&c->out, req->is_http10 ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n");
-    connection_move(c, CONN_STREAMING);
+    connection_move(c, c->state == CONN_HANDLED ? CONN_STREAMING : CONN_CHOKED);
     server_mark_dirty(c);
 }
 
@@ -186,7 +186,7 @@ bool http_stream_write(struct http_request *req, struct text bytes)
     if (c->state == CONN_CLOSED) {
         return false;
     }
-    assert(c->state == CONN_STREAMING);
+    assert(connection_streams(c));
     server_mark_dirty(c);
     if (bytes.len > c->server->options.stream_bytes_max ||
         connection_unsent(c) > c->server->options.stream_bytes_max - bytes.len) {
@@ -204,7 +204,7 @@ void http_stream_end(struct http_request *req)
     if (c->state == CONN_CLOSED) {
         return;
     }
-    assert(c->state == CONN_STREAMING);
+    assert(connection_streams(c));
     if (!req->is_http10 && !req->is_head) {
         buf_add_str(&c->out, "0\r\n\r\n");
     }

@@ -112,6 +112,27 @@ static void test_a_hang_up_is_noticed_during_a_stream(void **state)
     RIG_WHILE(rig, !parked->gone);
 }
 
+static void test_a_hang_up_is_noticed_though_too_much_is_pipelined_behind_a_stream(void **state)
+{
+    struct rig *rig = *state;
+    for (int before = 0; before <= 1; before++) {
+        struct peer *p = peer_new(rig);
+        peer_say(p, before ? PARKED : STREAM);
+        struct parked *parked = rig_parked(rig, (size_t)before);
+        for (int i = 0; i < 4000; i++) {
+            peer_say(p, GET_A);
+        }
+        rig_breathe(rig);
+        if (before) {
+            http_stream_begin(parked->req, 200, "text/plain");
+        }
+        rig_breathe(rig);
+        assert_false(parked->gone);
+        peer_free(p);
+        RIG_WHILE(rig, !parked->gone);
+    }
+}
+
 static void test_a_reader_too_slow_for_a_stream_is_cut_off(void **state)
 {
     struct rig *rig = *state;
@@ -185,6 +206,7 @@ int main(void)
         CASE(test_an_http10_client_reads_a_stream_to_the_end_of_the_connection),
         CASE(test_head_of_a_stream_has_no_body),
         CASE(test_a_hang_up_is_noticed_during_a_stream),
+        CASE(test_a_hang_up_is_noticed_though_too_much_is_pipelined_behind_a_stream),
         CASE(test_a_reader_too_slow_for_a_stream_is_cut_off),
         CASE(test_a_piece_over_the_cap_cuts_a_stream_off),
         CASE(test_a_stream_over_its_cap_may_still_be_ended),
