@@ -43,8 +43,9 @@ static const struct key_row server_rows[] = {
      "75s", "How long a connection may stay open between requests."},
     {"tickets_per_client", read_amount, AT(tickets_per_client), NULL, 1, 10000000,
      "a whole number from 1 to 10M", "200k",
-     "Places in line for one API key: requests that wait, and tickets it was given and has not "
-     "come back with. In all, where no keys are configured."},
+     "Places in line for one API key: requests that wait, and tickets it was given, for waiting "
+     "or for making a call again, and has not come back with. In all, where no keys are "
+     "configured."},
     {"drain_timeout", read_duration, AT(drain_timeout), NULL, 100 * US_PER_MS, US_PER_H, TIME_TAKES,
      "10s", "How long a shutdown may take at most."},
     {"leases", read_amount, AT(leases), NULL, 1, 100000000, "a whole number from 1 to 100M", "1M",
