@@ -2,7 +2,7 @@
 
 Three ways to call play the same hour at the same time, each against a pretend provider of its own with the same
 script: for a while half the quota is gone, for a minute the provider is overloaded, and then another program eats
-a share of the key. One session runs away, and has a budget.
+a share of the key. One session runs away before that, and one in the midst of it; each has a budget.
 """
 
 import json
@@ -37,6 +37,16 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Runaway:
+    """A session to which every so many calls belong for a while."""
+
+    name: str
+    begin_min: int
+    end_min: int
+    every: int
+
+
+@dataclass(frozen=True)
 class Storm:
     """The provider's limits per minute of its own, its troubles, and the budget of a session."""
 
@@ -50,7 +60,7 @@ class Storm:
     seed: int = 1
     patience_min: float = 5.0  # nobody waits longer for an answer, whatever the way
     budget_usd: float = 0.5  # of each session
-    runaway: tuple = (20, 50)  # between these minutes every tenth call is of one session
+    runaways: tuple = (Runaway("early", 1, 8, 2), Runaway("late", 20, 50, 10))
     troubles: tuple = (
         Trouble("half the quota gone", 8, 18, "quota 50%", MODEL),
         Trouble("overloaded", 27, 28, "status 529"),
@@ -80,12 +90,14 @@ class Storm:
 
 def sessions_of(calls, storm):
     """Each call with the session it is of."""
-    begin_s, end_s = (minute * MINUTE_S for minute in storm.runaway)
-    named = []
-    for i, call in enumerate(calls):
-        runs_away = i % 10 == 0 and begin_s <= call.at_s < end_s
-        named.append((call, "runaway" if runs_away else f"s{i // SESSION_CALLS}"))
-    return named
+
+    def session(i, call):
+        for r in storm.runaways:
+            if i % r.every == 0 and r.begin_min * MINUTE_S <= call.at_s < r.end_min * MINUTE_S:
+                return r.name
+        return f"s{i // SESSION_CALLS}"
+
+    return [(call, session(i, call)) for i, call in enumerate(calls)]
 
 
 # --- The stage. ---
@@ -230,7 +242,7 @@ class StormOutcome:
     sent: int  # to the provider
     wasted: int  # of these, refused or failed
     caught: int  # of these, were on their way before any answer told of the trouble
-    over_usd: float  # spent by the session that ran away, beyond its budget
+    over_usd: float  # spent by sessions beyond their budgets
     recovery_s: tuple  # after each trouble; None: not before the next
     wait_p50_s: float
     wait_p99_s: float
@@ -284,7 +296,9 @@ def measure_storm(way, fates, stats, storm):
     for fate in fates:
         if "lost_s" in fate:
             errors[fate["error"]] = errors.get(fate["error"], 0) + 1
-    spent = sum(fate["cost_picousd"] for fate in served if fate["session"] == "runaway")
+    spent = {}
+    for fate in served:
+        spent[fate["session"]] = spent.get(fate["session"], 0) + fate["cost_picousd"]
     return StormOutcome(
         way=way,
         calls=len(fates),
@@ -295,7 +309,7 @@ def measure_storm(way, fates, stats, storm):
         sent=stats["arrived"],
         wasted=stats["refused"] + stats["failed"],
         caught=sum(_caught(fates, t, factor) for t in storm.troubles),
-        over_usd=max(0, spent - storm.budget_picousd) / PICOUSD,
+        over_usd=sum(max(0, usd - storm.budget_picousd) for usd in spent.values()) / PICOUSD,
         recovery_s=tuple(_recovery_s(steps, end, until) for end, until in zip(ends, nexts, strict=True)),
         wait_p50_s=quantile(waits, 0.5),
         wait_p99_s=quantile(waits, 0.99),

@@ -42,12 +42,12 @@ def storm_table(outcomes, storm):
 
 def storm_setting(calls, storm):
     troubles = "; ".join(f"minutes {t.begin_min} to {t.end_min}: {t.name}" for t in storm.troubles)
+    away = " and ".join(f"{r.begin_min} to {r.end_min}" for r in storm.runaways)
     return (
         f"Every sixth call of Azure's conversation trace, {len(calls):,} calls in an hour, against "
         f"{storm.tpm / 1000:,.0f}k tokens and {storm.rpm:,} requests a minute.\n"
         f"{troubles[0].upper() + troubles[1:]}.\n"
-        f"From minute {storm.runaway[0]} to {storm.runaway[1]} one session runs away; each has "
-        f"${storm.budget_usd:.2f}. Nobody waits longer than {storm.patience_min:.0f} minutes. "
+        f"Minutes {away}: a session runs away; each has ${storm.budget_usd:.2f}. Nobody waits longer than {storm.patience_min:.0f} minutes. "
         f"The hour is compressed {storm.factor:.0f} times."
     )
 

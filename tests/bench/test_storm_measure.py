@@ -49,15 +49,15 @@ def test_lost_calls_are_counted_by_what_they_met():
 
 
 def test_what_a_budget_keeps_back_is_not_lost():
-    outcome = measured([served(10), {"came_s": 11, "session": "runaway", "refused": [], "kept_back_s": 11.0}])
+    outcome = measured([served(10), {"came_s": 11, "session": "late", "refused": [], "kept_back_s": 11.0}])
     assert (outcome.lost, outcome.kept_back) == (0, 1)
 
 
 def test_only_what_is_beyond_the_budget_is_over_it():
     half = STORM.budget_picousd // 2
-    at_the_edge = [served(10, session="runaway", picousd=half), served(11, session="runaway", picousd=half)]
+    at_the_edge = [served(10, session="late", picousd=half), served(11, session="late", picousd=half)]
     assert measured(at_the_edge).over_usd == 0
-    assert measured([*at_the_edge, served(12, session="runaway", picousd=1)]).over_usd == 1 / PICOUSD
+    assert measured([*at_the_edge, served(12, session="late", picousd=1)]).over_usd == 1 / PICOUSD
 
 
 def test_calls_that_were_on_their_way_when_a_trouble_was_first_told_could_not_be_spared():
@@ -69,8 +69,14 @@ def test_the_wasted_share_is_of_all_calls_that_reached_the_provider():
     assert measured([served(10)]).wasted_share == 0.1
 
 
-def test_every_tenth_call_of_the_middle_of_the_hour_is_of_the_session_that_runs_away():
+def test_what_one_session_leaves_of_its_budget_is_nothing_to_another():
+    all_of_it = served(10, session="early", picousd=STORM.budget_picousd)
+    assert measured([all_of_it, served(11, session="late", picousd=1)]).over_usd == 0
+
+
+def test_sessions_run_away_before_the_storm_and_in_it():
     calls = [Call(float(second), 1, 1) for second in range(0, 3600, 6)]
     sessions = [name for _, name in sessions_of(calls, STORM)]
-    assert sessions.count("runaway") == 30
-    assert sessions[199] == "s9" and sessions[200] == "runaway" and sessions[201] == "s10"
+    assert sessions.count("early") == 35 and sessions.count("late") == 30
+    assert sessions[9:13] == ["s0", "early", "s0", "early"] and sessions[79:81] == ["s3", "s4"]
+    assert sessions[199] == "s9" and sessions[200] == "late" and sessions[201] == "s10"
