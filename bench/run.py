@@ -32,6 +32,7 @@ MEASUREMENTS = {
     "arrays": daemon.arrays,
     "ceiling": daemon.ceiling,
     "sluice_none": lambda place: daemon.decisions(place, "none"),
+    "pairs": daemon.pairs,
     "sluice_full": lambda place: daemon.decisions(place, "full"),
     "redis_always": redis.always,
     "disk": lambda place: core.disk(place, 2000),

@@ -31,10 +31,10 @@ class Daemon(Running):
             connection.close()
 
 
-def load(place, name, port, body, lines=0):
+def load(place, name, port, body, lines=0, releases=False):
     """Runs the load against a port, and returns what it counted."""
     command = [place.program("http_load"), "-c", str(CONNECTIONS), "-d", str(place.seconds)]
-    command += ["-w", str(place.warm_seconds)] + (["-l", str(lines)] if lines else [])
+    command += ["-w", str(place.warm_seconds)] + (["-l", str(lines)] if lines else []) + (["-r"] if releases else [])
     shown = "$ARRAY" if lines else f"'{body}'"
     place.note(name, " ".join([*command, "$PORT", "/v1/acquire", shown]))
     return json.loads(run([*command, str(port), "/v1/acquire", body]))
@@ -50,6 +50,13 @@ def decisions(place, durability):
     note_daemon(place, name, durability)
     with Daemon(place, durability) as daemon:
         return load(place, name, daemon.port, ACQUIRE)
+
+
+def pairs(place):
+    """What workers do: a call's lease is released when the call is over, with what it used."""
+    note_daemon(place, "pairs", "process")
+    with Daemon(place, "process") as daemon:
+        return load(place, "pairs", daemon.port, ACQUIRE, releases=True)
 
 
 def arrays(place):

@@ -56,6 +56,14 @@ def at_least(m, what, name, peer, peer_title, least):
     return [Row(what, per_s(ours), f"{peer_title}: {per_s(theirs)}", f"{ratio:.2f}", target, ratio >= least)]
 
 
+def released(m, what, name, peer, peer_title):
+    """A row that compares requests a second: half of them acquire, half release."""
+    if not m.has(name, peer):
+        return []
+    ours, theirs = m.of(name, "answers_per_s"), m.of(peer, "answers_per_s")
+    return [Row(what, per_s(ours), f"{peer_title}: {per_s(theirs)}", f"{ours / theirs:.2f}")]
+
+
 def not_slower(m, what, name, peer, peer_title, judged):
     if not m.has(name, peer):
         return []
@@ -96,6 +104,7 @@ def daemon_rows(m):
         *at_least(m, "daemon, `process`, arrays of 64", "arrays", "redis_memory", memory, 5),
         *at_least(m, "daemon, `durability: none`", "sluice_none", "ceiling", ceiling, 0.7),
         *at_least(m, "daemon, `durability: process`", "sluice_process", "ceiling", ceiling, 0.7),
+        *released(m, "… each lease released by the next request", "pairs", "ceiling", ceiling),
     ]
 
 
