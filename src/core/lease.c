@@ -377,6 +377,7 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
         way_resume(core, line, l->way);
     }
     l->retry = from->retry;
+    l->again_us = from->retry >= FALLBACK_LOST ? from->again_us : 0;
     l->gave_up = from->gave_up;
     l->noted_us = from->noted_us;
     if (from->state == LEASE_OPEN) {

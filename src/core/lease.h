@@ -27,6 +27,10 @@ struct origin {
     int64_t input_bytes;  /* … by these; 0: not known */
 };
 
+/* What was advised before a restart, which no place in line has outlasted. */
+#define RETRY_LOST    UINT64_MAX
+#define FALLBACK_LOST (UINT64_MAX - 1)
+
 struct lease {
     struct map_node by_lease;
     struct map_node by_id; /* in a map while it has an id */
@@ -48,7 +52,8 @@ struct lease {
     int32_t attempt;
     int32_t priority;
     struct origin origin;
-    uint64_t retry;      /* ticket of the retry that was advised; 0: none was */
+    uint64_t retry;      /* ticket of the retry that was advised, or RETRY_LOST …; 0: none was */
+    int64_t again_us;    /* RETRY_LOST: not before */
     const char *gave_up; /* the reason, where that was advised; NULL: it was not */
     struct way *way;     /* by which route; NULL: none */
     struct text tenant, session, labels, id; /* with the way behind the charges */

@@ -18,7 +18,8 @@
  *   RECORD_HEALTH   what answers have made of a resource; the newest for it replaces those before
  *   RECORD_LEARNED  what answers have taught of a limit; the newest for it replaces those before
  *
- * Texts are lent by whoever made the record. May depend on src/base, answer.h and policy.h only.
+ * Texts are lent by whoever made the record. May depend on src/base, advice.h, answer.h and
+ * policy.h only.
  */
 #ifndef SLUICE_CORE_RECORD_H
 #define SLUICE_CORE_RECORD_H
@@ -27,6 +28,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "core/advice.h"
 #include "core/answer.h"
 #include "core/policy.h"
 
@@ -103,13 +105,22 @@ struct record {
     struct text id;     /* the caller's own id, or empty; HEALTH: the provider's code */
 
     /* COUNTER, LEARNED. `limit` is the pool's name for shared limits (resource empty), else the
-     * limit's name in its resource. */
-    struct text limit;
+     * limit's name in its resource. SETTLE: what was advised, where it was not that all is done. */
+    union {
+        struct text limit;
+        struct text reason; /* ADVICE_GIVE_UP: one word */
+    };
     struct text scope_key; /* tenant, session, model or label value; empty for the resource */
-    int64_t period_us;     /* calendar: when the period began; bucket: when `level` held */
-    int64_t used;          /* calendar, lifetime: used in the period */
-    int64_t level;         /* bucket: whole units left, rounded down */
-    int64_t since_us;      /* when its limit came in force; -1: nothing is stored */
+    union {
+        int64_t period_us; /* calendar: when the period began; bucket: when `level` held */
+        int64_t again_us;  /* ADVICE_RETRY: not before */
+    };
+    union {
+        int64_t used;   /* calendar, lifetime: used in the period */
+        int64_t advice; /* an enum advice_action */
+    };
+    int64_t level;    /* bucket: whole units left, rounded down */
+    int64_t since_us; /* when its limit came in force; -1: nothing is stored */
 };
 
 /* Whether a record says how something stands now: the newest of its kind, resource, limit and scope

@@ -56,8 +56,8 @@ static void count_usage(struct line *line, const struct load *usage)
 }
 
 /* The record of a settlement says what the ledger wants to know. */
-static void record_settle(struct core *core, const struct event *event, const struct lease *l,
-                          bool late)
+static struct record *record_settle(struct core *core, const struct event *event,
+                                    const struct lease *l, bool late)
 {
     const struct answer *answer = event->release.answer;
     const struct parts *parts = event->release.parts;
@@ -68,26 +68,38 @@ static void record_settle(struct core *core, const struct event *event, const st
         r->has_parts = true;
         r->parts = *parts;
     }
+    return r;
 }
 
-static void release_open(struct core *core, const struct event *event, const struct load *usage,
-                         struct lease *l)
+/* What is advised is told again to whoever asks again, also after a restart. */
+static void record_advice(const struct core *core, const struct advice *advice, struct record *r)
+{
+    r->advice = advice->action;
+    if (advice->action == ADVICE_GIVE_UP) {
+        r->reason = text_of(advice->reason);
+    } else {
+        r->again_us = add_sat(core->now_us, advice->after_us);
+    }
+}
+
+static struct record *release_open(struct core *core, const struct event *event,
+                                   const struct load *usage, struct lease *l)
 {
     struct line *line = l->line;
     lease_settle(core, l, usage);
     line->stats.settled++;
     line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
     count_usage(line, usage);
-    record_settle(core, event, l, false);
+    return record_settle(core, event, l, false);
 }
 
-static void release_late(struct core *core, const struct event *event, const struct load *usage,
-                         struct lease *l)
+static struct record *release_late(struct core *core, const struct event *event,
+                                   const struct load *usage, struct lease *l)
 {
     lease_settle_late(core, l, usage);
     l->line->stats.late++;
     count_usage(l->line, usage);
-    record_settle(core, event, l, true);
+    return record_settle(core, event, l, true);
 }
 
 void lease_release(struct core *core, const struct event *event)
@@ -107,13 +119,11 @@ void lease_release(struct core *core, const struct event *event)
     if (answer->readings_n > 0) {
         learn_note(l, &basis);
     }
-    if (open) {
-        release_open(core, event, &usage, l);
-    } else if (late) {
-        release_late(core, event, &usage, l);
-    }
+    struct record *r = open   ? release_open(core, event, &usage, l)
+                       : late ? release_late(core, event, &usage, l)
+                              : NULL;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
-    if (open || late) {
+    if (r) {
         l->line->stats.answers[answer->class]++;
         learn_answer(core, l, answer, &basis);
         pace_answer(core, l, answer);
@@ -123,6 +133,9 @@ void lease_release(struct core *core, const struct event *event)
         }
         bool news = health_answer(core, l->line, l, answer);
         advise(core, l, answer, news, e);
+        if (e->settled.advice.action != ADVICE_DONE) {
+            record_advice(core, &e->settled.advice, r);
+        }
     } else {
         advise_again(core, l, e);
     }

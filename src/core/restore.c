@@ -25,6 +25,7 @@
 #include "core/line.h"
 #include "core/remember.h"
 #include "core/request.h"
+#include "core/retry.h"
 
 /* --- What no core can have emitted. --- */
 
@@ -60,7 +61,8 @@ static bool record_is_sane(const struct record *r)
     }
     return r->kind >= RECORD_GRANT && r->kind <= RECORD_CANCEL && r->lease > 0 &&
            r->lease < INT64_MAX && r->expires_us >= 0 && r->priority >= PRIORITY_MIN &&
-           r->priority <= PRIORITY_MAX && r->step >= 0 && r->step <= ROUTE_STEPS_MAX &&
+           r->priority <= PRIORITY_MAX && r->advice >= ADVICE_DONE && r->advice <= ADVICE_GIVE_UP &&
+           r->again_us >= 0 && r->step >= 0 && r->step <= ROUTE_STEPS_MAX &&
            (r->route.len > 0) == (r->step > 0) && load_is_sane(&r->load);
 }
 
@@ -227,10 +229,10 @@ static void restore_end(struct core *core, const struct record *r)
     if (!lease) {
         return;
     }
-    if (lease->state == LEASE_EXPIRED && r->kind == RECORD_SETTLE) {
-        lease_settle_late(core, lease, &r->load);
-    } else if (lease->state == LEASE_OPEN && r->kind == RECORD_SETTLE) {
-        lease_settle(core, lease, &r->load);
+    bool open = lease->state == LEASE_OPEN;
+    if (r->kind == RECORD_SETTLE && (open || lease->state == LEASE_EXPIRED)) {
+        open ? lease_settle(core, lease, &r->load) : lease_settle_late(core, lease, &r->load);
+        advice_back(lease, r);
     } else if (lease->state == LEASE_OPEN && r->kind == RECORD_EXPIRE) {
         lease_expire(core, lease);
     } else if (lease->state == LEASE_OPEN) {

@@ -256,6 +256,44 @@ static void give_up_again(const struct lease *l, struct effect *settled)
     }
 }
 
+/* The word for which a reason stands; NULL: no core gives it. */
+static const char *reason_of(struct text word)
+{
+    static const char *const own[] = {"attempts", "deadline", "retry_budget"};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (text_equal(word, text_of(own[i]))) {
+            return own[i];
+        }
+    }
+    for (int class = 0; class < ANSWER_CLASSES; class ++) {
+        const char *name = answer_class_name((enum answer_class) class);
+        if (text_equal(word, text_of(name))) {
+            return name;
+        }
+    }
+    return NULL;
+}
+
+void advice_back(struct lease *l, const struct record *r)
+{
+    if (r->advice == ADVICE_GIVE_UP) {
+        l->gave_up = reason_of(r->reason);
+    } else if (r->advice != ADVICE_DONE) {
+        l->retry = r->advice == ADVICE_RETRY ? RETRY_LOST : FALLBACK_LOST;
+        l->again_us = r->again_us;
+    }
+}
+
+/* Whoever has no place in line any more asks anew. */
+static struct advice advice_anew(const struct core *core, const struct lease *l)
+{
+    return (struct advice){
+        .action = l->retry == RETRY_LOST ? ADVICE_RETRY : ADVICE_FALLBACK,
+        .after_us = max_i64(0, l->again_us - core->now_us),
+        .reason = "repeated",
+    };
+}
+
 void advise_again(const struct core *core, const struct lease *l, struct effect *settled)
 {
     const struct request *r = l->retry ? request_find_ticket(core, l->retry) : NULL;
@@ -263,6 +301,8 @@ void advise_again(const struct core *core, const struct lease *l, struct effect 
     *advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
     if (l->gave_up) {
         give_up_again(l, settled);
+    } else if (l->retry >= FALLBACK_LOST) {
+        *advice = advice_anew(core, l);
     } else if (r) {
         const struct line *line = flow_line(r->flow);
         *advice = (struct advice){

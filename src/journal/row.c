@@ -19,6 +19,12 @@ static bool within(int64_t n, int64_t least, int64_t most)
     return n >= least && n <= most;
 }
 
+/* A time that may be for ever. */
+static bool is_moment(int64_t us)
+{
+    return us >= 0 && (us <= ROW_TIME_US_MAX || us == INT64_MAX);
+}
+
 static const char *load_problem(const struct load *load)
 {
     for (int unit = 0; unit < UNIT_COUNT; unit++) {
@@ -71,6 +77,9 @@ static const char *lease_problem(const struct record *r)
     if ((unsigned)r->outcome >= ANSWER_CLASSES) {
         return "the outcome is unknown";
     }
+    if (!within(r->advice, ADVICE_DONE, ADVICE_GIVE_UP) || !is_moment(r->again_us)) {
+        return "the advice is unknown";
+    }
     return load_problem(&r->load);
 }
 
@@ -86,12 +95,6 @@ static const char *counter_problem(const struct record *r)
         return "a time is out of range";
     }
     return r->limit.len == 0 ? "the limit is missing" : NULL;
-}
-
-/* A time that may be for ever. */
-static bool is_moment(int64_t us)
-{
-    return us >= 0 && (us <= ROW_TIME_US_MAX || us == INT64_MAX);
 }
 
 static const char *health_problem(const struct record *r)

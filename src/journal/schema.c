@@ -136,6 +136,41 @@ static const char schema_4[] =
     "ALTER TABLE record ADD COLUMN step INTEGER\n"
     "  /* which of the route's resources served, from 1; NULL: none was asked for */;\n";
 
+#define RECORD_COLUMNS                                                                             \
+    "  SELECT sheet.seq + r.key AS seq,\n"                                                         \
+    "    r.value ->> 0 AS kind,       -- 1 grant, 2 renew, 3 settle, 4 expire, 6 cancel\n"         \
+    "    r.value ->> 1 AS at_us,      -- grant, renew: when the lease was granted\n"               \
+    "    r.value ->> 2 AS lease,\n"                                                                \
+    "    r.value ->> 3 AS requests,   -- grant, renew: what is held; else what was used\n"         \
+    "    r.value ->> 4 AS tokens,\n"                                                               \
+    "    r.value ->> 5 AS input_tokens,\n"                                                         \
+    "    r.value ->> 6 AS output_tokens,\n"                                                        \
+    "    r.value ->> 7 AS slots,\n"                                                                \
+    "    r.value ->> 8 AS usd_pico,   -- 10^-12 USD\n"                                             \
+    "    r.value ->> 9 AS expires_us,\n"                                                           \
+    "    r.value ->> 10 AS priority,\n"                                                            \
+    "    r.value ->> 11 AS attempt,\n"                                                             \
+    "    r.value ->> 12 AS waited_us,\n"                                                           \
+    "    r.value ->> 13 AS late,      -- settle: 1 where the lease had expired before\n"           \
+    "    nullif(r.value ->> 14, 0) AS parent,    -- the lease of the agent that asked\n"           \
+    "    r.value ->> 15 AS skew_us,   -- wall clock minus at_us\n"                                 \
+    "    nullif(r.value ->> 16, 0) AS step,      -- which of the route's resources served\n"       \
+    "    nullif(r.value ->> 17, '') AS resource,\n"                                                \
+    "    nullif(r.value ->> 18, '') AS tenant,\n"                                                  \
+    "    nullif(r.value ->> 19, '') AS session,\n"                                                 \
+    "    nullif(r.value ->> 20, '') AS labels,   -- lines of key=value\n"                          \
+    "    nullif(r.value ->> 21, '') AS id,       -- the caller's own\n"                            \
+    "    nullif(r.value ->> 22, '') AS route"
+
+#define HISTORY_VIEW                                                                               \
+    "CREATE VIEW history AS\n"                                                                     \
+    "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"       \
+    "                        WHEN 4 THEN 'expire' WHEN 6 THEN 'cancel' END AS what,\n"             \
+    "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"                 \
+    "    printf('ls_%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"       \
+    "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"                              \
+    "  FROM record;\n"
+
 /*
  * Records by the sheet: a row of numbers and texts for each cost more than all else. `record` is a
  * view from now on, of which `seq` is the sheet's and the place on it. And the rows of the ledger
@@ -158,39 +193,8 @@ static const char schema_5[] =
     "    coalesce(session, ''), coalesce(labels, ''), coalesce(id, ''), coalesce(route, '')))\n"
     "  FROM record;\n"
     "DROP TABLE record;\n"
-    "CREATE VIEW record AS\n"
-    "  SELECT sheet.seq + r.key AS seq,\n"
-    "    r.value ->> 0 AS kind,       -- 1 grant, 2 renew, 3 settle, 4 expire, 6 cancel\n"
-    "    r.value ->> 1 AS at_us,      -- grant, renew: when the lease was granted\n"
-    "    r.value ->> 2 AS lease,\n"
-    "    r.value ->> 3 AS requests,   -- grant, renew: what is held; else what was used\n"
-    "    r.value ->> 4 AS tokens,\n"
-    "    r.value ->> 5 AS input_tokens,\n"
-    "    r.value ->> 6 AS output_tokens,\n"
-    "    r.value ->> 7 AS slots,\n"
-    "    r.value ->> 8 AS usd_pico,   -- 10^-12 USD\n"
-    "    r.value ->> 9 AS expires_us,\n"
-    "    r.value ->> 10 AS priority,\n"
-    "    r.value ->> 11 AS attempt,\n"
-    "    r.value ->> 12 AS waited_us,\n"
-    "    r.value ->> 13 AS late,      -- settle: 1 where the lease had expired before\n"
-    "    nullif(r.value ->> 14, 0) AS parent,    -- the lease of the agent that asked\n"
-    "    r.value ->> 15 AS skew_us,   -- wall clock minus at_us\n"
-    "    nullif(r.value ->> 16, 0) AS step,      -- which of the route's resources served\n"
-    "    nullif(r.value ->> 17, '') AS resource,\n"
-    "    nullif(r.value ->> 18, '') AS tenant,\n"
-    "    nullif(r.value ->> 19, '') AS session,\n"
-    "    nullif(r.value ->> 20, '') AS labels,   -- lines of key=value\n"
-    "    nullif(r.value ->> 21, '') AS id,       -- the caller's own\n"
-    "    nullif(r.value ->> 22, '') AS route     -- that was asked for\n"
-    "  FROM sheet, json_each(sheet.records) AS r;\n"
-    "CREATE VIEW history AS\n"
-    "  SELECT seq, CASE kind WHEN 1 THEN 'grant' WHEN 2 THEN 'renew' WHEN 3 THEN 'settle'\n"
-    "                        WHEN 4 THEN 'expire' WHEN 6 THEN 'cancel' END AS what,\n"
-    "    strftime('%Y-%m-%dT%H:%M:%S', at_us / 1000000, 'unixepoch') AS at_utc,\n"
-    "    printf('ls_%016x', lease) AS lease, resource, tenant, session, requests, tokens,\n"
-    "    input_tokens, output_tokens, usd_pico / 1e12 AS usd, late\n"
-    "  FROM record;\n"
+    "CREATE VIEW record AS\n" RECORD_COLUMNS "\n"
+    "  FROM sheet, json_each(sheet.records) AS r;\n" HISTORY_VIEW
     "ALTER TABLE usage_hour ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0\n"
     "  /* no row of the ledger that is summed up here comes before this one … */;\n"
     "ALTER TABLE usage_hour ADD COLUMN last_seq INTEGER NOT NULL DEFAULT 0\n"
@@ -240,7 +244,15 @@ static const char schema_6[] =
     "thousandths\n"
     "  doubling_upto INTEGER NOT NULL,\n"
     "  PRIMARY KEY (resource, limit_name)\n"
-    ") STRICT, WITHOUT ROWID;\n";
+    ") STRICT, WITHOUT ROWID;\n"
+    "DROP VIEW history;\n"
+    "DROP VIEW record;\n"
+    "CREATE VIEW record AS\n" RECORD_COLUMNS ",\n"
+    "    r.value ->> 23 AS advice,    -- settle: 1 retry, 2 fallback, 3 give_up; NULL: all is "
+    "done\n"
+    "    r.value ->> 24 AS again_us,  -- not to be tried again before\n"
+    "    nullif(r.value ->> 25, '') AS reason\n"
+    "  FROM sheet, json_each(sheet.records) AS r;\n" HISTORY_VIEW;
 
 const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);

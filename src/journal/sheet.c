@@ -7,11 +7,12 @@
 #include "journal/row.h"
 
 #define ESCAPE_BYTES_MAX 6
-#define NUMBERS_MAX      17
+#define NUMBERS_MAX      19
 #define TEXTS_MAX        6
+#define TEXTS_MORE_MAX   1
 #define RECORD_BYTES_MAX                                                                           \
-    ((NUMBERS_MAX + 1) * (TEXT_NUMBER_MAX + 1) + TEXTS_MAX * 3 +                                   \
-     ESCAPE_BYTES_MAX * ((TEXTS_MAX - 1) * NAME_LEN_MAX + LABELS_LEN_MAX) + 4)
+    ((NUMBERS_MAX + 1) * (TEXT_NUMBER_MAX + 1) + (TEXTS_MAX + TEXTS_MORE_MAX) * 3 +                \
+     ESCAPE_BYTES_MAX * ((TEXTS_MAX + TEXTS_MORE_MAX - 1) * NAME_LEN_MAX + LABELS_LEN_MAX) + 4)
 
 _Static_assert(SHEET_BYTES + RECORD_BYTES_MAX <= SHEET_BYTES_MAX, "the last record has room");
 
@@ -86,6 +87,15 @@ bool sheet_full(const struct sheet *s)
     return s->len >= SHEET_BYTES;
 }
 
+static char *put_advice(char *at, const struct record *r)
+{
+    *at++ = ',';
+    at = text_put_i64(at, r->advice);
+    *at++ = ',';
+    at = text_put_i64(at, r->again_us);
+    return put_text(at, r->reason);
+}
+
 void sheet_add(struct sheet *s, const struct record *r)
 {
     const int64_t before[] = {r->kind, r->at_us, (int64_t)r->lease};
@@ -111,6 +121,9 @@ void sheet_add(struct sheet *s, const struct record *r)
     }
     for (size_t i = 0; i < TEXTS_MAX; i++) {
         at = put_text(at, texts[i]);
+    }
+    if (r->kind == RECORD_SETTLE && r->advice != ADVICE_DONE) {
+        at = put_advice(at, r);
     }
     *at++ = ']';
     s->len = (size_t)(at - s->text);
@@ -277,6 +290,11 @@ static void scan_record(struct scan *s, struct record *r)
                                            &r->labels,   &r->id,     &r->route};
     for (size_t i = 0; i < TEXTS_MAX; i++) {
         *texts[i] = next_text(s);
+    }
+    if (r->kind == RECORD_SETTLE && s->at < s->end && *s->at == ',') {
+        r->advice = next_i64(s);
+        r->again_us = next_i64(s);
+        r->reason = next_text(s);
     }
     take(s, ']');
 }

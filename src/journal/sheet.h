@@ -4,7 +4,8 @@
  * A row with a column for each member of a record costs more to write than all else that is done
  * for a lease. So the records of a batch are written down by the sheet, as JSON that people can
  * read: an array with an array for each record, of its numbers and then its texts, in the order of
- * the columns of the view `record` (schema.c) but for `seq`. The view takes them apart again.
+ * the columns of the view `record` (schema.c) but for `seq`. The view takes them apart again. The
+ * last three, what was advised, are written only where it was not that all is done.
  *
  * A sheet knows when its last record was emitted, by which pruning goes (store.c). A RENEW does not
  * say when; it was emitted before the moment to which it prolongs the lease.
@@ -23,7 +24,7 @@
 #include "core/record.h"
 
 #define SHEET_BYTES     1880  /* then it is full: two fit one page of the file */
-#define SHEET_BYTES_MAX 14336 /* a full one, but for one byte, and the largest record */
+#define SHEET_BYTES_MAX 16384 /* a full one, but for one byte, and the largest record */
 
 struct sheet {
     int64_t records_n;

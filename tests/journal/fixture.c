@@ -253,6 +253,8 @@ void assert_same_record(const struct record *a, const struct record *b)
     assert_int_equal(a->waited_us, b->waited_us);
     assert_int_equal(a->skew_us, b->skew_us);
     assert_int_equal(a->late, b->late);
+    assert_int_equal(a->advice, b->advice);
+    assert_int_equal(a->again_us, b->again_us);
     assert_same_text(a->resource, b->resource);
     assert_same_text(a->route, b->route);
     assert_int_equal(a->step, b->step);

@@ -22,6 +22,9 @@ static void test_records_come_back_as_they_were(void **state)
     struct record settle = sample_end(RECORD_SETTLE, UINT64_MAX - 5, 2000000);
     settle.late = true;
     struct record bare = {.kind = RECORD_EXPIRE, .lease = 1};
+    settle.advice = ADVICE_GIVE_UP;
+    settle.reason = TEXT("att\"empts");
+    settle.again_us = 7000000;
     fixture_start(f, DURABILITY_FULL);
     append(f, grant);
     append(f, settle);
@@ -33,6 +36,11 @@ static void test_records_come_back_as_they_were(void **state)
     assert_same_record(&f->seen[0], &grant);
     assert_same_record(&f->seen[1], &settle);
     assert_same_record(&f->seen[2], &bare);
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record WHERE advice = 3 AND "
+                                    "again_us = 7000000 AND reason = 'att\"empts'"),
+                     1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM record WHERE advice IS NULL"), 2);
 }
 
 static void test_the_newest_value_of_a_counter_comes_back_before_the_records(void **state)

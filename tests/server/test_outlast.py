@@ -73,3 +73,16 @@ def test_limits_that_a_provider_has_told_hold_after_kill_9(daemon):
     assert rpm["amount"] == 3 and rpm["used"] == 1
     assert [d.acquire(load=10, wait_ms=0).status for _ in range(3)] == [200, 200, 429]
     assert "sluice_restored_learned 1" in d.get("/metrics").text
+
+
+def test_a_release_that_is_repeated_after_kill_9_is_advised_the_same_but_for_its_place(daemon):
+    d = daemon(RESOURCE % "")
+    retried, fault = d.lease(), d.lease()
+    before = d.release(retried, **REFUSED).json["advice"]
+    given_up = d.release(fault, status=400, error={"error": {"message": "no"}}).json["advice"]
+    d = start_again(daemon, d, RESOURCE % "")
+    after = d.release(retried, **REFUSED).json["advice"]
+    assert after["action"] == before["action"] == "retry" and "ticket" not in after
+    assert 0 < after["after_ms"] <= before["after_ms"]
+    assert d.release(fault, status=400).json["advice"] == given_up
+    assert given_up["action"] == "give_up"

@@ -590,7 +590,8 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
     struct fact *fact = find_fact(o, f->settled.lease);
     if (f->settled.repeated || !fact) {
         bool again = a->action == ADVICE_RETRY || a->action == ADVICE_FALLBACK;
-        if (again && !is_known_ticket(o, a->ticket)) {
+        bool lost = fact && fact->seq == 0 && a->ticket == 0; /* its place, by a crash */
+        if (again && !lost && !is_known_ticket(o, a->ticket)) {
             wrong(o, "health: a repeated release is advised to retry with no place in line");
         }
         return;
