@@ -218,7 +218,7 @@ static bool policy_span(struct text window, enum reading_span *span)
 {
     *span = READING_MINUTE;
     for (int i = 0; window.len && i < READING_SPANS; i++) {
-        if (read_count(window) * US_PER_S == span_us[i]) {
+        if (mul_sat(read_count(window), US_PER_S) == span_us[i]) {
             *span = (enum reading_span)i;
             return true;
         }
