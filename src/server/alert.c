@@ -1,6 +1,5 @@
 #include "server/alert.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,20 +37,6 @@ static enum alert_topic topic_of(enum alert_kind kind)
     return TOPIC_OVERRUN;
 }
 
-static const struct limit *find_limit(const struct policy *policy, struct text resource,
-                                      const char *limit)
-{
-    for (size_t i = 0; policy && limit && i < policy->resources_n; i++) {
-        const struct resource *r = &policy->resources[i];
-        for (size_t j = 0; text_equal(text_of(r->name), resource) && j < r->limits_n; j++) {
-            if (strcmp(r->limits[j].name, limit) == 0) {
-                return &r->limits[j];
-            }
-        }
-    }
-    return NULL;
-}
-
 static bool of_health(const struct alerts *alerts, const struct effect *e, struct alert *alert)
 {
     const struct health_view *v = &e->health.view;
@@ -77,7 +62,7 @@ bool alert_of_effect(const struct alerts *alerts, const struct effect *e,
     if (e->kind != EFFECT_ALERT) {
         return false;
     }
-    const struct limit *limit = find_limit(policy, e->alert.resource, e->alert.limit);
+    const struct limit *limit = answer_limit(policy, e->alert.resource, e->alert.limit);
     *alert = (struct alert){
         .topic = topic_of(e->alert.kind),
         .resource = e->alert.resource,
@@ -96,18 +81,6 @@ bool alert_of_effect(const struct alerts *alerts, const struct effect *e,
 
 /* --- In words. --- */
 
-static void add_amount(struct buf *words, enum unit unit, int64_t n)
-{
-    struct json_writer w;
-    if (unit == UNIT_USD) {
-        json_writer_init(&w, words);
-        json_picousd(&w, n);
-        buf_add_str(words, " USD");
-    } else {
-        buf_addf(words, "%lld %s", (long long)n, unit_name(unit));
-    }
-}
-
 static void add_limit(const struct alert *a, struct buf *words)
 {
     buf_addf(words, " of limit %s", a->limit ? a->limit : "-");
@@ -118,9 +91,9 @@ static void add_limit(const struct alert *a, struct buf *words)
 
 static void add_used(const struct alert *a, struct buf *words)
 {
-    add_amount(words, a->unit, a->used);
+    answer_add_amount(a->unit, a->used, words);
     buf_add_str(words, " of ");
-    add_amount(words, a->unit, a->amount);
+    answer_add_amount(a->unit, a->amount, words);
     add_limit(a, words);
     buf_add_str(words, a->topic == TOPIC_OVERRUN ? " are used: more than was held" : " are used");
 }
@@ -150,9 +123,9 @@ void alert_words(const struct alert *a, struct buf *words)
     case TOPIC_OVERRUN: add_used(a, words); break;
     case TOPIC_NUMBERS_DIFFER:
         buf_add_str(words, "the provider allows ");
-        add_amount(words, a->unit, a->told);
+        answer_add_amount(a->unit, a->told, words);
         buf_add_str(words, ", and ");
-        add_amount(words, a->unit, a->amount);
+        answer_add_amount(a->unit, a->amount, words);
         buf_add_str(words, " are configured");
         add_limit(a, words);
         break;
@@ -186,16 +159,6 @@ static void write_message(const struct alert *a, struct json_writer *w)
     buf_release(&words);
 }
 
-static void write_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
-{
-    json_key(w, key);
-    if (unit == UNIT_USD) {
-        json_picousd(w, n);
-    } else {
-        json_i64(w, n);
-    }
-}
-
 void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
 {
     member_i64(w, "at_ms", now_us / US_PER_MS);
@@ -206,11 +169,11 @@ void alert_write(const struct alert *a, int64_t now_us, struct json_writer *w)
         member_str(w, "limit", a->limit);
         member_text_if(w, "scope_key", a->scope_key);
         member_str(w, "unit", unit_name(a->unit));
-        write_amount(w, "used", a->unit, a->used);
-        write_amount(w, "amount", a->unit, a->amount);
+        answer_write_amount("used", a->unit, a->used, w);
+        answer_write_amount("amount", a->unit, a->amount, w);
     }
     if (a->topic == TOPIC_NUMBERS_DIFFER) {
-        write_amount(w, "told", a->unit, a->told);
+        answer_write_amount("told", a->unit, a->told, w);
     }
     if (a->topic == TOPIC_BREAKER_OPEN || a->topic == TOPIC_LONG_BACKOFF) {
         json_key(w, "state");

@@ -1,15 +1,12 @@
 #include "server/answer.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/num.h"
 #include "http/member.h"
 #include "server/names.h"
 
 #define MESSAGE_LEN_MAX 2048
-#define AMOUNT_LEN_MAX  64
 
 /* A coordinator that restarts is back within seconds; a store that failed is tried twice a second.
  */
@@ -60,6 +57,16 @@ int64_t answer_retry_after_s(int64_t retry_after_ms)
     return retry_after_ms / 1000 + (retry_after_ms % 1000 > 0);
 }
 
+void answer_write_amount(const char *key, enum unit unit, int64_t n, struct json_writer *w)
+{
+    json_key(w, key);
+    if (unit == UNIT_USD) {
+        json_picousd(w, n);
+    } else {
+        json_i64(w, n);
+    }
+}
+
 void answer_write_load(const struct load *load, struct json_writer *w)
 {
     json_object_begin(w);
@@ -68,12 +75,7 @@ void answer_write_load(const struct load *load, struct json_writer *w)
         if (n == 0) {
             continue;
         }
-        json_key(w, unit_name((enum unit)unit));
-        if (unit == UNIT_USD) {
-            json_picousd(w, n);
-        } else {
-            json_i64(w, n);
-        }
+        answer_write_amount(unit_name((enum unit)unit), (enum unit)unit, n, w);
     }
     json_object_end(w);
 }
@@ -250,15 +252,12 @@ static void write_cancelled(const struct effect *e, struct json_writer *w)
 
 /* --- Refusals, explained. --- */
 
-static const struct limit *find_limit(const struct policy *policy, struct text resource,
-                                      const char *name)
+const struct limit *answer_limit(const struct policy *policy, struct text resource,
+                                 const char *name)
 {
-    for (size_t i = 0; policy && i < policy->resources_n; i++) {
+    for (size_t i = 0; policy && name && i < policy->resources_n; i++) {
         const struct resource *r = &policy->resources[i];
-        if (!text_equal(text_of(r->name), resource)) {
-            continue;
-        }
-        for (size_t j = 0; j < r->limits_n; j++) {
+        for (size_t j = 0; text_equal(text_of(r->name), resource) && j < r->limits_n; j++) {
             if (strcmp(r->limits[j].name, name) == 0) {
                 return &r->limits[j];
             }
@@ -267,37 +266,42 @@ static const struct limit *find_limit(const struct policy *policy, struct text r
     return NULL;
 }
 
-/* "1500 tokens", "0.25 USD". */
-static const char *amount_words(const struct limit *limit, int64_t n, char words[AMOUNT_LEN_MAX])
+void answer_add_amount(enum unit unit, int64_t n, struct buf *words)
 {
-    if (!limit) {
-        snprintf(words, AMOUNT_LEN_MAX, "%lld", (long long)n);
-    } else if (limit->unit != UNIT_USD) {
-        snprintf(words, AMOUNT_LEN_MAX, "%lld %s", (long long)n, unit_name(limit->unit));
+    struct json_writer w;
+    if (unit == UNIT_USD) {
+        json_writer_init(&w, words);
+        json_picousd(&w, n);
+        buf_add_str(words, " USD");
     } else {
-        int64_t dollars = n / PICOUSD_PER_USD;
-        int64_t micros = n % PICOUSD_PER_USD / 1000000;
-        snprintf(words, AMOUNT_LEN_MAX, "%s%lld.%06lld USD", n < 0 ? "-" : "",
-                 llabs((long long)dollars), llabs((long long)micros));
+        buf_addf(words, "%lld %s", (long long)n, unit_name(unit));
     }
-    return words;
+}
+
+/* Of a limit that a new policy no longer has, not even the unit is known. */
+static void add_amount_of(const struct limit *limit, int64_t n, struct buf *words)
+{
+    if (limit) {
+        answer_add_amount(limit->unit, n, words);
+    } else {
+        buf_addf(words, "%lld", (long long)n);
+    }
 }
 
 /* ": it asks for 500 tokens, and limit `tpm` has 200 tokens of 1000 tokens left" */
 static void add_limit_words(const struct effect *e, const struct policy *policy, struct buf *words)
 {
-    const struct limit *limit = find_limit(policy, e->refuse.resource, e->refuse.limit);
-    char asked[AMOUNT_LEN_MAX], rest[AMOUNT_LEN_MAX], amount[AMOUNT_LEN_MAX];
-    amount_words(limit, e->refuse.limit_asked, asked);
-    amount_words(limit, e->refuse.limit_free, rest);
-    amount_words(limit, e->refuse.limit_amount, amount);
-    if (e->refuse.code == ERR_NEVER_FITS) {
-        buf_addf(words, ": it asks for %s, and limit `%s` allows %s in all", asked, e->refuse.limit,
-                 amount);
-    } else {
-        buf_addf(words, ": it asks for %s, and limit `%s` has %s of %s left", asked,
-                 e->refuse.limit, rest, amount);
+    const struct limit *limit = answer_limit(policy, e->refuse.resource, e->refuse.limit);
+    bool never = e->refuse.code == ERR_NEVER_FITS;
+    buf_add_str(words, ": it asks for ");
+    add_amount_of(limit, e->refuse.limit_asked, words);
+    buf_addf(words, ", and limit `%s` %s ", e->refuse.limit, never ? "allows" : "has");
+    if (!never) {
+        add_amount_of(limit, e->refuse.limit_free, words);
+        buf_add_str(words, " of ");
     }
+    add_amount_of(limit, e->refuse.limit_amount, words);
+    buf_add_str(words, never ? " in all" : " left");
 }
 
 static void add_held_by_words(const struct held_by *held_by, struct buf *words)
@@ -371,26 +375,17 @@ static void write_refuse(const struct effect *e, const struct policy *policy, st
     json_object_end(w);
 }
 
-static void put_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
-{
-    if (unit == UNIT_USD) {
-        member_picousd(w, key, n);
-    } else {
-        member_i64(w, key, n);
-    }
-}
-
 static void write_budget(const struct effect *e, struct json_writer *w)
 {
     member_text(w, "resource", e->budget.resource);
     member_str(w, "limit", e->budget.limit);
     member_text_if(w, "scope_key", e->budget.scope_key);
     member_str(w, "unit", unit_name(e->budget.unit));
-    put_amount(w, "given_back", e->budget.unit, e->budget.given_back);
-    put_amount(w, "amount", e->budget.unit, e->budget.amount);
-    put_amount(w, "used", e->budget.unit, e->budget.used);
-    put_amount(w, "held", e->budget.unit, e->budget.held);
-    put_amount(w, "remaining", e->budget.unit, e->budget.remaining);
+    answer_write_amount("given_back", e->budget.unit, e->budget.given_back, w);
+    answer_write_amount("amount", e->budget.unit, e->budget.amount, w);
+    answer_write_amount("used", e->budget.unit, e->budget.used, w);
+    answer_write_amount("held", e->budget.unit, e->budget.held, w);
+    answer_write_amount("remaining", e->budget.unit, e->budget.remaining, w);
 }
 
 void answer_write(const struct effect *effect, const struct policy *policy, struct json_writer *w)

@@ -36,6 +36,14 @@ void answer_write_error(enum error_code code, const char *message, int64_t retry
 /* When to come back after an error of the daemon's own; 0 where that makes no sense. */
 int64_t error_retry_after_ms(enum error_code code);
 
+/* An amount under a key, and in words: "1500 tokens", "0.25 USD". Money is exact in both. */
+void answer_write_amount(const char *key, enum unit unit, int64_t n, struct json_writer *w);
+void answer_add_amount(enum unit unit, int64_t n, struct buf *words);
+
+/* A resource's limit by its name; NULL where there is none. `policy` and `name` may be NULL. */
+const struct limit *answer_limit(const struct policy *policy, struct text resource,
+                                 const char *name);
+
 /* {"requests":1,…}: the units of which there is something. */
 void answer_write_load(const struct load *load, struct json_writer *w);
 

@@ -58,16 +58,6 @@ static const char *step_name(enum calendar_step step)
     return names[step];
 }
 
-static void put_amount(struct json_writer *w, const char *key, enum unit unit, int64_t n)
-{
-    json_key(w, key);
-    if (unit == UNIT_USD) {
-        json_picousd(w, n);
-    } else {
-        json_i64(w, n);
-    }
-}
-
 /* What is left of a limit that nobody has told yet is as unknown as the limit. */
 static void put_bound(struct json_writer *w, const char *key, const struct limit_view *v, int64_t n)
 {
@@ -75,7 +65,7 @@ static void put_bound(struct json_writer *w, const char *key, const struct limit
         json_key(w, key);
         json_null(w);
     } else {
-        put_amount(w, key, v->limit->unit, n);
+        answer_write_amount(key, v->limit->unit, n, w);
     }
 }
 
@@ -92,11 +82,11 @@ static void put_reset(struct json_writer *w, int64_t reset_us)
 void api_write_counter(struct json_writer *w, const struct limit_view *v)
 {
     enum unit unit = v->limit->unit;
-    put_amount(w, "used", unit, v->used);
-    put_amount(w, "held", unit, v->held);
+    answer_write_amount("used", unit, v->used, w);
+    answer_write_amount("held", unit, v->held, w);
     put_bound(w, "remaining", v, v->remaining);
     if (v->foreign > 0) {
-        put_amount(w, "foreign", unit, v->foreign);
+        answer_write_amount("foreign", unit, v->foreign, w);
     }
     put_reset(w, v->reset_us);
 }

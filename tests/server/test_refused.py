@@ -139,9 +139,15 @@ def test_a_budget_that_does_not_cover_a_request_refuses_it(daemon):
     answer = d.acquire(session="s", load={"usd": 0.5})
     assert answer.status == 402 and answer.code == "budget_exceeded"
     assert answer.json["error"]["limit"] == "budget"
-    assert "0.500000 USD" in answer.json["error"]["message"]
+    assert "it asks for 0.5 USD, and limit `budget` has 0.25 USD of 1 USD left" in answer.json["error"]["message"]
     assert "Retry-After" not in answer.headers
     assert d.acquire(session="other", load={"usd": 0.5}).status == 200
+
+
+def test_money_is_told_to_the_last_digit(daemon):
+    answer = daemon(LIMITED).acquire(session="s", load={"usd": 1.000000000001})
+    assert answer.status == 422
+    assert "it asks for 1.000000000001 USD, and limit `budget` allows 1 USD in all" in answer.json["error"]["message"]
 
 
 def test_who_waits_too_long_is_told_what_held_it(daemon):
