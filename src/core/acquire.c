@@ -13,6 +13,7 @@
 
 #include "core/choose.h"
 #include "core/counter.h"
+#include "core/deal.h"
 #include "core/emit.h"
 #include "core/health.h"
 #include "core/lease.h"
@@ -116,13 +117,14 @@ static bool answer_known_id(struct core *core, const struct event *event)
         return false;
     }
     struct line *line = l ? l->line : flow_line(r->flow);
-    const struct load *load = r ? &r->load : l->state == LEASE_OPEN ? &l->load : NULL;
+    bool as_asked = l && l->state == LEASE_OPEN && !l->deal; /* and not at another price */
+    const struct load *load = r ? &r->load : as_asked ? &l->load : NULL;
     if (!is_same(core, line, l ? l->way : r->way, load, a)) {
         effect_refuse(core, event->caller, line, ERR_ID_IN_USE)->refuse.id = a->id;
         return true;
     }
     if (l) {
-        effect_grant(core, event->caller, l, true);
+        effect_grant(core, event->caller, l, true)->grant.model = lease_model(l);
         return true;
     }
     request_take_over(core, r, event->caller, a->hold_us);

@@ -7,6 +7,7 @@
 #include "core/charge.h"
 #include "core/configure.h"
 #include "core/counter.h"
+#include "core/deal.h"
 #include "core/learn.h"
 #include "core/lease.h"
 #include "core/line.h"
@@ -270,6 +271,29 @@ static int carried_counters(struct core *next, const struct line *line, const st
     return rc;
 }
 
+/* A lease goes on counting for the model that it was granted for. */
+static int counters_of_deal(struct core *next, const struct line *line, const struct lease *l,
+                            struct counter **counters)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && l->deal && i < line->limits_n; i++) {
+        struct rule *rule = line->rules[i];
+        if (!counters[i] || rule->limit->scope != SCOPE_MODEL) {
+            continue;
+        }
+        struct counter *c = counter_find(next, rule, lease_model(l));
+        if (!c) {
+            rc = counter_new(next, rule, lease_model(l), &c);
+            bool lifetime = rule->terms.kind == WINDOW_LIFETIME;
+            if (rc == 0) {
+                c->unread = next->spill && rule->continues && lifetime;
+            }
+        }
+        counters[i] = c;
+    }
+    return rc;
+}
+
 static int carry_lease(struct core *next, struct line *line, const struct lease *old)
 {
     struct counter *counters[CHARGES_MAX];
@@ -278,7 +302,8 @@ static int carry_lease(struct core *next, struct line *line, const struct lease 
     lease_facts(old, &a);
     a.load = old->load;
     if (carried_counters(next, line, &a, counters) != 0 ||
-        lease_copy(next, line, old, line->rules_n, &l) != 0) {
+        lease_copy(next, line, old, line->rules_n, &l) != 0 || deal_carry(l, old) != 0 ||
+        counters_of_deal(next, line, l, counters) != 0) {
         return ERR_NO_MEMORY;
     }
     int rc = 0;

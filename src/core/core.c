@@ -16,6 +16,7 @@
 #include "core/budget.h"
 #include "core/configure.h"
 #include "core/counter.h"
+#include "core/deal.h"
 #include "core/emit.h"
 #include "core/health.h"
 #include "core/lease.h"
@@ -110,7 +111,7 @@ static void expire(struct core *core, struct lease *l)
     lease_expire(core, l);
     line->stats.expired++;
     health_unanswered(core, line, l);
-    effect_record(core, l, RECORD_EXPIRE, core->now_us);
+    effect_record(core, l, RECORD_EXPIRE, core->now_us)->model = lease_model(l);
     struct effect *e = effect_add(core, EFFECT_EXPIRED, 0);
     e->expired.lease = l->lease;
     e->expired.resource = line->name;

@@ -93,8 +93,8 @@ static inline struct record *effect_record(struct core *core, const struct lease
     return &e->record;
 }
 
-static inline void effect_grant(struct core *core, caller_id caller, const struct lease *l,
-                                bool repeated)
+static inline struct effect *effect_grant(struct core *core, caller_id caller,
+                                          const struct lease *l, bool repeated)
 {
     struct effect *e = effect_next(core, EFFECT_GRANT, caller);
     e->grant.lease = l->lease;
@@ -110,6 +110,7 @@ static inline void effect_grant(struct core *core, caller_id caller, const struc
     e->grant.repeated = repeated;
     e->grant.max_output_tokens = l->way ? l->way->max_output : 0;
     way_tell(l->way, true, &e->grant.routed);
+    return e;
 }
 
 struct effect *effect_settled(struct core *core, caller_id caller, const struct lease *lease,

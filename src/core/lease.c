@@ -135,6 +135,7 @@ static inline void lease_fill(const struct core *core, struct lease *restrict l,
     l->origin = f->origin;
     l->retry = 0;
     l->gave_up = NULL;
+    l->deal = NULL;
     l->noted_us = core->now_us;
     l->waiting_below = 0;
     l->ended_us = 0;
@@ -464,6 +465,9 @@ void lease_free(struct core *core, struct lease *l)
         map_remove(&core->lease_ids, &l->by_id);
     }
     list_remove(&l->place);
+    if (l->deal) { /* hardly any has one */
+        free(l->deal);
+    }
     spares_give(&core->spares, l, l->size);
 }
 

@@ -56,6 +56,7 @@ struct lease {
     int64_t again_us;    /* RETRY_LOST: not before */
     const char *gave_up; /* the reason, where that was advised; NULL: it was not */
     struct way *way;     /* by which route; NULL: none */
+    struct deal *deal;   /* owned; NULL: its line and step are as they were: see deal.h */
     struct text tenant, session, labels, id; /* with the way behind the charges */
     size_t size;                             /* of all of it */
     size_t charges_n;

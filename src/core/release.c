@@ -1,5 +1,6 @@
 #include "core/release.h"
 
+#include "core/deal.h"
 #include "core/emit.h"
 #include "core/health.h"
 #include "core/learn.h"
@@ -17,7 +18,7 @@ static struct lease *named_lease(const struct core *core, const struct event *ev
 /* What a call cost whose usage is known. */
 static int64_t cost_of(const struct event *event, const struct lease *l)
 {
-    const struct price *price = price_at(l->line, way_step(l->way));
+    const struct price *price = lease_price(l);
     const struct load *usage = &event->release.usage;
     if (event->release.has_usd || !price->known) {
         return usage->of[UNIT_USD];
@@ -63,6 +64,9 @@ static struct record *record_settle(struct core *core, const struct event *event
     const struct parts *parts = event->release.parts;
     struct record *r = effect_record(core, l, RECORD_SETTLE, core->now_us);
     r->late = late;
+    if (l->deal) {
+        r->model = lease_model(l);
+    }
     r->outcome = answer ? answer->class : ANSWER_OK;
     if (parts) {
         r->has_parts = true;

@@ -82,3 +82,19 @@ def test_the_log_may_be_of_errors_alone(daemon):
     quiet = daemon("store: /nowhere/at/all.db\n" + BEFORE.format(), "--log-level", "error", listening=False)
     assert quiet.wait() == 1
     assert quiet.log and all(" error " in line for line in quiet.log)
+
+
+PRICED = "resources: {{chat: {{model: {model}, price: {{input: {price}, output: {price}}}, limits: [{{unit: usd, amount: 50, per: day, name: daily}}]}}}}\n"
+
+
+def test_a_call_that_is_out_while_prices_change_costs_what_was_held(daemon):
+    d = daemon(PRICED.format(model="small", price=2))
+    lease = d.lease(load={"input_tokens": 1_000_000, "output_tokens": 0}, id="one")
+    reload(d, PRICED.format(model="large", price=30))
+    d.wait_log(r"reloaded ")
+    assert d.acquire(load={"input_tokens": 1_000_000, "output_tokens": 0}, id="one").json["lease"] == lease
+    used = {"usage": {"input_tokens": 500_000, "output_tokens": 0}}
+    assert d.release(lease, **used).json["cost_usd"] == 1
+    assert d.release(d.lease(load={"input_tokens": 500_000, "output_tokens": 0}), **used).json["cost_usd"] == 15
+    rows = d.get("/v1/usage?by=model").json["rows"]
+    assert {row["key"]: float(row["usd"]) for row in rows} == {"small": 1, "large": 15}
