@@ -68,9 +68,9 @@ void api_write_limit(struct json_writer *w, const struct limit_view *view);
 void api_write_counter(struct json_writer *w, const struct limit_view *view);
 
 /* The counter of one key of a scoped limit, from the core or, where it was forgotten there, from
- * the journal. False where there is none. */
-bool api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
-                    struct limit_view *view);
+ * the journal. 0, `found` where there is one; or a code where the journal cannot be read. */
+int api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                   struct limit_view *view, bool *found);
 
 /* ask.c */
 void api_acquire(const struct call *call, const json_value *body);

@@ -9,12 +9,13 @@
 
 /* --- Looking. --- */
 
-/* What the journal keeps of a counter that was forgotten in the core: that of a lifetime. */
-static bool stored_view(const struct api *api, size_t i, size_t j, struct text scope_key,
-                        struct limit_view *v, struct record *record)
+/* What the journal keeps of a counter that was forgotten in the core: that of a lifetime. 0 or a
+ * code where it cannot be read. */
+static int stored_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                       struct limit_view *v, struct record *record, bool *found)
 {
     struct resource_view resource;
-    bool found = false;
+    *found = false;
     core_limit_view(api->core, i, j, v);
     core_resource_view(api->core, i, &resource);
     bool pooled = v->limit->shared[0] != '\0';
@@ -25,24 +26,24 @@ static bool stored_view(const struct api *api, size_t i, size_t j, struct text s
         .scope_key = scope_key,
         .since_us = -1,
     };
-    return v->limit->window == WINDOW_LIFETIME &&
-           journal_counter(api->journal, record, &found) == 0 && found;
+    return v->limit->window == WINDOW_LIFETIME ? journal_counter(api->journal, record, found) : 0;
 }
 
-bool api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
-                    struct limit_view *v)
+int api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,
+                   struct limit_view *v, bool *found)
 {
     struct record record;
-    if (core_scope_view(api->core, i, j, scope_key, v)) {
-        return true;
+    *found = core_scope_view(api->core, i, j, scope_key, v);
+    if (*found) {
+        return 0;
     }
-    if (!stored_view(api, i, j, scope_key, v, &record)) {
-        return false;
+    int err = stored_view(api, i, j, scope_key, v, &record, found);
+    if (*found) {
+        v->used = record.used;
+        v->remaining = sub_sat(v->amount, record.used);
+        v->reset_us = INT64_MAX;
     }
-    v->used = record.used;
-    v->remaining = sub_sat(v->amount, record.used);
-    v->reset_us = INT64_MAX;
-    return true;
+    return err;
 }
 
 /* --- Correcting. --- */
@@ -156,11 +157,12 @@ static enum error_code recall(const struct api *api, size_t i, size_t j, struct 
 {
     struct limit_view v;
     struct record record;
-    if (core_scope_view(api->core, i, j, scope_key, &v) ||
-        !stored_view(api, i, j, scope_key, &v, &record)) {
+    bool stored;
+    if (core_scope_view(api->core, i, j, scope_key, &v)) {
         return ERR_NONE;
     }
-    return (enum error_code)core_recall(api->core, &record);
+    int err = stored_view(api, i, j, scope_key, &v, &record, &stored);
+    return (enum error_code)(err || !stored ? err : core_recall(api->core, &record));
 }
 
 static enum error_code prepare(const struct call *call, const json_value *body, struct event *event,

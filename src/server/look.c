@@ -135,8 +135,11 @@ static void put_limit(struct json_writer *w, const struct call *call, size_t i, 
         api_write_counter(w, &v);
     } else {
         member_i64(w, "counters", (int64_t)v.counters);
-        if (scope_key.len > 0 && may_see(call, v.limit, scope_key) &&
-            api_scope_view(call->api, i, j, scope_key, &v)) {
+        bool found = false;
+        if (scope_key.len > 0 && may_see(call, v.limit, scope_key)) {
+            (void)api_scope_view(call->api, i, j, scope_key, &v, &found); /* or it is left out */
+        }
+        if (found) {
             member_text_if(w, "scope_key", scope_key);
             api_write_counter(w, &v);
         }

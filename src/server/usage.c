@@ -440,16 +440,18 @@ static bool is_session_budget(const struct limit *l)
             l->unit == UNIT_OUTPUT_TOKENS || l->unit == UNIT_REQUESTS);
 }
 
-static void put_budget(struct json_writer *w, const struct api *api, size_t i, size_t j,
-                       struct text session)
+static int put_budget(struct json_writer *w, const struct api *api, size_t i, size_t j,
+                      struct text session)
 {
     struct limit_view v;
     struct resource_view resource;
+    bool found;
     core_limit_view(api->core, i, j, &v);
     if (!is_session_budget(v.limit)) {
-        return;
+        return 0;
     }
-    if (!api_scope_view(api, i, j, session, &v)) {
+    int err = api_scope_view(api, i, j, session, &v, &found);
+    if (!found) {
         v.used = v.held = v.reset_us = 0;
         v.remaining = v.amount;
     }
@@ -459,23 +461,26 @@ static void put_budget(struct json_writer *w, const struct api *api, size_t i, s
     api_write_limit(w, &v);
     api_write_counter(w, &v);
     json_object_end(w);
+    return err;
 }
 
 /* Writes the last member of the answer: what the core knows, it is asked for here. */
-static void write_budgets(struct job *job, struct text session)
+static enum error_code write_budgets(struct job *job, struct text session)
 {
     const struct core *core = job->api->core;
     struct json_writer w;
+    int err = 0;
     json_writer_init(&w, &job->budgets);
     w.comma = true; /* it follows others */
     json_key(&w, "budgets");
     json_array_begin(&w);
     for (size_t i = 0; i < core_resources(core); i++) {
-        for (size_t j = 0; j < core_limits(core, i); j++) {
-            put_budget(&w, job->api, i, j, session);
+        for (size_t j = 0; j < core_limits(core, i) && !err; j++) {
+            err = put_budget(&w, job->api, i, j, session);
         }
     }
     json_array_end(&w);
+    return (enum error_code)err;
 }
 
 void api_session(const struct call *call)
@@ -497,7 +502,7 @@ void api_session(const struct call *call)
                                                 .until_us = USAGE_TIME_US_MAX,
                                                 .session = {true, session},
                                                 .rows_max = SESSION_ROWS_MAX};
-        write_budgets(job, session);
+        err = write_budgets(job, session);
     }
     begin(job, err ? err : bind_tenant(call, job));
 }

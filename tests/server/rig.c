@@ -21,6 +21,7 @@ static struct {
     uint64_t batch;
     uint64_t durable;
     bool failing;
+    bool unreadable;
 } store;
 
 int journal_append(struct journal *journal, const struct record *record)
@@ -61,7 +62,7 @@ int journal_counter(struct journal *journal, struct record *record, bool *found)
     (void)journal;
     (void)record;
     *found = false;
-    return 0;
+    return store.unreadable ? ERR_STORE_FAILED : 0;
 }
 
 void journal_stats(struct journal *journal, struct journal_stats *stats)
@@ -281,6 +282,12 @@ void rig_store_failing(struct rig *r, bool failing)
     store.failing = failing;
     store.durable = failing ? store.durable : store.batch;
     driver_progress(&r->driver);
+}
+
+void rig_store_unreadable(struct rig *r, bool unreadable)
+{
+    (void)r;
+    store.unreadable = unreadable;
 }
 
 uint64_t rig_records(void)

@@ -44,6 +44,7 @@ void rig_release(struct rig *r);
 /* The journal: all that is handed over becomes durable, or cannot be written, or can again. */
 void rig_store_durable(struct rig *r);
 void rig_store_failing(struct rig *r, bool failing);
+void rig_store_unreadable(struct rig *r, bool unreadable); /* for counters that are looked up */
 uint64_t rig_records(void);
 
 /* A request of its own from a new peer; `id` may be "". Returns the peer. */

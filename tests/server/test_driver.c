@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/num.h"
 #include "core/view.h"
 #include "rig.h"
 
@@ -275,6 +276,37 @@ static void test_a_drain_refuses_those_who_wait(void **state)
     rig_release(&r);
 }
 
+/* A budget of which nothing can be read is not one of which nothing was used. */
+static void test_a_budget_that_cannot_be_read_is_neither_shown_nor_corrected(void **state)
+{
+    static const char reset[] =
+        "{\"resource\":\"chat\",\"limit\":\"budget\",\"scope_key\":\"s\",\"reset\":true}";
+    struct rig r;
+    (void)state;
+    rig_init(&r, 1);
+    r.resource.limits[r.resource.limits_n++] = (struct limit){.name = "budget",
+                                                              .unit = UNIT_USD,
+                                                              .window = WINDOW_LIFETIME,
+                                                              .scope = SCOPE_SESSION,
+                                                              .exceed = EXCEED_REFUSE,
+                                                              .charge = CHARGE_AT_SETTLE,
+                                                              .amount = PICOUSD_PER_USD};
+    assert_int_equal(driver_configure(&r.driver, &r.policy), 0);
+    rig_store_unreadable(&r, true);
+    rig_ask(&r, "POST", "/v1/budget", reset);
+    rig_ask(&r, "GET", "/v1/sessions/s", NULL);
+    rig_store_unreadable(&r, false);
+    rig_ask(&r, "POST", "/v1/budget", reset);
+    driver_turn(&r.driver);
+    rig_store_durable(&r);
+    driver_turn(&r.driver);
+    for (size_t i = 0; i < 2; i++) {
+        expect_answer(&r, i, 503, "store_failed");
+    }
+    expect_answer(&r, 2, 200, "\"given_back\":0");
+    rig_release(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_hanging_up_on_a_stream_cancels_all_of_it),
         cmocka_unit_test(test_a_bundle_answers_once_for_several_events),
         cmocka_unit_test(test_a_drain_refuses_those_who_wait),
+        cmocka_unit_test(test_a_budget_that_cannot_be_read_is_neither_shown_nor_corrected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
