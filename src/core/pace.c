@@ -15,6 +15,7 @@
 #define GRADIENT_MIN   500  /* thousandths, of one answer */
 #define SMOOTHING      5    /* a fifth of the way with each answer */
 #define OVERLOAD_KEEPS 900  /* thousandths */
+#define TALLY_CALLS    256  /* what calls use of late is of so many of them, or up to twice */
 #define NOTED_SHARE    8    /* it is written down when it has changed by such a part */
 
 /* --- Setting the limit. --- */
@@ -113,6 +114,8 @@ void pace_carry(struct line *line, const struct pace *old)
     bool same = rule && old->rule && rule->limit->learned == old->rule->limit->learned;
     p->short_us = old->short_us;
     p->long_us = old->long_us;
+    p->newer = old->newer;
+    p->older = old->older;
     if (same) {
         *p = *old;
         p->rule = rule;
@@ -134,6 +137,14 @@ static void note_latency(struct pace *p, int64_t us)
     if (p->long_us > 2 * p->short_us) { /* a long bad time is over: forget it sooner */
         p->long_us -= p->long_us / 20;
     }
+}
+
+/* A turn of what calls of late are. */
+static void take_tally(struct line *line)
+{
+    struct pace *p = &line->pace;
+    p->older = p->newer;
+    p->newer = (struct tally){(int64_t)line->stats.settled, line->stats.used};
 }
 
 /* In flight when the answer came, with the call that it answers. */
@@ -221,6 +232,9 @@ void pace_answer(struct core *core, const struct lease *l, const struct answer *
     bool refused = a->reached && a->class >= ANSWER_WAIT && a->class <= ANSWER_OVERLOAD;
     if (ok) {
         note_latency(p, a->elapsed_us > 0 ? a->elapsed_us : l->ended_us - l->granted_us);
+        if ((int64_t)line->stats.settled >= p->newer.settled + TALLY_CALLS) {
+            take_tally(line);
+        }
     }
     if (!p->rule) {
         return;
@@ -244,12 +258,13 @@ static int64_t calls_in(const struct line *line, const struct rule *rule, int64_
 {
     const struct terms *t = &rule->terms;
     bool by_time = t->kind == WINDOW_ROLLING || t->kind == WINDOW_BUCKET;
-    int64_t settled = (int64_t)line->stats.settled;
+    const struct tally *since = &line->pace.older;
+    int64_t settled = (int64_t)line->stats.settled - since->settled;
     if (!by_time || !rule->whole || rule_is_untold(rule) || settled == 0) {
         return INT64_MAX;
     }
     int64_t units = mul_div_sat(t->amount, mul_sat(us, MILLI), t->per_us);
-    int64_t used = line->stats.used.of[rule->unit];
+    int64_t used = sub_sat(line->stats.used.of[rule->unit], since->used.of[rule->unit]);
     return used > 0 ? mul_div_sat(units, settled, used) : INT64_MAX;
 }
 

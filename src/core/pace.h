@@ -25,6 +25,12 @@ struct line;
 struct lease;
 struct rule;
 
+/* What a line had settled at some time, and what it had used. */
+struct tally {
+    int64_t settled;
+    struct load used;
+};
+
 struct pace {
     struct rule *rule;     /* the limit that it sets, or NULL */
     int64_t slots_milli;   /* thousandths of slots; 0: has not begun */
@@ -34,6 +40,8 @@ struct pace {
     bool told;             /* headers tell the rate: calls in flight need no limit */
     int64_t short_us;      /* latency of late … */
     int64_t long_us;       /* … and in the long run; 0: none was seen */
+    struct tally newer;    /* TALLY_CALLS ago at most … */
+    struct tally older;    /* … and so many before that: calls of late are what came since */
 };
 
 /* Finds the limit that the line's pace is to set, and sets it to where it begins; all rules of the

@@ -482,9 +482,51 @@ static void test_a_long_line_moves_on_over_steps_and_is_served_by_age(void **sta
     core_free(core);
 }
 
+/* Calls of 6 s, each a second after the one before. */
+static int64_t make_calls(struct core *core, struct effects *effects, int64_t now_us,
+                          int64_t requests)
+{
+    for (int i = 0; i < 600; i++) {
+        now_us += US_PER_S;
+        acquire(core, effects, now_us, requests, 1);
+        struct event release = {.kind = EVENT_RELEASE, .now_us = now_us, .any_tenant = true};
+        const struct answer answer = {
+            .class = ANSWER_OK, .reached = true, .elapsed_us = 6 * US_PER_S, .retry_after_us = -1};
+        release.release.answer = &answer;
+        release.release.has_usage = true;
+        release.release.usage.of[UNIT_REQUESTS] = requests;
+        for (size_t k = 0; k < effects->len; k++) {
+            if (effects->at[k].kind == EFFECT_GRANT) {
+                release.release.lease = effects->at[k].grant.lease;
+            }
+        }
+        assert_int_equal(core_step(core, &release, effects), 0);
+    }
+    return now_us;
+}
+
+static void test_the_calls_that_are_suggested_follow_what_calls_of_late_have_used(void **state)
+{
+    (void)state;
+    struct core *core = new_core();
+    struct effects effects;
+    struct resource_view view;
+    effects_init(&effects);
+    int64_t now_us = make_calls(core, &effects, 0, 10);
+    core_resource_view(core, 0, &view);
+    assert_int_equal(view.slots_suggested, 10);
+    make_calls(core, &effects, now_us, 1);
+    core_resource_view(core, 0, &view);
+    assert_int_equal(view.slots_suggested, 100);
+    effects_release(&effects);
+    core_free(core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(
+            test_the_calls_that_are_suggested_follow_what_calls_of_late_have_used, set_up),
         cmocka_unit_test_setup(test_a_thousand_grants_of_one_edge_are_spread_over_steps_in_order,
                                set_up),
         cmocka_unit_test_setup(test_an_arrival_between_those_steps_does_not_jump_the_line, set_up),
