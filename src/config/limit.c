@@ -77,7 +77,8 @@ static const struct key_row limit_rows[] = {
     {"headers", read_choice, AT(headers), headers_choices, 0, 0,
      "one of second, minute, day, month, none, length", "length: the one of the same window",
      "Which of the provider's limits its answers must tell of to tell of this one, for windows of "
-     "another length than the provider's."},
+     "another length than the provider's. A `shared` limit is corrected by headers only where this "
+     "says of what."},
     {"warn_at", read_share, AT(warn_at), NULL, 1, 1000000, "a share, as in 80% or 0.8", "never",
      "Raises an alert when this share of the amount is used."},
     {"zone", read_word, AT(zone), NULL, 0, 0, "a time zone's name, as in Europe/Berlin or UTC",

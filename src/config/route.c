@@ -114,8 +114,10 @@ static void add_step(struct build *b, const struct place *at, int line, const st
     char where[PLACE_LEN_MAX];
     for (size_t i = 0; i < route->steps_n; i++) {
         if (route->steps[i].resource == index) {
-            problem_add(b->c->problems, line, "%s: \"%s\" is tried twice", place_text(at, where),
-                        r->name);
+            problem_add(b->c->problems, line,
+                        "%s: \"%s\" is tried twice; for another model of the same account give "
+                        "it a resource of its own, whose limits are `shared`",
+                        place_text(at, where), r->name);
             return;
         }
     }

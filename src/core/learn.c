@@ -226,10 +226,12 @@ static int64_t basis_of(const struct basis *basis, const struct counter *c)
     return SEEN_UNKNOWN;
 }
 
-/* What several resources share is nobody's reading: the header may speak of one of them alone. */
+/* What several resources share is nobody's reading, since the header may speak of one of them
+ * alone; unless the limit itself says which of the provider's it is. */
 static bool is_told_of(const struct rule *rule)
 {
-    return rule->span != READING_SPANS && rule->whole && rule->users_n == 1;
+    bool meant = rule->users_n == 1 || rule->limit->told_of != TOLD_OF_LENGTH;
+    return rule->span != READING_SPANS && rule->whole && meant;
 }
 
 void learn_note(const struct lease *l, struct basis *basis)
