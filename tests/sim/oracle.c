@@ -350,7 +350,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     default: break;
     }
     routes_locate(o, effects);
-    health_event(o, e);
+    health_event(o, e, effects);
     o->moment++;
 }
 

@@ -224,17 +224,31 @@ static bool is_refusal(const struct answer *a)
            (a->class == ANSWER_WAIT || a->class == ANSWER_SLOW_DOWN || a->class == ANSWER_OVERLOAD);
 }
 
-/* The lease whose call a release tells of, unless it was told of before. */
-static const struct fact *told_of(struct oracle *o, const struct event *e)
+/* Whether a release is settled: its lease may have been forgotten meanwhile. */
+static bool is_settled(const struct event *e, const struct effects *effects)
 {
-    const struct fact *f = e->kind == EVENT_RELEASE ? find_fact(o, e->release.lease) : NULL;
+    for (size_t i = 0; i < effects->len; i++) {
+        const struct effect *f = &effects->at[i];
+        if (f->kind == EFFECT_SETTLED && f->settled.lease == e->release.lease) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The lease whose call a release tells of, unless it was told of before. */
+static const struct fact *told_of(struct oracle *o, const struct event *e,
+                                  const struct effects *effects)
+{
+    bool settled = e->kind == EVENT_RELEASE && is_settled(e, effects);
+    const struct fact *f = settled ? find_fact(o, e->release.lease) : NULL;
     bool open = f && (f->end == END_OPEN || (f->end == END_EXPIRED && !f->late));
     return open ? f : NULL;
 }
 
-void health_event(struct oracle *o, const struct event *e)
+void health_event(struct oracle *o, const struct event *e, const struct effects *effects)
 {
-    const struct fact *f = told_of(o, e);
+    const struct fact *f = told_of(o, e, effects);
     const struct answer *a = e->kind == EVENT_RELEASE ? e->release.answer : NULL;
     size_t r = f ? resource_index(o, f->resource) : NONE;
     o->cause = (struct cause){.answer = a};

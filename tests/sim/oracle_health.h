@@ -24,7 +24,7 @@ struct note {
 };
 
 /* Before the effects of a step. */
-void health_event(struct oracle *o, const struct event *e);
+void health_event(struct oracle *o, const struct event *e, const struct effects *effects);
 
 /* A state is told. */
 void health_told(struct oracle *o, const struct event *e, const struct effect *f);

@@ -36,7 +36,7 @@ int64_t told_amount(const struct ident *id)
     struct limit told = *l;
     told.amount = l->learned ? id->told : min_i64(l->amount, id->told);
     told.learned = false;
-    return limit_amount(&told);
+    return max_i64(1, limit_amount(&told));
 }
 
 int64_t limit_burst(const struct limit *l)
