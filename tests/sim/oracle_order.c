@@ -102,6 +102,7 @@ int effective_priority(const struct oracle *o, const struct waiter *w, int64_t n
     size_t r = w->resource_at;
     int64_t ageing_us = r == NONE ? 0 : o->policy->resources[r].ageing_us;
     int64_t gained = ageing_us ? (now_us - w->enqueued_us) / ageing_us : 0;
+    gained = max_i64(gained, w->aged);
     return (int)max_i64(PRIORITY_MIN, w->priority - gained);
 }
 

@@ -132,6 +132,7 @@ static void stands_at(struct oracle *o, struct waiter *w, struct text resource,
     }
     o->shifting = o->shifting || !w->arriving;
     o->moment++;
+    w->aged = w->arriving ? 0 : w->priority - effective_priority(o, w, o->now_us);
     memcpy(w->resource, name, sizeof(w->resource));
     w->resource_at = resource_index(o, name);
     if (w->asked_known && w->resource_at != NONE) {

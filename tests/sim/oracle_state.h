@@ -23,6 +23,7 @@ struct waiter {
     int64_t hold_at_us; /* INT64_MAX: never */
     struct load load;
     int priority;
+    int aged; /* so many priorities it had gained in the line that it has left for another */
     uint64_t parent;
     int64_t wait_us;
     int64_t lease_us;
