@@ -31,12 +31,15 @@ static void write_lease(struct json_writer *w, const char *key, uint64_t lease)
     json_text(w, public_name_text(&name));
 }
 
-/* The units of a load; money where the caller knows what it costs. */
-static void write_units(struct json_writer *w, const struct load *load, bool has_usd)
+#define BIT(unit)   (1u << (unit))
+#define EVERY_TOKEN (BIT(UNIT_TOKENS) | BIT(UNIT_INPUT_TOKENS) | BIT(UNIT_OUTPUT_TOKENS))
+
+/* The units of a load that are said. */
+static void write_units(struct json_writer *w, const struct load *load, unsigned said)
 {
     for (int u = 0; u < UNIT_COUNT; u++) {
-        if (u == UNIT_SLOTS || (u == UNIT_USD && !has_usd)) {
-            continue; /* of slots always one */
+        if (!(said & BIT(u))) {
+            continue;
         }
         json_key(w, unit_name((enum unit)u));
         if (u == UNIT_USD) {
@@ -52,7 +55,8 @@ static void write_usage(struct json_writer *w, const struct event *e)
     const struct parts *parts = e->release.parts;
     json_key(w, "usage");
     json_object_begin(w);
-    write_units(w, &e->release.usage, e->release.has_usd);
+    write_units(w, &e->release.usage,
+                BIT(UNIT_REQUESTS) | EVERY_TOKEN | (e->release.has_usd ? BIT(UNIT_USD) : 0));
     if (parts) {
         write_i64(w, "cached_input_tokens", parts->of[PART_CACHE_READ]);
         write_i64(w, "cache_write_tokens", parts->of[PART_CACHE_WRITE_5M]);
@@ -82,14 +86,35 @@ static void write_labels(struct json_writer *w, struct text labels)
     json_object_end(w);
 }
 
+static unsigned said_of(const struct acquire *a)
+{
+    unsigned said = BIT(UNIT_REQUESTS) | (a->has_usd ? BIT(UNIT_USD) : 0);
+    if (a->has_input && a->has_output) {
+        return said | EVERY_TOKEN;
+    }
+    return said | (a->has_input ? BIT(UNIT_INPUT_TOKENS) : 0);
+}
+
+/* Who knows the most output alone says so beside the load. */
+static void write_open_parts(struct json_writer *w, const struct acquire *a)
+{
+    if (a->has_output && !a->has_input) {
+        write_i64(w, "max_output_tokens", a->load.of[UNIT_OUTPUT_TOKENS]);
+    }
+    if (a->input_bytes) {
+        write_i64(w, "input_bytes", a->input_bytes);
+    }
+}
+
 static void write_acquire(struct json_writer *w, const struct acquire *a)
 {
     write_text(w, "resource", a->resource);
     write_text(w, "route", a->route);
     json_key(w, "load");
     json_object_begin(w);
-    write_units(w, &a->load, a->has_usd);
+    write_units(w, &a->load, said_of(a));
     json_object_end(w);
+    write_open_parts(w, a);
     write_i64(w, "priority", a->priority);
     write_text(w, "tenant", a->tenant);
     write_text(w, "session", a->session);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_estimates.h"
 #include "oracle_health.h"
 #include "oracle_order.h"
 #include "oracle_routes.h"
@@ -49,6 +50,7 @@ void oracle_free(struct oracle *o)
     free(o->vtimes);
     free(o->conditions);
     free(o->notes);
+    free(o->samples);
     free(o);
 }
 
@@ -244,9 +246,11 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
     }
     if (w->route_at != NONE) {
         route_locate(o, effects, w);
+    } else if (is_guessed(o, w, w->resource_at)) {
+        estimate_locate(o, effects, w);
     }
     x->code = expected_refusal(o, w, &x->limits, &x->doubtful);
-    x->doubtful = x->doubtful || leases_are_full(o);
+    x->doubtful = x->doubtful || leases_are_full(o) || w->untold;
     if (x->code == ERR_NONE || x->doubtful) {
         tags_arrive(o, w);
     }
@@ -349,6 +353,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     case EVENT_CONFIGURE: history_configure(o, e->policy); break;
     default: break;
     }
+    estimates_learn(o, e, effects);
     routes_locate(o, effects);
     health_event(o, e, effects);
     o->moment++;
@@ -477,6 +482,9 @@ static void see_grant(struct oracle *o, const struct effect *f, struct expected 
     granted->attempts_max = w->attempts_max;
     granted->asked = w->asked;
     granted->has_usd = w->has_usd;
+    granted->has_input = w->has_input;
+    granted->has_output = w->has_output;
+    granted->input_bytes = w->input_bytes;
     granted->asked_known = w->asked_known;
     if (f->grant.attempt != w->attempt) {
         wrong(o, "attempt %d is said to be attempt %d", w->attempt, f->grant.attempt);
@@ -519,6 +527,18 @@ static void see_wait(struct oracle *o, const struct effect *f)
     o->aways = true;
 }
 
+static const struct limit *limit_named(const struct oracle *o, const struct waiter *w,
+                                       const char *name)
+{
+    size_t r = w->resource_at;
+    for (size_t l = 0; r != NONE && name && l < o->policy->resources[r].limits_n; l++) {
+        if (strcmp(o->policy->resources[r].limits[l].name, name) == 0) {
+            return &o->policy->resources[r].limits[l];
+        }
+    }
+    return NULL;
+}
+
 static bool names_one_of(struct oracle *o, const struct waiter *w, const char *limit, unsigned bits)
 {
     size_t r = w->resource_at;
@@ -530,6 +550,18 @@ static bool names_one_of(struct oracle *o, const struct waiter *w, const char *l
     return bits == 0;
 }
 
+/* What the request asks is made up, and told nowhere. It cannot be too large for that. */
+static void judge_untold_refusal(struct oracle *o, const struct waiter *w, const struct effect *f)
+{
+    const struct limit *limit = limit_named(o, w, f->refuse.limit);
+    bool own = w->has_input || w->has_output || has_learned(o, w->resource);
+    if (f->refuse.code == ERR_NEVER_FITS && !own && limit && limit->unit != UNIT_USD &&
+        limit->unit != UNIT_REQUESTS) {
+        wrong(o, "P5: caller %llu is refused for good by %s, for what was made up for it",
+              (unsigned long long)w->caller, limit->name);
+    }
+}
+
 /* A refusal of a request that stands in line, for a reason that arose while it stood there. */
 static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct effect *f,
                                const struct event *e)
@@ -537,6 +569,10 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
     bool ok = false;
     size_t limit;
     unsigned limits;
+    if (w->untold) {
+        judge_untold_refusal(o, w, f);
+        return;
+    }
     switch (f->refuse.code) {
     case ERR_WAIT_TIMEOUT:
         ok =
@@ -586,14 +622,8 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
 static bool says_what_is_asked(const struct oracle *o, const struct waiter *w,
                                const struct effect *f)
 {
-    size_t r = w->resource_at;
-    for (size_t l = 0; r != NONE && f->refuse.limit && l < o->policy->resources[r].limits_n; l++) {
-        const struct limit *limit = &o->policy->resources[r].limits[l];
-        if (strcmp(limit->name, f->refuse.limit) == 0) {
-            return f->refuse.limit_asked == w->load.of[limit->unit];
-        }
-    }
-    return !f->refuse.limit;
+    const struct limit *limit = limit_named(o, w, f->refuse.limit);
+    return limit ? f->refuse.limit_asked == w->load.of[limit->unit] : !f->refuse.limit;
 }
 
 /* Nobody is told when an away request is refused; which one it was must show. */

@@ -131,7 +131,10 @@ void health_crash(struct oracle *o)
         f->attempts_max = 0;
         f->id_moved = false;
         f->asked_known = false;
+        f->has_input = f->has_output = true;
+        f->input_bytes = 0;
     }
+    o->samples_n = 0;
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
         /* Such a counter's record tells what others were seen to use with what was ours. */
@@ -224,8 +227,7 @@ static bool is_refusal(const struct answer *a)
            (a->class == ANSWER_WAIT || a->class == ANSWER_SLOW_DOWN || a->class == ANSWER_OVERLOAD);
 }
 
-/* Whether a release is settled: its lease may have been forgotten meanwhile. */
-static bool is_settled(const struct event *e, const struct effects *effects)
+bool release_is_settled(const struct event *e, const struct effects *effects)
 {
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *f = &effects->at[i];
@@ -240,7 +242,7 @@ static bool is_settled(const struct event *e, const struct effects *effects)
 static const struct fact *told_of(struct oracle *o, const struct event *e,
                                   const struct effects *effects)
 {
-    bool settled = e->kind == EVENT_RELEASE && is_settled(e, effects);
+    bool settled = e->kind == EVENT_RELEASE && release_is_settled(e, effects);
     const struct fact *f = settled ? find_fact(o, e->release.lease) : NULL;
     bool open = f && (f->end == END_OPEN || (f->end == END_EXPIRED && !f->late));
     return open ? f : NULL;
@@ -497,6 +499,9 @@ static void keep_route(struct oracle *o, const struct fact *f, struct waiter *w)
     w->route_at = NONE;
     w->asked = f->asked;
     w->has_usd = f->has_usd;
+    w->has_input = f->has_input;
+    w->has_output = f->has_output;
+    w->input_bytes = f->input_bytes;
     w->asked_known = f->asked_known;
     routes_configured(o);
     if (f->route[0]) {
@@ -672,6 +677,11 @@ static int64_t worst_cost(const struct price *p, const struct load *load)
         (int128)load->of[UNIT_INPUT_TOKENS] * in + (int128)load->of[UNIT_OUTPUT_TOKENS] * out;
     int128 together = (int128)load->of[UNIT_TOKENS] * max_i64(in, out);
     return after_discount(p, apart < together ? apart : together);
+}
+
+bool has_price(const struct oracle *o, size_t resource, const char *route)
+{
+    return price_of(o, o->policy->resources[resource].name, route)->known;
 }
 
 int64_t worst_cost_at(const struct oracle *o, size_t resource, const char *route,

@@ -23,6 +23,9 @@ struct note {
     struct learned_fact learned;
 };
 
+/* Whether a release is settled: its lease may have been forgotten meanwhile. */
+bool release_is_settled(const struct event *e, const struct effects *effects);
+
 /* Before the effects of a step. */
 void health_event(struct oracle *o, const struct event *e, const struct effects *effects);
 
@@ -70,6 +73,7 @@ void health_written(struct oracle *o);
 void health_crash(struct oracle *o);
 
 /* The load a request is held for, and what a release is booked for, as the prices say. */
+bool has_price(const struct oracle *o, size_t resource, const char *route);
 int64_t worst_cost_at(const struct oracle *o, size_t resource, const char *route,
                       const struct load *load);
 void price_load(const struct oracle *o, const struct acquire *a, struct load *load);

@@ -28,7 +28,8 @@ struct fact {
     char route[KEY_MAX]; /* by which it came, or "" … */
     int32_t step;        /* … its step, from 1 … */
     struct load asked;   /* … and what was asked before the step capped and priced it … */
-    bool has_usd;
+    bool has_usd, has_input, has_output;
+    int64_t input_bytes;
     bool asked_known; /* … which is not in the journal */
     struct load load;
     int priority;

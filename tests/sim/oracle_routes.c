@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/view.h"
+#include "oracle_estimates.h"
 #include "oracle_health.h"
 #include "oracle_order.h"
 
@@ -44,6 +45,9 @@ void route_arrives(struct oracle *o, const struct acquire *a, struct waiter *w)
     w->route_at = NONE;
     w->asked = a->load;
     w->has_usd = a->has_usd;
+    w->has_input = a->has_input;
+    w->has_output = a->has_output;
+    w->input_bytes = a->input_bytes;
     w->asked_known = true;
     if (a->route.len) {
         snprintf(w->route, sizeof(w->route), "%.*s", (int)a->route.len, a->route.at);
@@ -73,12 +77,17 @@ void routes_configured(struct oracle *o)
 
 /* --- What it asks. --- */
 
-struct load route_load(const struct oracle *o, const struct waiter *w, size_t resource)
+int64_t step_cap(const struct oracle *o, const struct waiter *w, size_t resource)
 {
     const struct route *route = route_of(o, w);
     size_t step = step_at(route, resource);
+    return step == NONE ? 0 : route->steps[step].max_output_tokens;
+}
+
+struct load route_load(const struct oracle *o, const struct waiter *w, size_t resource)
+{
     struct load load = w->asked;
-    int64_t cap = step == NONE ? 0 : route->steps[step].max_output_tokens;
+    int64_t cap = step_cap(o, w, resource);
     if (cap > 0 && load.of[UNIT_OUTPUT_TOKENS] > cap) {
         int64_t most = load.of[UNIT_INPUT_TOKENS] + cap;
         load.of[UNIT_OUTPUT_TOKENS] = cap;
@@ -100,8 +109,13 @@ bool same_request(const struct oracle *o, const struct waiter *old, const struct
     if (strcmp(old->route, now->route) != 0) {
         return false;
     }
+    bool any = is_guessed(o, now, old->resource_at); /* it may be another number the next time */
     if (!now->route[0]) {
-        return strcmp(old->resource, now->resource) == 0 && same_load(&old->load, &now->load);
+        return strcmp(old->resource, now->resource) == 0 &&
+               (any || same_load(&old->load, &now->load));
+    }
+    if (any) {
+        return true;
     }
     struct load load = route_load(o, now, old->resource_at);
     return same_load(&old->load, &load);
@@ -112,6 +126,9 @@ bool same_lease(const struct oracle *o, const struct fact *f, const struct waite
     if (strcmp(f->route, now->route) != 0 ||
         (!now->route[0] && strcmp(f->resource, now->resource) != 0)) {
         return false;
+    }
+    if (is_guessed(o, now, resource_index(o, f->resource))) {
+        return true;
     }
     struct load load = now->load;
     if (now->route[0]) {
@@ -138,7 +155,12 @@ static void stands_at(struct oracle *o, struct waiter *w, struct text resource,
     if (w->asked_known && w->resource_at != NONE) {
         w->load = route_load(o, w, w->resource_at);
     }
-    if (told && !w->asked_known) {
+    bool guessed = w->asked_known && is_guessed(o, w, w->resource_at);
+    w->untold = guessed && !told;
+    if (told && guessed) {
+        judge_estimate(o, w, told);
+    }
+    if (told && (guessed || !w->asked_known)) {
         w->load = *told;
     } else if (told && !same_load(told, &w->load)) {
         wrong(o,
@@ -260,7 +282,8 @@ static bool fits_at_once(struct oracle *o, const struct waiter *t)
             return false;
         }
     }
-    return !shares_pools(r) && !(r->price_given && !t->has_usd) && !has_learned(o, t->resource) &&
+    return !is_guessed(o, t, t->resource_at) && !shares_pools(r) &&
+           !(r->price_given && !t->has_usd) && !has_learned(o, t->resource) &&
            health_allows(o, t->resource) == ALLOWS && waiter_fits(o, t) &&
            expected_limit_refusal(o, t, &limits, &doubtful) == ERR_NONE && !doubtful;
 }
@@ -299,6 +322,9 @@ static bool is_so(struct oracle *o, const struct waiter *w, size_t step, const c
     }
     if (state != HEALTH_OK) {
         return health_is(o, t.resource, state);
+    }
+    if (is_guessed(o, &t, t.resource_at) && strcmp(reason, "cooling_down") != 0) {
+        return true; /* what it would ask there is told nowhere */
     }
     if (strcmp(reason, "context") == 0) {
         return context_is_small(&route->steps[step], &t.load);
@@ -428,8 +454,10 @@ static void judge_names(struct oracle *o, const struct waiter *w, const struct r
     size_t step = step_at(route, w->resource_at);
     const struct route_step *s = step == NONE ? NULL : &route->steps[step];
     const struct resource *r = &o->policy->resources[w->resource_at];
-    bool capped =
-        s && s->max_output_tokens > 0 && w->asked.of[UNIT_OUTPUT_TOKENS] > s->max_output_tokens;
+    int64_t cap = s ? s->max_output_tokens : 0;
+    bool open = w->asked_known && !w->has_output && w->load.of[UNIT_OUTPUT_TOKENS] == cap;
+    bool capped = cap > 0 && (w->asked.of[UNIT_OUTPUT_TOKENS] > cap ||
+                              (open && f->grant.max_output_tokens == cap));
     if (!s || f->grant.routed.step != place_of(route, step) ||
         !text_equal(f->grant.model, text_of(s->model[0] ? s->model : r->model)) ||
         !text_equal(f->grant.account, text_of(r->account)) ||

@@ -22,6 +22,9 @@ void routes_configured(struct oracle *o);
 void route_locate(struct oracle *o, const struct effects *effects, struct waiter *w);
 void routes_locate(struct oracle *o, const struct effects *effects);
 
+/* The most output that a request may have at a resource by its route; 0: any. */
+int64_t step_cap(const struct oracle *o, const struct waiter *w, size_t resource);
+
 /* What a request asks at a resource of its route. */
 struct load route_load(const struct oracle *o, const struct waiter *w, size_t resource);
 

@@ -38,9 +38,11 @@ struct waiter {
     char route[KEY_MAX]; /* by which it came, or "" */
     size_t route_at;     /* in the present policy, or NONE */
     bool named;          /* a pool, by the name of a resource */
-    struct load asked;   /* by a route: before its step capped and priced it … */
-    bool has_usd;
-    bool asked_known; /* … where that is known */
+    struct load asked;   /* before it was capped, priced and completed by estimates … */
+    bool has_usd, has_input, has_output;
+    int64_t input_bytes; /* 0: not given */
+    bool asked_known;    /* … where that is known */
+    bool untold;         /* what it asks is made up, and nothing tells of it */
 };
 
 /* Fairness of one tenant at one priority of a resource. */
@@ -57,6 +59,16 @@ struct virtual_time {
     int priority;
     double at;
     double finish_max;
+};
+
+/* What a call has used that was served; or that from here on a resource makes up what is not said,
+ * and learns what calls use. */
+struct sample {
+    bool begins;
+    char resource[KEY_MAX];
+    char tenant[KEY_MAX];
+    int64_t input, output;
+    int64_t bytes; /* of its input, 0: not given */
 };
 
 /* What answers have made of a resource. */
@@ -112,6 +124,9 @@ struct oracle {
     size_t tags_n, tags_size;
     struct virtual_time *vtimes;
     size_t vtimes_n, vtimes_size;
+
+    struct sample *samples;
+    size_t samples_n, samples_size;
     struct condition *conditions;
     size_t conditions_n, conditions_size;
     struct note *notes; /* in oracle_health.h */

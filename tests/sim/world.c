@@ -68,6 +68,8 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
     struct random back = {seed ^ UINT64_C(0x6261636b)};
     /* Which empty period goes on is not in the journal. */
     w->sets_back = w->skews && !w->crashes && random_chance(&back, 60);
+    w->guessing.state = seed ^ UINT64_C(0x6775657373);
+    w->guesses = random_chance(&w->guessing, 30);
     w->stormy = stormy;
     if (stormy) {
         init_storm(w, seed);
@@ -121,6 +123,20 @@ static void random_load(struct random *r, const struct resource *x, struct load 
     (void)x;
 }
 
+/* What is left unsaid; often the length of the input is given instead. */
+static void leave_open(struct world *w, struct acquire *a)
+{
+    struct random *r = &w->guessing;
+    int64_t dice = w->guesses ? random_in(r, 0, 99) : 0;
+    a->has_input = dice < 40 || (dice >= 60 && dice < 75);
+    a->has_output = dice < 60;
+    int64_t *of = a->load.of;
+    of[UNIT_INPUT_TOKENS] = a->has_input ? of[UNIT_INPUT_TOKENS] : 0;
+    of[UNIT_OUTPUT_TOKENS] = a->has_output ? of[UNIT_OUTPUT_TOKENS] : 0;
+    of[UNIT_TOKENS] = of[UNIT_INPUT_TOKENS] + of[UNIT_OUTPUT_TOKENS];
+    a->input_bytes = w->guesses && random_chance(r, 40) ? random_in(r, 1, 400) : 0;
+}
+
 static caller_id random_caller(struct world *w)
 {
     int64_t back = random_chance(&w->random, 90) ? 30 : 400;
@@ -165,6 +181,7 @@ static void next_acquire(struct world *w, struct happening *h)
         a->resource = text_of(named ? route->name : "");
     }
     random_load(r, &p->resources[i], &a->load);
+    leave_open(w, a);
     a->priority = random_chance(r, 60) ? PRIORITY_DEFAULT : (int)random_in(r, 1, 10);
     a->tenant = text_of(PICK(r, TENANTS));
     a->session = text_of(PICK(r, SESSIONS));
@@ -479,6 +496,10 @@ bool world_resolve(struct world *w, const struct happening *h, struct event *eve
             event->release.usage.of[u] = u == UNIT_SLOTS || u == UNIT_REQUESTS
                                              ? c->held.of[u]
                                              : mul_div_sat(c->held.of[u], h->usage_percent, 100);
+        }
+        if (w->guesses) { /* only what adds up is learned from */
+            int64_t *of = event->release.usage.of;
+            of[UNIT_TOKENS] = of[UNIT_INPUT_TOKENS] + of[UNIT_OUTPUT_TOKENS];
         }
         if (h->apart && h->usage_percent >= 0) {
             part_usage(w, h, event);

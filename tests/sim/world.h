@@ -94,12 +94,14 @@ struct world {
     bool skews;
     bool sets_back; /* the wall clock also goes back, and reloads change zones */
     bool late_ticks;
-    bool hurried;    /* little time passes, so lines are long */
-    bool pools;      /* some limits are shared */
-    bool rough;      /* what changes a policy or the clock goes together with crashes and pools */
-    bool stormy;     /* calls go to a provider, and what it answers has effects */
-    bool routed;     /* some ask for routes */
-    bool unknown;    /* some limits are to be learned from the provider */
+    bool hurried; /* little time passes, so lines are long */
+    bool pools;   /* some limits are shared */
+    bool rough;   /* what changes a policy or the clock goes together with crashes and pools */
+    bool stormy;  /* calls go to a provider, and what it answers has effects */
+    bool routed;  /* some ask for routes */
+    bool unknown; /* some limits are to be learned from the provider */
+    bool guesses; /* some do not say what they will use */
+    struct random guessing;
     int64_t seen_us; /* when the effects happened that were seen last, by the world's time */
     struct provider provider;
     struct answer answer; /* of the event that was resolved last … */

@@ -118,6 +118,17 @@ static struct world_policy *new_policy(struct world *w)
     return p;
 }
 
+/* Mostly the default; rarely a resource that makes nothing up. */
+static void add_estimates(struct world *w, struct world_policy *p)
+{
+    struct random *r = &w->guessing;
+    for (size_t i = 0; w->guesses && i < p->policy.resources_n; i++) {
+        bool usual = random_chance(r, 60);
+        p->resources[i].output_percentile =
+            usual ? OUTPUT_PERCENTILE_DEFAULT : (int32_t)random_in(r, 0, 99);
+    }
+}
+
 static void random_resource(struct random *r, struct resource *x, const char *name, bool scoped,
                             bool ageing)
 {
@@ -340,6 +351,7 @@ struct world_policy *world_policy_random(struct world *w)
             brace(r, &p->resources[i]);
         }
     }
+    add_estimates(w, p);
     w->pools = random_chance(r, 40);
     if (w->pools) {
         add_pool(r, p);
