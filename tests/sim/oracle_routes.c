@@ -455,7 +455,7 @@ static void judge_names(struct oracle *o, const struct waiter *w, const struct r
     const struct route_step *s = step == NONE ? NULL : &route->steps[step];
     const struct resource *r = &o->policy->resources[w->resource_at];
     int64_t cap = s ? s->max_output_tokens : 0;
-    bool open = w->asked_known && !w->has_output && w->load.of[UNIT_OUTPUT_TOKENS] == cap;
+    bool open = w->asked_known && !w->has_output; /* its cost may have been capped alone */
     bool capped = cap > 0 && (w->asked.of[UNIT_OUTPUT_TOKENS] > cap ||
                               (open && f->grant.max_output_tokens == cap));
     if (!s || f->grant.routed.step != place_of(route, step) ||
