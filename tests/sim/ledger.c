@@ -131,9 +131,9 @@ static bool counters_agree(const struct ledger *l, size_t n)
         }
     }
     for (size_t i = n; i > 0; i--) {
-        const struct record *r = &l->log.at[i - 1];
+        const struct record *r = &l->log.at[i - 1]; /* one that was replaced says nothing now */
         if (record_is_value(r->kind) && r->expires_us >= l->horizon_us &&
-            !newest(&l->given, l->given.len, r)) {
+            newest(&l->log, n, r) == r && !newest(&l->given, l->given.len, r)) {
             return false;
         }
     }

@@ -527,18 +527,6 @@ static void see_wait(struct oracle *o, const struct effect *f)
     o->aways = true;
 }
 
-static const struct limit *limit_named(const struct oracle *o, const struct waiter *w,
-                                       const char *name)
-{
-    size_t r = w->resource_at;
-    for (size_t l = 0; r != NONE && name && l < o->policy->resources[r].limits_n; l++) {
-        if (strcmp(o->policy->resources[r].limits[l].name, name) == 0) {
-            return &o->policy->resources[r].limits[l];
-        }
-    }
-    return NULL;
-}
-
 static bool names_one_of(struct oracle *o, const struct waiter *w, const char *limit, unsigned bits)
 {
     size_t r = w->resource_at;
@@ -548,18 +536,6 @@ static bool names_one_of(struct oracle *o, const struct waiter *w, const char *l
         }
     }
     return bits == 0;
-}
-
-/* What the request asks is made up, and told nowhere. It cannot be too large for that. */
-static void judge_untold_refusal(struct oracle *o, const struct waiter *w, const struct effect *f)
-{
-    const struct limit *limit = limit_named(o, w, f->refuse.limit);
-    bool own = w->has_input || w->has_output || has_learned(o, w->resource);
-    if (f->refuse.code == ERR_NEVER_FITS && !own && limit && limit->unit != UNIT_USD &&
-        limit->unit != UNIT_REQUESTS) {
-        wrong(o, "P5: caller %llu is refused for good by %s, for what was made up for it",
-              (unsigned long long)w->caller, limit->name);
-    }
 }
 
 /* A refusal of a request that stands in line, for a reason that arose while it stood there. */
@@ -622,7 +598,7 @@ static void judge_line_refusal(struct oracle *o, struct waiter *w, const struct 
 static bool says_what_is_asked(const struct oracle *o, const struct waiter *w,
                                const struct effect *f)
 {
-    const struct limit *limit = limit_named(o, w, f->refuse.limit);
+    const struct limit *limit = limit_named(o, w->resource_at, f->refuse.limit);
     return limit ? f->refuse.limit_asked == w->load.of[limit->unit] : !f->refuse.limit;
 }
 

@@ -274,3 +274,14 @@ void estimate_locate(struct oracle *o, const struct effects *effects, struct wai
         w->load = *told;
     }
 }
+
+void judge_untold_refusal(struct oracle *o, const struct waiter *w, const struct effect *f)
+{
+    const struct limit *limit = limit_named(o, w->resource_at, f->refuse.limit);
+    bool own = w->has_input || w->has_output || has_learned(o, w->resource);
+    if (f->refuse.code == ERR_NEVER_FITS && !own && limit && limit->unit != UNIT_USD &&
+        limit->unit != UNIT_REQUESTS) {
+        wrong(o, "P5: caller %llu is refused for good by %s, for what was made up for it",
+              (unsigned long long)w->caller, limit->name);
+    }
+}

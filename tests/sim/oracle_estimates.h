@@ -21,6 +21,9 @@ void estimate_locate(struct oracle *o, const struct effects *effects, struct wai
 /* Judges what a request is said to ask where some of it is made up. */
 void judge_estimate(struct oracle *o, const struct waiter *w, const struct load *told);
 
+/* A request is refused, and what was made up for it is told nowhere: that cannot be too large. */
+void judge_untold_refusal(struct oracle *o, const struct waiter *w, const struct effect *f);
+
 /* A call has ended: what it used is told, and remembered. */
 void estimates_learn(struct oracle *o, const struct event *e, const struct effects *effects);
 

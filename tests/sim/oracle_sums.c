@@ -162,6 +162,17 @@ size_t resource_index(const struct oracle *o, const char *name)
     return NONE;
 }
 
+const struct limit *limit_named(const struct oracle *o, size_t resource, const char *name)
+{
+    for (size_t l = 0; resource != NONE && name && l < o->policy->resources[resource].limits_n;
+         l++) {
+        if (strcmp(o->policy->resources[resource].limits[l].name, name) == 0) {
+            return &o->policy->resources[resource].limits[l];
+        }
+    }
+    return NULL;
+}
+
 static void label_value(const char *labels, const char *key, char out[KEY_MAX])
 {
     size_t len = strlen(key);

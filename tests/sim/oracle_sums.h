@@ -33,6 +33,9 @@ uint64_t period_now(const struct oracle *o, const struct ident *id);
 
 size_t resource_index(const struct oracle *o, const char *name);
 
+/* The limit of that name, which may be NULL, at a resource, or NULL. */
+const struct limit *limit_named(const struct oracle *o, size_t resource, const char *name);
+
 /* Whose usage it is. */
 struct payer {
     const char *tenant, *session, *labels, *route;
