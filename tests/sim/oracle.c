@@ -218,6 +218,7 @@ static void expect_acquire(struct oracle *o, const struct event *e, const struct
 {
     add_waiter(o, e);
     struct waiter *w = &o->waiters[o->waiters_n - 1];
+    estimates_begin(o, w);
     o->waiters_n--;
     struct waiter *same = waiter_of_id(o, w->tenant, w->id);
     const struct fact *f = fact_of_id(o, w->tenant, w->id);

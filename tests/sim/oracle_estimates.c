@@ -56,6 +56,13 @@ static size_t learned_from(const struct oracle *o, const char *resource)
     return o->samples_n;
 }
 
+void estimates_begin(struct oracle *o, const struct waiter *w)
+{
+    if (is_guessed(o, w, w->resource_at) && learned_from(o, w->resource) == o->samples_n) {
+        add_sample(o, w->resource)->begins = true;
+    }
+}
+
 static bool is_ok(const struct event *e)
 {
     return !e->release.answer || e->release.answer->class == ANSWER_OK;
@@ -255,9 +262,6 @@ void estimate_locate(struct oracle *o, const struct effects *effects, struct wai
 {
     struct request_view v;
     uint64_t ticket = 0;
-    if (learned_from(o, w->resource) == o->samples_n) {
-        add_sample(o, w->resource)->begins = true;
-    }
     const struct load *told = NULL;
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *f = &effects->at[i];

@@ -12,10 +12,23 @@
 
 #include "oracle_state.h"
 
+/* What a call has used that was served; or that from here on a resource makes up what is not said,
+ * and learns what calls use. */
+struct sample {
+    bool begins;
+    char resource[KEY_MAX];
+    char tenant[KEY_MAX];
+    int64_t input, output;
+    int64_t bytes; /* of its input, 0: not given */
+};
+
 /* Whether a resource makes up some of what a request asks. */
 bool is_guessed(const struct oracle *o, const struct waiter *w, size_t resource);
 
-/* A request comes to a resource by its name: finds what it asks there by what is told of it. */
+/* A request comes to a resource by its name, which begins to learn with the first … */
+void estimates_begin(struct oracle *o, const struct waiter *w);
+
+/* … and is let in: finds what it asks there by what is told of it. */
 void estimate_locate(struct oracle *o, const struct effects *effects, struct waiter *w);
 
 /* Judges what a request is said to ask where some of it is made up. */

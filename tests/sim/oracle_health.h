@@ -13,6 +13,22 @@
 
 #include "oracle_state.h"
 
+/* What answers have made of a resource. */
+struct condition {
+    char resource[KEY_MAX];
+    enum health_state state;
+    bool told; /* some other state than ok */
+    int64_t until_us;
+    uint64_t probe;          /* lease */
+    int refusals;            /* told since a call was served that was made after all of them */
+    int64_t refused_us;      /* the newest of them */
+    double rate_ppm, growth; /* recovering: at rate_at_us, and ppm a microsecond from there */
+    int64_t rate_at_us;
+    double next_low_us, next_high_us; /* when the next may be granted */
+    int64_t settled, held_for_us;
+    int64_t cool_us; /* so long may routes pass over it */
+};
+
 /* What a record said of a resource (limit ""), or of a limit. */
 struct note {
     size_t record; /* its number */

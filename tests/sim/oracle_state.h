@@ -61,32 +61,6 @@ struct virtual_time {
     double finish_max;
 };
 
-/* What a call has used that was served; or that from here on a resource makes up what is not said,
- * and learns what calls use. */
-struct sample {
-    bool begins;
-    char resource[KEY_MAX];
-    char tenant[KEY_MAX];
-    int64_t input, output;
-    int64_t bytes; /* of its input, 0: not given */
-};
-
-/* What answers have made of a resource. */
-struct condition {
-    char resource[KEY_MAX];
-    enum health_state state;
-    bool told; /* some other state than ok */
-    int64_t until_us;
-    uint64_t probe;          /* lease */
-    int refusals;            /* told since a call was served that was made after all of them */
-    int64_t refused_us;      /* the newest of them */
-    double rate_ppm, growth; /* recovering: at rate_at_us, and ppm a microsecond from there */
-    int64_t rate_at_us;
-    double next_low_us, next_high_us; /* when the next may be granted */
-    int64_t settled, held_for_us;
-    int64_t cool_us; /* so long may routes pass over it */
-};
-
 /* What the present event tells of a call. */
 struct cause {
     char resource[KEY_MAX]; /* "": of none, or it was told of before */
@@ -125,9 +99,9 @@ struct oracle {
     struct virtual_time *vtimes;
     size_t vtimes_n, vtimes_size;
 
-    struct sample *samples;
+    struct sample *samples; /* in oracle_estimates.h */
     size_t samples_n, samples_size;
-    struct condition *conditions;
+    struct condition *conditions; /* in oracle_health.h */
     size_t conditions_n, conditions_size;
     struct note *notes; /* in oracle_health.h */
     size_t notes_n, notes_size;
