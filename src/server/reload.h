@@ -1,7 +1,7 @@
 /*
  * What a new configuration changes, said in the log.
  *
- * May depend on config/config.h and log.h.
+ * May depend on src/base, config/config.h, config/show.h and log.h.
  */
 #ifndef SLUICE_SERVER_RELOAD_H
 #define SLUICE_SERVER_RELOAD_H

@@ -15,19 +15,33 @@ resources:
       - {{unit: usd, amount: 5, per: day, name: daily}}
       - {{unit: tokens, amount: 1000, per: 1h, name: tpm}}
       - {{unit: slots, amount: 9, name: concurrency}}
+      - {{unit: requests, amount: 9, per: day, zone: Europe/Berlin, name: rpd}}
   old: {{rpm: 5}}
+  other: {{rpm: 5}}
+routes:
+  best: {{try: [chat, other]}}
+  gone: {{try: [chat]}}
+  same: {{try: [other]}}
 """
 AFTER = """
 listen: [127.0.0.1:0, "unix:{directory}/s"]
 server: {{idle_timeout: 76s}}
 resources:
   chat:
-    price: {{input: 0, output: 0}}
+    price: {{input: 0, output: 1}}
+    line: 17
+    retry: {{attempts: 2}}
     limits:
       - {{unit: usd, amount: 0.25, per: day, name: daily}}
       - {{unit: tokens, amount: 1000, per: 1h, name: tpm, settle: keep}}
       - {{unit: requests, amount: 7, per: 1m, name: rpm}}
+      - {{unit: requests, amount: 9, per: day, zone: Asia/Tokyo, name: rpd}}
   new: {{rpm: 5}}
+  other: {{rpm: 5}}
+routes:
+  best: {{try: [other, chat]}}
+  fresh: {{try: [chat]}}
+  same: {{try: [other]}}
 """
 
 
@@ -41,8 +55,15 @@ def test_every_change_is_said(daemon, tmp_path):
     reload(d, AFTER.format(directory=tmp_path))
     d.wait_log(r"reloaded ")
     for said in [
-        r"changed: chat\.daily from 5\.000000 to 0\.250000 usd",
+        r"changed: chat\.daily from 5 to 0\.25 usd",
         r"changed: chat\.tpm has other rules",
+        r"changed: chat\.rpd has other rules",
+        r"changed: chat: price input 0, .*output 1\b",
+        r"changed: chat: feedback .*retry 2 attempts",
+        r"changed: chat has other settings",
+        r"changed: route best: other, then chat",
+        r"changed: route fresh: chat",
+        r"changed: route gone is gone",
         r"changed: chat\.rpm is new",
         r"changed: chat\.concurrency is gone",
         r"changed: resource new is new",
@@ -51,6 +72,7 @@ def test_every_change_is_said(daemon, tmp_path):
         r"caps or timeouts of connections have changed: that needs a restart",
     ]:
         d.wait_log(said)
+    assert not [line for line in d.log if "changed: other" in line or "route same" in line]
     assert d.acquire("new").status == 200
 
 
