@@ -1,6 +1,7 @@
 #include "core/state.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "core/counter.h"
@@ -9,24 +10,40 @@
 #include "core/request.h"
 #include "core/timer.h"
 
+#define AT(member) offsetof(struct core, member)
+
+static const size_t maps_at[] = {AT(lines_by_name),
+                                 AT(counters),
+                                 AT(parties),
+                                 AT(flows),
+                                 AT(leases),
+                                 AT(lease_ids),
+                                 AT(requests_by_caller),
+                                 AT(requests_by_ticket),
+                                 AT(request_ids)};
+static const size_t lists_at[] = {AT(open),  AT(ended),  AT(idle),    AT(idle_parties),
+                                  AT(dirty), AT(gained), AT(pending), AT(graveyard)};
+
+#define MAPS_N  (sizeof(maps_at) / sizeof(maps_at[0]))
+#define LISTS_N (sizeof(lists_at) / sizeof(lists_at[0]))
+
+static struct map *map_at(struct core *core, size_t i)
+{
+    return (void *)((char *)core + maps_at[i]);
+}
+
+static struct list *list_at(struct core *core, size_t i)
+{
+    return (void *)((char *)core + lists_at[i]);
+}
+
 void state_init(struct core *core)
 {
-    struct map *maps[] = {&core->lines_by_name,
-                          &core->counters,
-                          &core->parties,
-                          &core->flows,
-                          &core->leases,
-                          &core->lease_ids,
-                          &core->requests_by_caller,
-                          &core->requests_by_ticket,
-                          &core->request_ids};
-    struct list *lists[] = {&core->open,  &core->ended,  &core->idle,    &core->idle_parties,
-                            &core->dirty, &core->gained, &core->pending, &core->graveyard};
-    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-        map_init(maps[i]);
+    for (size_t i = 0; i < MAPS_N; i++) {
+        map_init(map_at(core, i));
     }
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        list_init(lists[i]);
+    for (size_t i = 0; i < LISTS_N; i++) {
+        list_init(list_at(core, i));
     }
     heap_init(&core->timers);
     core->rows.next = TIMER_ROWS;
@@ -78,17 +95,8 @@ void state_release(struct core *core)
     }
     free(core->lines);
     free(core->rules);
-    struct map *maps[] = {&core->lines_by_name,
-                          &core->counters,
-                          &core->parties,
-                          &core->flows,
-                          &core->leases,
-                          &core->lease_ids,
-                          &core->requests_by_caller,
-                          &core->requests_by_ticket,
-                          &core->request_ids};
-    for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
-        map_release(maps[i]);
+    for (size_t i = 0; i < MAPS_N; i++) {
+        map_release(map_at(core, i));
     }
     assert(core->timers_n == 0);
     heap_release(&core->timers);
@@ -99,14 +107,8 @@ void state_release(struct core *core)
 void state_move(struct core *to, struct core *from)
 {
     *to = *from;
-    struct list *pairs[][2] = {
-        {&to->open, &from->open},       {&to->ended, &from->ended},
-        {&to->idle, &from->idle},       {&to->idle_parties, &from->idle_parties},
-        {&to->dirty, &from->dirty},     {&to->gained, &from->gained},
-        {&to->pending, &from->pending}, {&to->graveyard, &from->graveyard},
-    };
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        list_move(pairs[i][0], pairs[i][1]);
+    for (size_t i = 0; i < LISTS_N; i++) {
+        list_move(list_at(to, i), list_at(from, i));
     }
     paths_move(&to->paths, &from->paths);
 }
