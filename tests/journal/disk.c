@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -475,8 +476,9 @@ static int file_shm_lock(sqlite3_file *f, int first, int n, int flags)
 
 static void file_shm_barrier(sqlite3_file *f)
 {
+    static atomic_int turnstile; /* and not a fence, which the thread sanitizer does not know */
     (void)f;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    atomic_fetch_add(&turnstile, 1);
 }
 
 static int file_shm_unmap(sqlite3_file *f, int remove)
