@@ -399,7 +399,7 @@ void call_begin(struct mock *m, struct http_request *req, enum dialect dialect, 
     const struct mock_options *o = &m->options;
     struct call *c = calloc(1, sizeof(*c));
     if (!c) {
-        mock_refuse(m, req, dialect, 500, NULL);
+        mock_refuse(req, dialect, 500, NULL);
         return;
     }
     c->m = m;

@@ -38,10 +38,8 @@ void mock_reply(struct http_request *req, int status, const struct buf *body)
     }
 }
 
-void mock_refuse(struct mock *m, struct http_request *req, enum dialect dialect, int status,
-                 const char *message)
+void mock_refuse(struct http_request *req, enum dialect dialect, int status, const char *message)
 {
-    (void)m;
     struct fault fault;
     struct buf body;
     buf_init(&body, STATS_BYTES_MAX);
@@ -191,7 +189,7 @@ static void generate(struct mock *m, struct http_request *req, const struct rout
     buf_init(&why, WHY_BYTES_MAX);
     int rc = ask_parse(route->api, http_body(req), &ask, &why);
     if (rc) {
-        mock_refuse(m, req, route->dialect, rc == ERR_INVALID_REQUEST ? 400 : 500,
+        mock_refuse(req, route->dialect, rc == ERR_INVALID_REQUEST ? 400 : 500,
                     why.len ? why.at : NULL);
         buf_release(&why);
         return;
@@ -200,7 +198,7 @@ static void generate(struct mock *m, struct http_request *req, const struct rout
     read_steering(req, &ask);
     struct model *model = model_of(m, route->model.len ? route->model : text_of(ask.model));
     if (!model) {
-        mock_refuse(m, req, route->dialect, 404, NULL);
+        mock_refuse(req, route->dialect, 404, NULL);
         return;
     }
     call_begin(m, req, route->dialect, model, &ask);
@@ -210,9 +208,9 @@ static void handle_generation(struct mock *m, struct http_request *req, const st
 {
     if (!text_equal(http_method(req), TEXT("POST"))) {
         http_reply_header(req, "allow", "POST");
-        mock_refuse(m, req, route->dialect, 405, "Method not allowed.");
+        mock_refuse(req, route->dialect, 405, "Method not allowed.");
     } else if (!key_is_known(m, req)) {
-        mock_refuse(m, req, route->dialect, 401, NULL);
+        mock_refuse(req, route->dialect, 401, NULL);
     } else {
         generate(m, req, route);
     }
@@ -272,7 +270,7 @@ static void handle_count_tokens(struct mock *m, struct http_request *req)
     struct buf body;
     int64_t tokens = 0;
     if (ask_count(API_MESSAGES, http_body(req), &tokens)) {
-        mock_refuse(m, req, DIALECT_ANTHROPIC, 400, NULL);
+        mock_refuse(req, DIALECT_ANTHROPIC, 400, NULL);
         return;
     }
     buf_init(&body, STATS_BYTES_MAX);

@@ -33,8 +33,7 @@ int64_t mock_real_us(const struct mock *m, int64_t provider_us);
 void mock_reply(struct http_request *req, int status, const struct buf *body);
 
 /* Answers with an error. For calls that never came to be judged. */
-void mock_refuse(struct mock *m, struct http_request *req, enum dialect dialect, int status,
-                 const char *message);
+void mock_refuse(struct http_request *req, enum dialect dialect, int status, const char *message);
 
 /* Begins a call, which is judged when it has arrived, and answers it in time. */
 void call_begin(struct mock *m, struct http_request *req, enum dialect dialect, struct model *model,
