@@ -650,7 +650,6 @@ static void deliver_turn(struct driver *d, struct turn *turn, bool durable)
         if (!caller) {
             continue;
         }
-        d->replies++;
         if (durable) {
             d->o.deliver(d->o.ctx, caller, reply->status, reply->retry_after_s,
                          turn_text(turn, reply->body));

@@ -35,10 +35,8 @@
 #include "server/turn.h"
 #include "server/watch.h"
 
-#define DRIVER_TICKS_MAX    16           /* steps of due time in one turn */
-#define TURN_TEXT_BYTES_MAX (256u << 20) /* answers of one turn */
-#define TURN_KEPT_BYTES     (256u << 10) /* a larger turn's memory is given back */
-#define CLOCK_SKEW_US       1000000      /* a wall clock that moves further is told to the core */
+#define DRIVER_TICKS_MAX 16      /* steps of due time in one turn */
+#define CLOCK_SKEW_US    1000000 /* a wall clock that moves further is told to the core */
 
 struct driver_options {
     struct core *core;
@@ -72,10 +70,9 @@ struct driver {
     int64_t skew_us;    /* last told to the core */
     bool appended;      /* records of this turn are with the journal */
     bool draining;
-    bool progress;  /* the journal has something new to say */
-    bool trouble;   /* the store cannot be written */
-    struct buf why; /* its own words */
-    uint64_t replies;
+    bool progress;       /* the journal has something new to say */
+    bool trouble;        /* the store cannot be written */
+    struct buf why;      /* its own words */
     uint64_t taken_back; /* leases whose answer reached nobody */
 };
 
