@@ -163,8 +163,8 @@ static uint64_t flow_hash(const struct party *party, int base_priority,
     return h;
 }
 
-struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
-                       struct counter *const *counters)
+static struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
+                              struct counter *const *counters)
 {
     size_t n = party->line->rules_n;
     uint64_t hash = flow_hash(party, base_priority, counters, n);
@@ -374,20 +374,22 @@ static const struct request *flow_last(const struct flow *flow)
     return CONTAINER_OF(flow->requests.prev, struct request, in_flow);
 }
 
-/* One that comes late for its age, from another line, stands in a flow of its own. */
+int flow_for(struct core *core, struct party *party, const struct request *r,
+             struct counter *const *counters, bool solo, struct flow **flow)
+{
+    *flow = solo ? NULL : flow_find(core, party, r->base_priority, counters);
+    bool older = *flow && flow_last(*flow)->seq > r->seq;
+    if (*flow && !older) {
+        return 0;
+    }
+    return flow_new(core, party, r->base_priority, counters, solo || older, flow);
+}
+
 int flow_get(struct core *core, struct line *line, const struct request *r,
              struct counter *const *counters, struct flow **flow)
 {
     struct party *party;
     int rc = party_get(core, line, r->priority, r->tenant, &party);
-    if (rc != 0) {
-        return rc;
-    }
     bool away = r->state == REQUEST_AWAY;
-    *flow = away ? NULL : flow_find(core, party, r->base_priority, counters);
-    bool older = *flow && flow_last(*flow)->seq > r->seq;
-    if (*flow && !older) {
-        return 0;
-    }
-    return flow_new(core, party, r->base_priority, counters, away || older, flow);
+    return rc != 0 ? rc : flow_for(core, party, r, counters, away, flow);
 }

@@ -34,8 +34,11 @@ void party_sweep(struct core *core);
 int flow_get(struct core *core, struct line *line, const struct request *r,
              struct counter *const *counters, struct flow **flow);
 
-struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
-                       struct counter *const *counters);
+/* The flow of a party for a request, made where there is none. One that is older than those who
+ * stand there, having come from another line, has a flow of its own; `solo`: it has in any case. 0
+ * or ERR_NO_MEMORY. */
+int flow_for(struct core *core, struct party *party, const struct request *r,
+             struct counter *const *counters, bool solo, struct flow **flow);
 
 /* A flow without requests; `solo`: for one request that does not stand where it was first put. 0 or
  * ERR_NO_MEMORY. */

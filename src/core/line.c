@@ -285,12 +285,7 @@ static int next_flow(struct core *core, const struct request *r, struct flow **f
     if (rc == 0) {
         rc = rank_reserve(&line->urgencies[r->priority - 1].rank, r->arrival);
     }
-    if (rc != 0 || r->flow->solo) {
-        return rc != 0 ? rc
-                       : flow_new(core, party, r->base_priority, r->flow->counters, true, flow);
-    }
-    *flow = flow_find(core, party, r->base_priority, r->flow->counters);
-    return *flow ? 0 : flow_new(core, party, r->base_priority, r->flow->counters, false, flow);
+    return rc != 0 ? rc : flow_for(core, party, r, r->flow->counters, r->flow->solo, flow);
 }
 
 void line_age(struct core *core, struct flow *flow)

@@ -202,13 +202,12 @@ static void bounds_of(const struct oracle *o, const struct waiter *w, int64_t pe
     struct range in = estimate_of(o, w, w->input_bytes > 0 ? RATIO : INPUT, percent);
     struct range out = estimate_of(o, w, OUTPUT, percent);
     int64_t cap = step_cap(o, w, w->resource_at);
-    if (has_learned(o, w->resource)) { /* limits may be smaller than they say */
-        in.low = min_i64(in.low, 0);
-        out.low = min_i64(out.low, 0);
-    }
-    int64_t in_low = input_for(o, w, in.low), in_high = input_for(o, w, in.high);
+    bool learned = has_learned(o, w->resource); /* limits may be smaller than they say */
+    int64_t in_low = learned && !w->has_input ? 0 : input_for(o, w, in.low);
+    int64_t in_high = input_for(o, w, in.high);
     int64_t out_low = output_for(o, w, out.low, in_high);
     int64_t out_high = output_for(o, w, out.high, in_low);
+    out_low = learned && !w->has_output ? 0 : out_low;
     out_low = cap > 0 ? min_i64(out_low, cap) : out_low;
     out_high = cap > 0 ? min_i64(out_high, cap) : out_high;
     low->of[UNIT_INPUT_TOKENS] = in_low;
