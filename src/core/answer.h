@@ -34,7 +34,8 @@ enum answer_class {
     ANSWER_CLASSES
 };
 
-/* Whether the provider itself says that the same call may be sent again (x-should-retry). */
+/* Whether the provider itself says that the same call may be sent again (x-should-retry). NO is
+ * obeyed; YES makes no call again that would not be. */
 enum resend { RESEND_UNSAID, RESEND_NO, RESEND_YES };
 
 /* What window a header speaks of. */

@@ -55,6 +55,12 @@ static bool is_retryable(const struct answer *a)
     return a->class == ANSWER_WAIT || a->class == ANSWER_SLOW_DOWN || a->class == ANSWER_OVERLOAD;
 }
 
+/* A provider that says not to send a call again says so of the call, for good. */
+static bool is_unwanted(const struct answer *a)
+{
+    return is_retryable(a) && a->resend == RESEND_NO;
+}
+
 /* What the request itself allows counts on all resources of its route. */
 static bool is_used_up(const struct lease *l)
 {
@@ -231,7 +237,7 @@ void advise(struct core *core, struct lease *l, const struct answer *a, bool new
         settled->settled.advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
         return;
     }
-    if (is_retryable(a) && !core->draining && !l->line->retired) {
+    if (is_retryable(a) && !is_unwanted(a) && !core->draining && !l->line->retired) {
         advise_retry(core, l, a, news, settled);
         return;
     }
@@ -240,7 +246,7 @@ void advise(struct core *core, struct lease *l, const struct answer *a, bool new
         give_up(l, &none, reason, settled);
         return;
     }
-    struct way way = way_after(l, pass_of(a->class));
+    struct way way = way_after(l, is_unwanted(a) ? PASS_ATTEMPTS : pass_of(a->class));
     if (!advise_fallback(core, l, &way, reason, &settled->settled.advice)) {
         give_up(l, &way, reason, settled);
     }

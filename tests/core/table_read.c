@@ -631,13 +631,15 @@ static bool read_readings(struct answer *a, const struct table_line *line)
     return read_time(line, "elapsed", &a->elapsed_us);
 }
 
-/* class=wait retry=20s reason=rate_limit_exceeded unreached */
+/* class=wait retry=20s resend=no reason=rate_limit_exceeded unreached */
 static bool read_answer(struct table_event *e, const struct table_line *line)
 {
     const char *class = table_value(line, "class");
+    const char *resend = table_value(line, "resend");
     struct answer *a = &e->answer;
     *a = (struct answer){.reached = true, .retry_after_us = -1};
     a->reason = read_text(line, "reason");
+    a->resend = !resend ? RESEND_UNSAID : strcmp(resend, "no") == 0 ? RESEND_NO : RESEND_YES;
     for (size_t i = 0; i < line->words_n; i++) {
         a->reached = a->reached && strcmp(line->words[i], "unreached") != 0;
     }
