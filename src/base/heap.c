@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/likely.h"
 
 #define HEAP_ARITY    4
 #define HEAP_SIZE_MIN 16
@@ -21,7 +22,7 @@ void heap_release(struct heap *h)
 
 int heap_reserve(struct heap *h, size_t more)
 {
-    if (h->size - h->len >= more) {
+    if (likely(h->size - h->len >= more)) {
         return 0;
     }
     size_t size = h->size ? h->size * 2 : HEAP_SIZE_MIN;

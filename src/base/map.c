@@ -3,10 +3,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/ahead.h"
 #include "base/error.h"
+#include "base/likely.h"
 
 #define MAP_CHAINS_MIN 16
 #define MAP_MOVE_STEP  4
+/* Nodes numbered in order come, and go, one chain behind the other: those this far on are next. */
+#define MAP_AHEAD 16
 
 void map_init(struct map *m)
 {
@@ -75,13 +79,14 @@ int map_grow(struct map *m, size_t n)
 void map_insert(struct map *m, struct map_node *node, uint64_t hash)
 {
     assert(m->len < m->chains_n);
-    if (m->old) {
+    if (unlikely(m->old)) {
         /* All nodes of one hash stand in one table, so that a lookup need only search on
          * in the table where it found the first. */
         map_move_chain(m, chain_of(m->old, m->old_n, hash));
         map_move(m, MAP_MOVE_STEP);
     }
     struct map_node **chain = chain_of(m->chains, m->chains_n, hash);
+    expect_memory(chain + MAP_AHEAD, 1);
     node->hash = hash;
     node->next = *chain;
     *chain = node;
@@ -91,7 +96,7 @@ void map_insert(struct map *m, struct map_node *node, uint64_t hash)
 static bool unlink_from(struct map_node **link, struct map_node *node)
 {
     for (; *link; link = &(*link)->next) {
-        if (*link == node) {
+        if (likely(*link == node)) {
             *link = node->next;
             node->next = NULL;
             return true;
@@ -102,8 +107,10 @@ static bool unlink_from(struct map_node **link, struct map_node *node)
 
 void map_remove(struct map *m, struct map_node *node)
 {
-    bool found = unlink_from(chain_of(m->chains, m->chains_n, node->hash), node);
-    if (!found && m->old) {
+    struct map_node **chain = chain_of(m->chains, m->chains_n, node->hash);
+    expect_memory(chain + MAP_AHEAD, 1);
+    bool found = unlink_from(chain, node);
+    if (unlikely(!found) && m->old) {
         found = unlink_from(chain_of(m->old, m->old_n, node->hash), node);
     }
     assert(found);
@@ -112,7 +119,7 @@ void map_remove(struct map *m, struct map_node *node)
 
 static struct map_node *first_equal(struct map_node *node, uint64_t hash)
 {
-    while (node && node->hash != hash) {
+    while (node && unlikely(node->hash != hash)) {
         node = node->next;
     }
     return node;
@@ -124,7 +131,7 @@ struct map_node *map_find(const struct map *m, uint64_t hash)
         return NULL;
     }
     struct map_node *node = first_equal(*chain_of(m->chains, m->chains_n, hash), hash);
-    if (!node && m->old) {
+    if (!node && unlikely(m->old)) {
         node = first_equal(*chain_of(m->old, m->old_n, hash), hash);
     }
     return node;

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/likely.h"
+
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 struct map_node {
@@ -46,7 +48,7 @@ int map_grow(struct map *m, size_t n);
  * failing is no longer possible. 0 or ERR_NO_MEMORY. */
 static inline int map_reserve_for(struct map *m, size_t n)
 {
-    return n <= m->chains_n ? 0 : map_grow(m, n);
+    return likely(n <= m->chains_n) ? 0 : map_grow(m, n);
 }
 
 /* Makes room for one further node; 0 or ERR_NO_MEMORY. */

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/likely.h"
+
 /* Wide enough for the product of any two int64. */
 __extension__ typedef __int128 int128;
 __extension__ typedef unsigned __int128 uint128;
@@ -46,7 +48,7 @@ static inline uint64_t divide(uint64_t n, const struct divisor *d)
 static inline int64_t add_sat(int64_t a, int64_t b)
 {
     int64_t sum;
-    if (__builtin_add_overflow(a, b, &sum)) {
+    if (unlikely(__builtin_add_overflow(a, b, &sum))) {
         return b > 0 ? INT64_MAX : INT64_MIN;
     }
     return sum;
@@ -56,7 +58,7 @@ static inline int64_t add_sat(int64_t a, int64_t b)
 static inline int64_t sub_sat(int64_t a, int64_t b)
 {
     int64_t difference;
-    if (__builtin_sub_overflow(a, b, &difference)) {
+    if (unlikely(__builtin_sub_overflow(a, b, &difference))) {
         return b < 0 ? INT64_MAX : INT64_MIN;
     }
     return difference;
@@ -66,7 +68,7 @@ static inline int64_t sub_sat(int64_t a, int64_t b)
 static inline int64_t mul_sat(int64_t a, int64_t b)
 {
     int64_t product;
-    if (__builtin_mul_overflow(a, b, &product)) {
+    if (unlikely(__builtin_mul_overflow(a, b, &product))) {
         return (a < 0) == (b < 0) ? INT64_MAX : INT64_MIN;
     }
     return product;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/likely.h"
+
 #define SPARES_STEP  16 /* bytes, of which the allocator keeps SPARES_HEAD for itself */
 #define SPARES_HEAD  8
 #define SPARES_SIZES 64 /* of one step, two, …; larger blocks are not kept */
@@ -41,7 +43,7 @@ static inline size_t spares_steps(size_t size)
 static inline void *spares_take(struct spares *s, size_t size)
 {
     size_t steps = spares_steps(size);
-    if (steps > SPARES_SIZES || !s->of[steps].first) {
+    if (unlikely(steps > SPARES_SIZES || !s->of[steps].first)) {
         return malloc(steps * SPARES_STEP - SPARES_HEAD);
     }
     struct spare *spare = s->of[steps].first;
@@ -54,7 +56,7 @@ static inline void *spares_take(struct spares *s, size_t size)
 static inline void spares_give(struct spares *s, void *block, size_t size)
 {
     size_t steps = spares_steps(size);
-    if (steps > SPARES_SIZES || s->of[steps].n + 1 > SPARES_KEPT) {
+    if (unlikely(steps > SPARES_SIZES || s->of[steps].n + 1 > SPARES_KEPT)) {
         free(block);
         return;
     }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/likely.h"
+
 struct text {
     const char *at; /* may be NULL when len is 0 */
     size_t len;
@@ -26,9 +28,24 @@ static inline struct text text_of(const char *s)
     return (struct text){s, s ? strlen(s) : 0};
 }
 
+/* Whether n bytes are the same. Names are short: two words that overlap are quicker than a call. */
+static inline bool bytes_equal(const char *a, const char *b, size_t n)
+{
+    if (unlikely(n > 16)) {
+        return memcmp(a, b, n) == 0;
+    }
+    if (n >= 8) {
+        return memcmp(a, b, 8) == 0 && memcmp(a + n - 8, b + n - 8, 8) == 0;
+    }
+    if (n >= 4) {
+        return memcmp(a, b, 4) == 0 && memcmp(a + n - 4, b + n - 4, 4) == 0;
+    }
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
+}
+
 static inline bool text_equal(struct text a, struct text b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+    return a.len == b.len && bytes_equal(a.at, b.at, a.len);
 }
 
 /* What a hexadecimal digit is worth, in either case; -1 where it is none. */

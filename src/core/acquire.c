@@ -151,25 +151,22 @@ static enum error_code refused_by(struct core *core, struct counter *c, int64_t 
     return ERR_NONE;
 }
 
-/* Whether a limit refuses some that would have to wait, or could wait for ever. */
-static inline bool may_refuse(const struct rule *rule, uint64_t parent)
-{
-    return rule->refuses || rule->terms.kind == WINDOW_LIFETIME || (parent && rule->holds);
-}
-
 struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
                            enum error_code *code)
 {
     const struct load *load = a->load;
     struct counter *const *end = a->counters + a->line->limits_n;
     for (struct counter *const *at = a->counters; at < end; at++) {
-        if (*at && load->of[(*at)->rule->unit] > (*at)->rule->terms.burst) {
+        if (*at && unlikely(load->of[(*at)->rule->unit] > (*at)->rule->terms.burst)) {
             *code = ERR_NEVER_FITS;
             return *at;
         }
     }
+    if (!a->line->refuses && !parent) {
+        return NULL;
+    }
     for (struct counter *const *at = a->counters; at < end; at++) {
-        if (*at && may_refuse((*at)->rule, parent)) {
+        if (*at) {
             *code = refused_by(core, *at, load->of[(*at)->rule->unit], parent);
             if (*code != ERR_NONE) {
                 return *at;
@@ -194,23 +191,25 @@ static inline int grant_at_once(struct core *core, const struct event *event,
         .session = a->session,
         .labels = a->labels,
         .id = a->id,
+        .lease = 0,
         .parent = a->parent,
         .priority = a->priority,
         .attempt = 1,
         .granted_us = core->now_us,
         .skew_us = core->skew_us,
         .expires_us = add_sat(core->now_us, a->lease_us),
+        .waited_us = 0,
         .origin = {core->next_seq, a->wait_us, a->lease_us, a->attempts_max, a->estimated,
                    a->input_bytes},
     };
     struct lease *lease;
     int rc = lease_grant(core, &facts, &lease);
-    if (rc == 0) {
+    if (likely(rc == 0)) {
         core->next_seq++;
         line->stats.granted++;
         retry_earned(line);
         health_granted(core, line, lease);
-        if (way) {
+        if (unlikely(way)) {
             way_served(core, lease->way, a->session);
         }
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
@@ -292,12 +291,12 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         return grant_at_once(core, event, &asker, NULL);
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
-    if (c) {
+    if (unlikely(c)) {
         int64_t n = a->load.of[c->rule->unit];
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
         return 0;
     }
-    if (closed_for(core, line, a->wait_us)) {
+    if (unlikely(closed_for(core, line, a->wait_us))) {
         refuse_closed(core, event, line);
         return 0;
     }
@@ -308,22 +307,22 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
 static inline enum error_code refusal(const struct core *core, const struct acquire *a,
                                       const struct line *line)
 {
-    const struct lease *parent = a->parent ? lease_find(core, a->parent) : NULL;
-    if (core->draining) {
+    const struct lease *parent = unlikely(a->parent) ? lease_find(core, a->parent) : NULL;
+    if (unlikely(core->draining)) {
         return ERR_SHUTTING_DOWN;
     }
-    if (!line || line->retired) {
+    if (unlikely(!line || line->retired)) {
         return ERR_UNKNOWN_RESOURCE;
     }
-    if (a->parent && (!parent || parent->state != LEASE_OPEN)) {
+    if (unlikely(a->parent) && (!parent || parent->state != LEASE_OPEN)) {
         return ERR_UNKNOWN_LEASE;
     }
-    if (line->resource->price_given && !a->has_usd && a->route.len == 0) {
+    if (unlikely(line->resource->price_given) && !a->has_usd && a->route.len == 0) {
         return ERR_USD_MISSING;
     }
     bool full = (int64_t)core->open_n >= core->policy->leases_max ||
                 (int64_t)core->counters.len >= core->policy->counters_max;
-    return full ? ERR_OVER_CAP : ERR_NONE;
+    return unlikely(full) ? ERR_OVER_CAP : ERR_NONE;
 }
 
 /* What is said before any limit is looked at. Returns whether it was said. */
@@ -332,7 +331,7 @@ static inline bool answer_at_once(struct core *core, const struct event *event, 
     const struct acquire *a = &event->acquire;
     bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
     enum error_code code = known ? ERR_NONE : refusal(core, a, line);
-    if (code != ERR_NONE) {
+    if (unlikely(code != ERR_NONE)) {
         struct effect *e = effect_refuse(core, event->caller, line, code);
         e->refuse.id = a->id;
         e->refuse.resource = a->route.len ? a->route : a->resource;
@@ -463,9 +462,9 @@ int request_acquire(struct core *core, const struct event *event)
     const struct acquire *a = &event->acquire;
     assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
     assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
-    struct line *line = a->route.len ? NULL : line_find(core, a->resource);
+    struct line *line = unlikely(a->route.len) ? NULL : line_find(core, a->resource);
     struct path *path = line ? NULL : path_asked(core, a);
-    if (path) {
+    if (unlikely(path)) {
         return acquire_by_route(core, event, path);
     }
     core->last_line = line;

@@ -31,10 +31,11 @@ static inline int counters_of(struct core *core, const struct line *line, const 
     struct rule *const *end = line->rules + line->rules_n;
     for (struct rule *const *at = line->rules; at < end; at++, counters++) {
         struct rule *rule = *at;
-        bool counts =
-            a->load.of[rule->unit] > 0 && (rule->of_all || rule_counts(rule, line->resource, a));
+        bool counts = a->load.of[rule->unit] > 0 &&
+                      (likely(rule->of_all) || rule_counts(rule, line->resource, a));
         *counters = counts ? rule->whole : NULL;
-        if (counts && !rule->whole && counter_of_scope(core, line, rule, a, counters) != 0) {
+        if (unlikely(counts && !rule->whole) &&
+            counter_of_scope(core, line, rule, a, counters) != 0) {
             return ERR_NO_MEMORY;
         }
     }

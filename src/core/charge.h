@@ -26,8 +26,7 @@ void counter_overran(struct core *core, const struct counter *c);
 /* Its record is to be emitted, and its mark looked at. */
 static inline void counter_changed(struct core *core, struct counter *c)
 {
-    bool told = c->rule->recorded || c->rule->watched;
-    if (told && !core->restoring) {
+    if (unlikely(c->rule->reported) && !core->restoring) {
         list_remove(&c->dirty);
         list_append(&core->dirty, &c->dirty);
     }
@@ -41,10 +40,10 @@ static inline window_mark counter_charge(struct core *core, struct counter *c, i
     const struct rule *rule = c->rule;
     window_mark mark;
     assert(amount > 0);
-    if (at_us < core->now_us) {
+    if (unlikely(at_us < core->now_us)) {
         c->due_us = INT64_MIN; /* what is charged then may have left by now */
     }
-    if (rule->paced) {
+    if (unlikely(rule->paced)) {
         window_charge(&c->slice, &rule->slice, at_us, amount);
     }
     if (rule->holds) {
@@ -52,7 +51,8 @@ static inline window_mark counter_charge(struct core *core, struct counter *c, i
         c->owed++;
         return 0;
     }
-    if (rule->terms.kind != WINDOW_ROLLING && counter_passes_over(core, c, at_us, skew_us, &mark)) {
+    if (unlikely(rule->terms.kind != WINDOW_ROLLING) &&
+        counter_passes_over(core, c, at_us, skew_us, &mark)) {
         return mark;
     }
     counter_changed(core, c);

@@ -54,7 +54,9 @@ static void check_line(const struct line *line)
         }
     }
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
-        ranked += line->urgencies[p].rank.len;
+        const struct urgency *u = &line->urgencies[p];
+        assert((line->awake >> p & 1) == (u->parties.len > 0));
+        ranked += u->rank.len;
     }
     assert(ways == line->crossing.ways_n);
     assert((line->crossing.to_move > 0) <= list_holds(&line->crossing.moving));

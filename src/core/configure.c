@@ -45,6 +45,7 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     rule->recorded = !meters && counts && limit->window != WINDOW_ROLLING;
     rule->settle = counts ? limit->settle : SETTLE_KEEP;
     rule->watched = !meters && counts && limit->warn_ppm > 0;
+    rule->reported = rule->recorded || rule->watched;
     rule->share_ppm = share_ppm;
     rule->span = meters ? READING_SPANS : span_of(limit);
     rule->guard_us = limit->guard_us;
@@ -95,6 +96,7 @@ int rule_use(struct rule *rule, struct line *line)
     rule->users[rule->users_n++] = line;
     line->rules[line->rules_n++] = rule;
     rule->certain = is_certain(rule);
+    line->refuses |= rule->refuses || rule->terms.kind == WINDOW_LIFETIME;
     for (size_t i = 0; rule->users_n > 1 && i < rule->users_n; i++) {
         rule->users[i]->shares = true;
         rule->users[i]->shares_scopes |= !rule->whole;

@@ -133,7 +133,7 @@ static void serve_timer(struct core *core, struct timer *t)
 /* Nobody is granted anything once the core drains, whatever comes back. */
 static inline void go_on(struct core *core)
 {
-    if (!core->draining) {
+    if (likely(!core->draining)) {
         run_lines(core);
     }
 }
@@ -165,7 +165,7 @@ static void serve_due(struct core *core)
 /* Serves what is due, and what earlier steps have left. */
 static inline void serve_time(struct core *core)
 {
-    if (timer_due(core)) {
+    if (unlikely(timer_due(core))) {
         serve_due(core);
     }
     go_on(core);
@@ -224,23 +224,23 @@ static inline void sweep(struct core *core, enum event_kind kind)
 
 int core_step(struct core *core, const struct event *event, struct effects *effects)
 {
-    size_t more = event->kind == EVENT_CONFIGURE ? 2 * core->waiting : 0;
-    if (effects_begin(effects, more) != 0) {
+    size_t more = unlikely(event->kind == EVENT_CONFIGURE) ? 2 * core->waiting : 0;
+    if (unlikely(effects_begin(effects, more) != 0)) {
         return ERR_NO_MEMORY;
     }
     core->effects = effects;
     core->now_us = max_i64(core->now_us, event->now_us);
     core->budget = CORE_STEP_MAX;
-    if (core->starting) {
+    if (unlikely(core->starting)) {
         restore_finish(core);
     }
     sweep(core, event->kind);
-    if (event->kind != EVENT_CONFIGURE) {
+    if (likely(event->kind != EVENT_CONFIGURE)) {
         serve_time(core);
     }
     int rc = step_event(core, event);
     go_on(core);
-    if (core->draining) {
+    if (unlikely(core->draining)) {
         refuse_all(core);
     }
     record_counters(core);

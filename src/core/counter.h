@@ -33,7 +33,7 @@ void counter_put_off(struct core *core, struct counter *c);
 static inline void counter_ref(struct counter *c)
 {
     c->refs++;
-    if (list_holds(&c->idle)) {
+    if (unlikely(list_holds(&c->idle))) {
         list_remove(&c->idle);
     }
 }
@@ -42,7 +42,7 @@ static inline void counter_unref(struct core *core, struct counter *c)
 {
     assert(c->refs > 0);
     c->refs--;
-    if (c->refs == 0 && !c->rule->whole) {
+    if (unlikely(!c->rule->whole) && c->refs == 0) {
         counter_put_off(core, c);
     }
 }
@@ -52,7 +52,7 @@ void counter_advance_now(struct core *core, struct counter *c);
 
 static inline void counter_advance(struct core *core, struct counter *c)
 {
-    if (core->now_us >= c->due_us) {
+    if (unlikely(core->now_us >= c->due_us)) {
         counter_advance_now(core, c);
     }
 }
@@ -73,7 +73,7 @@ static inline bool counter_fits(struct core *core, struct counter *c, int64_t am
                                 int64_t claimed)
 {
     return sub_sat(counter_free_units(core, c), claimed) >= amount &&
-           (!c->rule->paced || slice_fits(c, amount, claimed));
+           (likely(!c->rule->paced) || slice_fits(c, amount, claimed));
 }
 
 /* When an amount may fit if nothing is given back; see window_fits_us. */
@@ -88,13 +88,14 @@ static inline int counter_reserve(struct core *core, struct counter *c)
 {
     counter_advance(core, c);
     int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
-    return rc == 0 && c->rule->paced ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
+    return rc == 0 && unlikely(c->rule->paced) ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
 }
 
 /* What others are seen to use of the window, and still inside. */
 static inline int64_t counter_foreign(struct counter *c)
 {
-    bool inside = c->foreign > 0 && window_adjust(&c->window, &c->rule->terms, c->foreign_mark, 0);
+    bool inside =
+        unlikely(c->foreign > 0) && window_adjust(&c->window, &c->rule->terms, c->foreign_mark, 0);
     return inside ? c->foreign : 0;
 }
 
@@ -115,10 +116,13 @@ static inline void rule_gained(struct core *core, const struct rule *rule)
 /* Something came back, or may have: whoever waits for this counter is to be looked at. */
 static inline void counter_gained(struct core *core, struct counter *c)
 {
-    if (c->sleepers.len > 0 && !list_holds(&c->gained)) {
+    if (core->waiting == 0) {
+        return;
+    }
+    if (unlikely(c->sleepers.len > 0) && !list_holds(&c->gained)) {
         list_append(&core->gained, &c->gained);
     }
-    if (c->rule->whole == c) {
+    if (likely(c->rule->whole == c)) {
         rule_gained(core, c->rule);
     }
 }

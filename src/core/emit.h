@@ -24,7 +24,8 @@ int effects_grow(struct effects *e, size_t size);
 static inline int effects_begin(struct effects *e, size_t more)
 {
     e->len = 0;
-    return e->size >= EFFECTS_PER_STEP + more ? 0 : effects_grow(e, EFFECTS_PER_STEP + more);
+    return likely(e->size >= EFFECTS_PER_STEP + more) ? 0
+                                                      : effects_grow(e, EFFECTS_PER_STEP + more);
 }
 
 /* How many more a step has room for. */
@@ -66,11 +67,11 @@ static inline void record_fill(const struct lease *restrict l, enum record_kind 
     r->outcome = ANSWER_OK;
     r->has_parts = false;
     r->parts = (struct parts){0};
-    r->model = l->way ? way_model_at(l->way, l->line) : l->line->model;
+    r->model = unlikely(l->way) ? way_model_at(l->way, l->line) : l->line->model;
     r->account = l->line->account;
     r->resource = l->line->name;
-    r->route = l->way ? l->way->route : TEXT_NONE;
-    r->step = l->way ? (int32_t)way_place(l->way) : 0;
+    r->route = unlikely(l->way) ? l->way->route : TEXT_NONE;
+    r->step = unlikely(l->way) ? (int32_t)way_place(l->way) : 0;
     r->tenant = l->tenant;
     r->session = l->session;
     r->labels = l->labels;
@@ -99,7 +100,7 @@ static inline struct effect *effect_grant(struct core *core, caller_id caller,
     struct effect *e = effect_next(core, EFFECT_GRANT, caller);
     e->grant.lease = l->lease;
     e->grant.resource = l->line->name;
-    e->grant.model = l->way ? way_model_at(l->way, l->line) : l->line->model;
+    e->grant.model = unlikely(l->way) ? way_model_at(l->way, l->line) : l->line->model;
     e->grant.account = l->line->account;
     e->grant.tenant = l->tenant;
     e->grant.id = l->id;
@@ -108,7 +109,7 @@ static inline struct effect *effect_grant(struct core *core, caller_id caller,
     e->grant.expires_us = l->expires_us;
     e->grant.attempt = l->attempt;
     e->grant.repeated = repeated;
-    e->grant.max_output_tokens = l->way ? l->way->max_output : 0;
+    e->grant.max_output_tokens = unlikely(l->way) ? l->way->max_output : 0;
     way_tell(l->way, true, &e->grant.routed);
     return e;
 }

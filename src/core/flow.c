@@ -29,14 +29,31 @@ static uint64_t party_hash(const struct core *core, const struct line *line, int
     return text_hash(tenant, &core->hash_key) + place * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static bool party_is(const struct party *p, const struct line *line, int priority,
+                     struct text tenant)
+{
+    return p->line == line && p->priority == priority &&
+           text_equal((struct text){p->tenant, p->tenant_len}, tenant);
+}
+
+/* The place in line->recent where a party is looked for first. */
+static size_t recent_place(int priority, struct text tenant)
+{
+    size_t last = tenant.len ? (unsigned char)tenant.at[tenant.len - 1] : 0;
+    return (last + tenant.len + (size_t)priority) % PARTIES_RECENT;
+}
+
 struct party *party_find(const struct core *core, const struct line *line, int priority,
                          struct text tenant)
 {
+    struct party *recent = line->recent[recent_place(priority, tenant)];
+    if (likely(recent) && party_is(recent, line, priority, tenant)) {
+        return recent;
+    }
     uint64_t hash = party_hash(core, line, priority, tenant);
     for (struct map_node *n = map_find(&core->parties, hash); n; n = map_next_equal(n)) {
         struct party *p = CONTAINER_OF(n, struct party, node);
-        if (p->line == line && p->priority == priority &&
-            text_equal((struct text){p->tenant, p->tenant_len}, tenant)) {
+        if (party_is(p, line, priority, tenant)) {
             return p;
         }
     }
@@ -53,13 +70,9 @@ static int32_t weight_of(const struct core *core, struct text tenant)
     return 1;
 }
 
-int party_get(struct core *core, struct line *line, int priority, struct text tenant,
-              struct party **out)
+static int party_new(struct core *core, struct line *line, int priority, struct text tenant,
+                     struct party **out)
 {
-    *out = party_find(core, line, priority, tenant);
-    if (*out) {
-        return 0;
-    }
     struct urgency *u = &line->urgencies[priority];
     struct party *p = calloc(1, sizeof(struct party) + tenant.len);
     if (!p || map_reserve(&core->parties) != 0 ||
@@ -69,7 +82,7 @@ int party_get(struct core *core, struct line *line, int priority, struct text te
     }
     p->line = line;
     p->priority = priority;
-    p->weight = weight_of(core, tenant);
+    p->weight = divisor_of((uint64_t)weight_of(core, tenant));
     p->tenant_len = tenant.len;
     if (tenant.len) {
         memcpy(p->tenant, tenant.at, tenant.len);
@@ -83,9 +96,24 @@ int party_get(struct core *core, struct line *line, int priority, struct text te
     return 0;
 }
 
+int party_get(struct core *core, struct line *line, int priority, struct text tenant,
+              struct party **out)
+{
+    *out = party_find(core, line, priority, tenant);
+    int rc = *out ? 0 : party_new(core, line, priority, tenant, out);
+    if (rc == 0) {
+        line->recent[recent_place(priority, tenant)] = *out;
+    }
+    return rc;
+}
+
 void party_free(struct core *core, struct party *p)
 {
     assert(p->flows_n == 0);
+    size_t place = recent_place(p->priority, (struct text){p->tenant, p->tenant_len});
+    if (p->line->recent[place] == p) {
+        p->line->recent[place] = NULL;
+    }
     map_remove(&core->parties, &p->node);
     list_remove(&p->idle);
     party_urgency(p)->parties_n--;
@@ -111,6 +139,7 @@ static void party_enter(struct party *p)
     struct urgency *u = party_urgency(p);
     p->start = p->finish > u->vtime ? p->finish : u->vtime;
     heap_push(&u->parties, &p->place, p->start, party_first(p)->seq);
+    p->line->awake |= 1u << p->priority;
     p->line->backlog++;
 }
 
@@ -121,6 +150,7 @@ static void party_exit(struct party *p)
     heap_remove(&u->parties, &p->place);
     p->line->backlog--;
     if (u->parties.len == 0) {
+        p->line->awake &= ~(1u << p->priority);
         u->vtime = u->finish_max;
     }
 }
@@ -145,7 +175,7 @@ void party_served(struct party *p, const struct load *load)
     assert(heap_holds(&p->place));
     u->vtime = p->start > u->vtime ? p->start : u->vtime;
     uint64_t cost = line_cost(p->line, load);
-    p->finish = p->start + (p->weight == 1 ? cost : cost / (uint64_t)p->weight);
+    p->finish = p->start + divide(cost, &p->weight);
     p->start = p->finish;
     u->finish_max = p->finish > u->finish_max ? p->finish : u->finish_max;
 }
@@ -163,15 +193,25 @@ static uint64_t flow_hash(const struct party *party, int base_priority,
     return h;
 }
 
+static bool flow_is(const struct flow *flow, int base_priority, struct counter *const *counters)
+{
+    bool is = flow->base_priority == base_priority;
+    for (size_t i = 0; i < flow->counters_n && is; i++) {
+        is = flow->counters[i] == counters[i];
+    }
+    return is;
+}
+
 static struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
                               struct counter *const *counters)
 {
-    size_t n = party->line->rules_n;
-    uint64_t hash = flow_hash(party, base_priority, counters, n);
+    if (likely(party->recent) && flow_is(party->recent, base_priority, counters)) {
+        return party->recent;
+    }
+    uint64_t hash = flow_hash(party, base_priority, counters, party->line->rules_n);
     for (struct map_node *node = map_find(&core->flows, hash); node; node = map_next_equal(node)) {
         struct flow *flow = CONTAINER_OF(node, struct flow, node);
-        if (flow->party == party && flow->base_priority == base_priority &&
-            memcmp(flow->counters, counters, n * sizeof(struct counter *)) == 0) {
+        if (flow->party == party && flow_is(flow, base_priority, counters)) {
             return flow;
         }
     }
@@ -220,6 +260,7 @@ int flow_new(struct core *core, struct party *party, int base_priority,
     }
     if (!solo) {
         map_insert(&core->flows, &flow->node, flow_hash(party, base_priority, counters, n));
+        party->recent = flow;
     }
     party->flows_n++;
     list_remove(&party->idle);
@@ -241,6 +282,9 @@ static void flow_free(struct core *core, struct flow *flow)
     }
     if (!flow->solo) {
         map_remove(&core->flows, &flow->node);
+    }
+    if (party->recent == flow) {
+        party->recent = NULL;
     }
     if (--party->flows_n == 0) {
         list_append(&core->idle_parties, &party->idle);
@@ -314,7 +358,7 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
 {
     for (size_t i = 0; i < flow_line(flow)->limits_n; i++) {
         struct counter *c = flow->counters[i];
-        if (c && c->sleepers.len > 0 && !list_holds(&c->gained)) {
+        if (c && unlikely(c->sleepers.len > 0) && !list_holds(&c->gained)) {
             list_append(&core->gained, &c->gained);
         }
     }
@@ -324,7 +368,7 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
  * behind: with 100,000 waiting it has left the caches long ago. */
 static void request_expect(const struct request *r)
 {
-    expect_memory(r, offsetof(struct request, by_ticket));
+    expect_memory(r, offsetof(struct request, not_before_us));
     expect_memory(&CONTAINER_OF(r->in_flow.next, struct request, in_flow)->seq, 1);
 }
 
@@ -334,9 +378,9 @@ static void flow_move_up(struct core *core, struct flow *flow)
 {
     const struct request *r = flow_first(flow);
     request_expect(r);
-    if (flow->asleep_at) {
+    if (unlikely(flow->asleep_at)) {
         heap_rekey(&flow->asleep_at->sleepers, &flow->place, (uint64_t)r->priority, r->seq);
-    } else if (heap_holds(&flow->place)) {
+    } else if (likely(heap_holds(&flow->place))) {
         heap_rekey(&flow->party->flows, &flow->place, r->seq, 0);
         party_resort(flow->party);
         line_is_pending(core, flow_line(flow));

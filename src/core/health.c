@@ -357,7 +357,7 @@ bool health_answer(struct core *core, struct line *line, const struct lease *l,
     bool news = l->granted_us >= h->incident_us;
     bool probed = h->state == HEALTH_PROBING && h->probe == l->lease;
     bool refused = a->class >= ANSWER_WAIT && a->class <= ANSWER_OUT_OF_MONEY;
-    if (refused) {
+    if (unlikely(refused)) {
         note_why(h, a);
     }
     switch (a->class) {
@@ -368,10 +368,10 @@ bool health_answer(struct core *core, struct line *line, const struct lease *l,
     case ANSWER_OUT_OF_MONEY: out_of_money(core, line); break;
     default: served(core, line, news, probed); break;
     }
-    if (a->class != ANSWER_OK) {
+    if (unlikely(a->class != ANSWER_OK)) {
         cool_down(core, line, a);
     }
-    if (probed && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
+    if (unlikely(probed) && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
         health_unanswered(core, line, l);
     }
     return news;
@@ -415,11 +415,11 @@ int64_t health_opens_us(const struct core *core, const struct line *line)
 void health_granted(struct core *core, struct line *line, const struct lease *l)
 {
     struct health *h = &line->health;
-    if (h->state == HEALTH_PROBING) {
+    if (unlikely(h->state == HEALTH_PROBING)) {
         h->probe = l->lease;
         remember_health(core, line);
     }
-    if (h->state != HEALTH_RECOVERING) {
+    if (likely(h->state != HEALTH_RECOVERING)) {
         return;
     }
     int64_t full_us = time_share_us(line, &l->load);

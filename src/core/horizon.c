@@ -19,7 +19,8 @@ void horizon_note(struct horizon *h, int64_t now_us, int64_t noted_us, int64_t m
 {
     assert(matters_us >= HORIZON_STRETCHES);
     size_t last = h->ends_n - 1;
-    if (h->ends_n == 0 || now_us - h->ends[last].since_us >= matters_us / HORIZON_STRETCHES) {
+    if (unlikely(h->ends_n == 0 ||
+                 now_us - h->ends[last].since_us >= matters_us / HORIZON_STRETCHES)) {
         horizon_forget(h, now_us, matters_us);
         if (h->ends_n < HORIZON_MAX) {
             h->ends[h->ends_n].since_us = now_us;

@@ -6,6 +6,8 @@
 #include "core/flow.h"
 #include "core/turn.h"
 
+_Static_assert(RESOURCE_LIMITS_MAX <= 32, "held_by has a bit for each limit");
+
 static bool comes_before(const struct request *r, const struct asker *a)
 {
     return r->priority != a->priority ? r->priority < a->priority : r->seq < a->seq;
@@ -37,11 +39,10 @@ struct judgement judge(struct core *core, const struct asker *a)
 {
     struct judgement j = {.verdict = VERDICT_FITS};
     bool own = false;
-    const struct load *load = a->load;
-    struct counter *const *end = a->counters + a->line->limits_n;
-    for (struct counter *const *at = a->counters; at < end; at++) {
-        struct counter *c = *at;
-        enum verdict v = c ? judge_limit(core, a, c, load->of[c->rule->unit]) : VERDICT_FITS;
+    size_t limits_n = a->line->limits_n;
+    for (size_t i = 0; i < limits_n; i++) {
+        struct counter *c = a->counters[i];
+        enum verdict v = c ? judge_limit(core, a, c, a->load->of[c->rule->unit]) : VERDICT_FITS;
         if (v == VERDICT_FITS) {
             continue;
         }
@@ -49,10 +50,10 @@ struct judgement judge(struct core *core, const struct asker *a)
             return (struct judgement){.verdict = v, .by = c};
         }
         own |= v == VERDICT_STALLED && c->rule->users_n == 1;
-        bool graver =
-            j.verdict == VERDICT_FITS || (j.verdict == VERDICT_STALLED && v == VERDICT_ASLEEP);
-        if (graver) {
-            j = (struct judgement){.verdict = v, .by = c};
+        j.held_by |= UINT32_C(1) << i;
+        if (j.verdict == VERDICT_FITS || (j.verdict == VERDICT_STALLED && v == VERDICT_ASLEEP)) {
+            j.verdict = v;
+            j.by = c;
         }
     }
     j.claims = j.verdict == VERDICT_STALLED && !own;

@@ -332,14 +332,14 @@ static void raise_guards(struct core *core, const struct lease *l, const struct 
 void learn_answer(struct core *core, const struct lease *l, const struct answer *a,
                   const struct basis *basis)
 {
-    if (a->readings_n > 0) {
+    if (unlikely(a->readings_n > 0)) {
         learn_readings(core, l, a, basis);
     }
-    if (l->line->guarded) {
+    if (unlikely(l->line->guarded)) {
         sink_guards(core, l->line);
     }
     bool listens = l->line->resource->feedback.pause_us > 0;
-    if (a->class == ANSWER_WAIT && a->reached && listens) {
+    if (unlikely(a->class == ANSWER_WAIT) && a->reached && listens) {
         raise_guards(core, l, a);
     }
 }

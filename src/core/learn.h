@@ -45,8 +45,9 @@ struct basis {
 static inline int64_t counter_seen(struct counter *c)
 {
     const struct terms *t = &c->rule->terms;
-    return t->kind == WINDOW_BUCKET ? -c->given
-                                    : window_used(&c->window, t) - c->taken - counter_foreign(c);
+    return unlikely(t->kind == WINDOW_BUCKET)
+               ? -c->given
+               : window_used(&c->window, t) - c->taken - counter_foreign(c);
 }
 
 /* Whether an amount is to be learned and nothing holds in its place: all fits. */

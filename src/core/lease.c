@@ -26,7 +26,7 @@ struct lease *lease_find(const struct core *core, uint64_t lease)
     struct map_node *n = map_find(&core->leases, lease);
     for (; n; n = map_next_equal(n)) {
         struct lease *l = CONTAINER_OF(n, struct lease, by_lease);
-        if (l->lease == lease) {
+        if (likely(l->lease == lease)) {
             return l;
         }
     }
@@ -68,30 +68,22 @@ void lease_facts(const struct lease *l, struct acquire *a)
 
 /* --- Making. --- */
 
-/* Makes room in all counters, and notes what is to be charged to which. 0 or ERR_NO_MEMORY. */
-static inline int charges_admit(struct core *core, const struct grant_facts *f, struct lease *l)
+/* Makes room in all counters. 0 or ERR_NO_MEMORY. */
+static inline int charges_admit(struct core *core, const struct grant_facts *f)
 {
-    struct charge *ch = l->charges;
     struct counter *const *end = f->counters + f->line->rules_n;
     for (struct counter *const *at = f->counters; at < end; at++) {
-        struct counter *c = *at;
-        if (c) {
-            if (counter_reserve(core, c) != 0) {
-                return ERR_NO_MEMORY;
-            }
-            ch->counter = c;
-            ch->amount = f->load->of[c->rule->unit];
-            ch++;
+        if (*at && unlikely(counter_reserve(core, *at) != 0)) {
+            return ERR_NO_MEMORY;
         }
     }
-    l->charges_n = (size_t)(ch - l->charges);
     return 0;
 }
 
 /* Numbers the lease to be, and makes room for it in the tables. */
 static inline int lease_admit(struct core *core, const struct grant_facts *f)
 {
-    if (!f->lease && !core->numbering) {
+    if (unlikely(!core->numbering && !f->lease)) {
         /* Numbers of an earlier run that has left no trace were counted from an earlier time, and
          * more slowly than microseconds pass. */
         core->next_lease = (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
@@ -102,15 +94,23 @@ static inline int lease_admit(struct core *core, const struct grant_facts *f)
     return room ? 0 : ERR_NO_MEMORY;
 }
 
-static inline void lease_charge(struct core *core, struct lease *l)
+static inline void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
 {
-    int64_t at_us = l->granted_us, skew_us = l->skew_us;
-    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
-        struct counter *c = ch->counter;
+    struct charge *ch = l->charges;
+    struct counter *const *end = f->counters + f->line->rules_n;
+    for (struct counter *const *at = f->counters; at < end; at++) {
+        struct counter *c = *at;
+        if (!c) {
+            continue;
+        }
         counter_ref(c);
-        ch->seen = core->restoring ? SEEN_UNKNOWN : counter_seen(c);
-        ch->mark = counter_charge(core, c, ch->amount, at_us, skew_us);
+        ch->counter = c;
+        ch->amount = f->load->of[c->rule->unit];
+        ch->seen = unlikely(core->restoring) ? SEEN_UNKNOWN : counter_seen(c);
+        ch->mark = counter_charge(core, c, ch->amount, f->granted_us, f->skew_us);
+        ch++;
     }
+    l->charges_n = (size_t)(ch - l->charges);
 }
 
 static inline void lease_fill(const struct core *core, struct lease *restrict l,
@@ -180,15 +180,15 @@ int lease_grant(struct core *core, const struct grant_facts *f, struct lease **l
 {
     size_t charges_max = f->line->rules_n;
     struct lease *l = lease_alloc(core, f, charges_max);
-    if (!l) {
+    if (unlikely(!l)) {
         return ERR_NO_MEMORY;
     }
-    if (charges_admit(core, f, l) != 0 || lease_admit(core, f) != 0) {
+    if (unlikely(charges_admit(core, f) != 0 || lease_admit(core, f) != 0)) {
         spares_give(&core->spares, l, l->size);
         return ERR_NO_MEMORY;
     }
     lease_fill(core, l, f, (char *)&l->charges[charges_max]);
-    lease_charge(core, l);
+    lease_charge(core, l, f);
     lease_register(core, l);
     timer_set(core, &l->timer, l->expires_us);
     *lease = l;
@@ -261,41 +261,34 @@ static void tell_overrun(struct core *core, const struct lease *l, struct counte
     }
 }
 
-/* Ends each charge with what it was in truth; where that is not known (NULL), the charges stay for
- * a late settle to correct. */
-static inline void lease_book(struct core *core, struct lease *l, const struct load *usage,
-                              bool keep)
+void lease_settle(struct core *core, struct lease *l, const struct load *usage)
 {
-    if (l->waiting_below > 0) {
+    if (unlikely(l->waiting_below > 0)) {
         lease_unstick(l, -1);
     }
     for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
-        const struct rule *rule = ch->counter->rule;
-        int64_t real = usage ? usage->of[rule->unit] : expired_usage(rule, &l->load, ch->amount);
-        int64_t booked = keep ? rule_booked(rule, ch->amount, real) : real;
-        ch->mark = counter_settle(core, ch->counter, ch, booked);
-        if (booked > ch->amount) {
-            tell_overrun(core, l, ch->counter);
+        struct counter *c = ch->counter;
+        int64_t booked = rule_booked(c->rule, ch->amount, usage->of[c->rule->unit]);
+        counter_settle(core, c, ch, booked);
+        if (unlikely(booked > ch->amount)) {
+            tell_overrun(core, l, c);
         }
-        ch->amount = booked;
-        if (usage) {
-            counter_unref(core, ch->counter);
-        }
+        counter_unref(core, c);
     }
-    l->charges_n = usage ? 0 : l->charges_n;
-}
-
-void lease_settle(struct core *core, struct lease *l, const struct load *usage)
-{
-    lease_book(core, l, usage, true);
+    l->charges_n = 0;
     lease_close(core, l, LEASE_SETTLED);
     l->used = *usage;
 }
 
 void lease_cancel(struct core *core, struct lease *l)
 {
-    static const struct load nothing;
-    lease_book(core, l, &nothing, false);
+    if (unlikely(l->waiting_below > 0)) {
+        lease_unstick(l, -1);
+    }
+    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
+        counter_settle(core, ch->counter, ch, 0);
+    }
+    lease_drop_charges(core, l);
     lease_close(core, l, LEASE_CANCELLED);
 }
 
@@ -314,9 +307,17 @@ static struct load charged(const struct lease *l)
     return load;
 }
 
+/* The charges stay, with what was booked for want of a word: a late settle corrects it. */
 void lease_expire(struct core *core, struct lease *l)
 {
-    lease_book(core, l, NULL, false);
+    if (unlikely(l->waiting_below > 0)) {
+        lease_unstick(l, -1);
+    }
+    for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
+        int64_t booked = expired_usage(ch->counter->rule, &l->load, ch->amount);
+        ch->mark = counter_settle(core, ch->counter, ch, booked);
+        ch->amount = booked;
+    }
     lease_close(core, l, LEASE_EXPIRED);
     l->used = charged(l);
 }
@@ -480,7 +481,7 @@ void lease_sweep(struct core *core)
         if (!over && add_sat(l->ended_us, LEASE_REMEMBERED_US) > core->now_us) {
             return;
         }
-        if (l->waiting_below > 0) {
+        if (unlikely(l->waiting_below > 0)) {
             /* A descendant in line still leads to its ancestors through it, maybe for a day; those
              * behind it are not kept for that. */
             list_remove(&l->place);

@@ -113,7 +113,7 @@ void line_is_pending(struct core *core, struct line *line)
 
 static uint64_t part_of(int64_t n, const struct rule *rule)
 {
-    if (n < INT64_C(1) << (63 - COST_SHIFT)) {
+    if (likely(n < INT64_C(1) << (63 - COST_SHIFT))) {
         return divide((uint64_t)n << COST_SHIFT, &rule->amount);
     }
     return (uint64_t)mul_div_sat(n, INT64_C(1) << COST_SHIFT, rule->terms.amount);
@@ -125,7 +125,7 @@ uint64_t line_cost(const struct line *line, const struct load *load)
     bool limited = false;
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        if (rule->whole && rule->terms.kind != WINDOW_NONE) {
+        if (likely(rule->whole) && rule->terms.kind != WINDOW_NONE) {
             uint64_t part = part_of(load->of[rule->unit], rule);
             cost = part > cost ? part : cost;
             limited = true;
@@ -151,7 +151,7 @@ static bool may_be_passer(const struct line *line, const struct request *r)
 {
     for (size_t i = 0; i < line->limits_n; i++) {
         const struct rule *rule = line->rules[i];
-        if (rule->whole && (r->load.of[rule->unit] == 0 || rule->certain)) {
+        if (likely(rule->whole) && unlikely(r->load.of[rule->unit] == 0 || rule->certain)) {
             return true;
         }
     }
@@ -173,7 +173,7 @@ static void line_enter(struct core *core, struct line *line, struct request *r, 
     count_request(core, line, r, 1);
     list_append(&line->all, &r->in_line);
     flow->party->waiting++;
-    if (r->state == REQUEST_AWAY) {
+    if (unlikely(r->state == REQUEST_AWAY)) {
         list_append(&flow->requests, &r->in_flow);
         r->flow = flow;
         line->away++;
@@ -183,7 +183,7 @@ static void line_enter(struct core *core, struct line *line, struct request *r, 
     if (line->head && may_be_passer(line, r)) {
         line_is_pending(core, line);
     }
-    if (r->way) {
+    if (unlikely(r->way)) {
         way_joins(core, line, r->way);
     }
 }
@@ -202,14 +202,14 @@ int line_join(struct core *core, struct line *line, struct request *r,
 static void line_quit(struct core *core, struct request *r)
 {
     struct line *line = flow_line(r->flow);
-    if (r->way) {
+    if (unlikely(r->way)) {
         way_leaves(r->way);
     }
     if (line->head == r) {
         line->head = NULL;
         line_is_pending(core, line);
     }
-    if (r->state == REQUEST_AWAY) {
+    if (unlikely(r->state == REQUEST_AWAY)) {
         line->away--;
     }
     rank_remove(&line->urgencies[r->priority].rank, r->arrival);
@@ -376,7 +376,8 @@ static bool is_to_sleep(struct core *core, const struct flow *flow)
     return judge(core, &a).verdict == VERDICT_ASLEEP;
 }
 
-struct flow *line_pick(struct core *core, struct line *line)
+/* The first of a reserve's holder that is below its share, or NULL. */
+static struct flow *pick_reserved(struct core *core, struct line *line)
 {
     for (size_t i = 0; i < line->resource->reserves_n; i++) {
         struct flow *flow = reserve_first(core, line, (int)i);
@@ -384,13 +385,17 @@ struct flow *line_pick(struct core *core, struct line *line)
             return flow;
         }
     }
-    for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
-        struct flow *flow = urgency_first(&line->urgencies[p]);
-        if (flow) {
-            return flow;
-        }
-    }
     return NULL;
+}
+
+struct flow *line_pick(struct core *core, struct line *line)
+{
+    struct flow *reserved =
+        unlikely(line->resource->reserves_n > 0) ? pick_reserved(core, line) : NULL;
+    if (reserved) {
+        return reserved;
+    }
+    return line->awake ? urgency_first(&line->urgencies[__builtin_ctz(line->awake)]) : NULL;
 }
 
 /* The first of a line, if it may be granted anything now; or NULL. */
@@ -429,7 +434,8 @@ static struct line *pending_before(struct core *core, struct line *line)
 struct line *line_next(struct core *core)
 {
     struct line *line = CONTAINER_OF(list_first(&core->pending), struct line, pending);
-    for (struct line *before; line->shares && (before = pending_before(core, line)) != NULL;) {
+    for (struct line *before;
+         unlikely(line->shares) && (before = pending_before(core, line)) != NULL;) {
         line = before;
     }
     return line;
@@ -438,10 +444,7 @@ struct line *line_next(struct core *core)
 int64_t line_position(const struct line *line, const struct request *r)
 {
     size_t ahead = rank_before(&line->urgencies[r->priority].rank, r->arrival);
-    for (int p = PRIORITY_MIN; p < r->priority; p++) {
-        ahead += line->urgencies[p].rank.len;
-    }
-    return (int64_t)ahead + 1;
+    return (int64_t)ahead + line_position_behind(line, r->priority - 1);
 }
 
 int64_t line_position_behind(const struct line *line, int priority)

@@ -236,7 +236,7 @@ void pace_answer(struct core *core, const struct lease *l, const struct answer *
             take_tally(line);
         }
     }
-    if (!p->rule) {
+    if (likely(!p->rule)) {
         return;
     }
     pace_look(core, line);

@@ -10,9 +10,12 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/num.h"
 #include "core/event.h"
 #include "core/rank.h"
 #include "core/timer.h"
+
+#define PARTIES_RECENT 32 /* of a line, found without a hash: most who ask have asked before */
 
 struct line;
 struct counter;
@@ -42,15 +45,15 @@ struct request {
     struct map_node by_caller;
     uint64_t parent;
     struct text tenant, session, labels, id; /* behind the struct */
-    struct map_node by_ticket;               /* in a map while `ticketed` */
-    struct map_node by_id;                   /* in a map while it has an id */
-    int64_t not_before_us;                   /* a retry stays away until then, whoever asks */
     int32_t attempt;                         /* 1 for the first */
     int32_t attempts_max;                    /* 0: as the resource says */
     uint32_t size;                           /* of all of it */
     bool estimated;                          /* the load is, by … */
     int64_t input_bytes;                     /* … these, where they are known */
-    struct way *way; /* by which route; NULL: none. It lies behind, before the texts */
+    struct way *way;           /* by which route; NULL: none. It lies behind, before the texts */
+    int64_t not_before_us;     /* a retry stays away until then, whoever asks */
+    struct map_node by_ticket; /* in a map while `ticketed` */
+    struct map_node by_id;     /* in a map while it has an id */
 };
 
 struct flow {
@@ -72,12 +75,13 @@ struct party {
     struct list idle;       /* in core->idle_parties, while it has no flows */
     struct line *line;
     int priority;
-    int32_t weight;
-    struct heap flows; /* awake, by arrival of their first request */
-    size_t flows_n;    /* all */
-    size_t waiting;    /* requests, away ones included */
-    uint64_t start;    /* start tag while it has awake flows */
-    uint64_t finish;   /* finish tag of its last grant */
+    struct divisor weight;
+    struct heap flows;   /* awake, by arrival of their first request */
+    size_t flows_n;      /* all */
+    struct flow *recent; /* of those in core->flows, the one made last; or NULL */
+    size_t waiting;      /* requests, away ones included */
+    uint64_t start;      /* start tag while it has awake flows */
+    uint64_t finish;     /* finish tag of its last grant */
     size_t tenant_len;
     char tenant[];
 };

@@ -1,9 +1,11 @@
 #include "core/rank.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/likely.h"
 
 #define WORD_BITS   64
 #define BLOCK_WORDS 8
@@ -42,6 +44,11 @@ static void rank_trim(struct rank *r, uint64_t wanted)
     }
 }
 
+static bool rank_covers(const struct rank *r, uint64_t block)
+{
+    return r->len > 0 && block >= r->first && block - r->first < r->blocks_n;
+}
+
 static int rank_grow(struct rank *r, uint64_t first, uint64_t last)
 {
     size_t blocks_n = r->blocks_n ? r->blocks_n : 1;
@@ -75,10 +82,13 @@ static int rank_grow(struct rank *r, uint64_t first, uint64_t last)
 int rank_reserve(struct rank *r, uint64_t number)
 {
     uint64_t block = block_of(number);
+    if (likely(rank_covers(r, block))) {
+        return 0;
+    }
     if (r->blocks_n > 0) {
         rank_trim(r, block);
     }
-    if (r->len > 0 && block >= r->first && block - r->first < r->blocks_n) {
+    if (rank_covers(r, block)) {
         return 0;
     }
     /* The ring covers [first, first + blocks_n); an older number moves its start back. */

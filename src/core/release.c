@@ -20,7 +20,7 @@ static int64_t cost_of(const struct event *event, const struct lease *l)
 {
     const struct price *price = lease_price(l);
     const struct load *usage = &event->release.usage;
-    if (event->release.has_usd || !price->known) {
+    if (event->release.has_usd || likely(!price->known)) {
         return usage->of[UNIT_USD];
     }
     return event->release.parts ? price_cost(price, event->release.parts)
@@ -33,7 +33,7 @@ static int64_t cost_of(const struct event *event, const struct lease *l)
 static struct load usage_of(const struct event *event, const struct lease *l)
 {
     const struct answer *a = event->release.answer;
-    if (event->release.has_usage) {
+    if (likely(event->release.has_usage)) {
         struct load usage = event->release.usage;
         usage.of[UNIT_USD] = cost_of(event, l);
         return usage;
@@ -64,11 +64,11 @@ static struct record *record_settle(struct core *core, const struct event *event
     const struct parts *parts = event->release.parts;
     struct record *r = effect_record(core, l, RECORD_SETTLE, core->now_us);
     r->late = late;
-    if (l->deal) {
+    if (unlikely(l->deal)) {
         r->model = lease_model(l);
     }
     r->outcome = answer ? answer->class : ANSWER_OK;
-    if (parts) {
+    if (unlikely(parts)) {
         r->has_parts = true;
         r->parts = *parts;
     }
@@ -110,7 +110,7 @@ void lease_release(struct core *core, const struct event *event)
 {
     static const struct answer served = {.class = ANSWER_OK, .reached = true, .retry_after_us = -1};
     struct lease *l = named_lease(core, event, event->release.lease);
-    if (!l) {
+    if (unlikely(!l)) {
         effect_refuse(core, event->caller, NULL, ERR_UNKNOWN_LEASE);
         return;
     }
@@ -120,14 +120,14 @@ void lease_release(struct core *core, const struct event *event)
     struct load usage = usage_of(event, l);
     struct basis basis;
     basis.n = 0;
-    if (answer->readings_n > 0) {
+    if (unlikely(answer->readings_n > 0)) {
         learn_note(l, &basis);
     }
     struct record *r = open   ? release_open(core, event, &usage, l)
                        : late ? release_late(core, event, &usage, l)
                               : NULL;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
-    if (r) {
+    if (likely(r)) {
         l->line->stats.answers[answer->class]++;
         learn_answer(core, l, answer, &basis);
         pace_answer(core, l, answer);

@@ -233,7 +233,7 @@ void advise(struct core *core, struct lease *l, const struct answer *a, bool new
             struct effect *settled)
 {
     const char *reason = answer_class_name(a->class);
-    if (a->class == ANSWER_OK) {
+    if (likely(a->class == ANSWER_OK)) {
         settled->settled.advice = (struct advice){.action = ADVICE_DONE, .reason = "settled"};
         return;
     }

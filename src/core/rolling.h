@@ -18,11 +18,14 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "base/ahead.h"
 #include "base/num.h"
 
 /* A log has at most this many entries and one: the length of a window is cut into as many granules,
  * and what is charged within one granule leaves together, with its end. */
 #define ROLLING_GRANULES 131072
+
+#define ENTRIES_AHEAD 8 /* those that far behind the first leave next: two lines of the cache */
 
 struct rolling_entry {
     int64_t at_us; /* end of the granule in which it was charged */
@@ -45,7 +48,7 @@ int rolling_grow(struct rolling *r, size_t need);
 static inline int rolling_reserve(struct rolling *r, size_t charges)
 {
     size_t need = (size_t)(r->next - r->first) + charges;
-    return need <= r->size ? 0 : rolling_grow(r, need);
+    return likely(need <= r->size) ? 0 : rolling_grow(r, need);
 }
 
 /* The entry of that number, which is inside. */
@@ -76,7 +79,7 @@ static inline uint64_t rolling_charge(struct rolling *r, const struct divisor *g
 /* Changes an entry by `delta` if it is still inside; says whether it is. */
 static inline bool rolling_adjust(struct rolling *r, uint64_t number, int64_t delta)
 {
-    if (number < r->first) {
+    if (unlikely(number < r->first)) {
         return false;
     }
     struct rolling_entry *e = rolling_at(r, number);
@@ -96,6 +99,7 @@ static inline int64_t rolling_advance(struct rolling *r, int64_t stay_us, int64_
     for (; at < next && entries[at & mask].at_us <= now_us - stay_us; at++) {
         left += entries[at & mask].amount;
     }
+    expect_memory(&entries[(at + ENTRIES_AHEAD) & mask], 1);
     r->sum -= left;
     r->first = at;
     return add_sat(at < next ? entries[at & mask].at_us : now_us, stay_us);

@@ -27,6 +27,7 @@ struct rule {
     bool paced;              /* by slices */
     bool recorded;           /* in COUNTER records: those of leases cannot rebuild its windows */
     bool watched;            /* somebody is to be warned */
+    bool reported;           /* either of both: what changes is looked at when the step ends */
     bool certain;            /* nothing comes back but by time: it is known when it will fit */
     enum settle_rule settle; /* what is only held is kept */
     struct counter *whole;   /* SCOPE_RESOURCE; NULL where scoped */
@@ -56,30 +57,30 @@ struct rule {
 
 /* The usage of one limit by one scope. */
 struct counter {
-    struct map_node node; /* in core->counters, where scoped */
-    struct list of_rule;
     struct rule *rule;
+    int64_t due_us; /* the windows stand still until then; INT64_MIN: look again */
+    int64_t held;   /* by open leases, beside the window */
+    size_t owed;    /* open leases that will enter the window when they end */
     struct window window;
-    struct window slice;
-    struct counter *successor; /* while a policy changes: the counter that takes over */
-    int64_t due_us;            /* the windows stand still until then; INT64_MIN: look again */
-    int64_t held;              /* by open leases, beside the window */
-    size_t owed;               /* open leases that will enter the window when they end */
-    int64_t taken;             /* all that ever entered the window … */
-    int64_t given;             /* … and what settlements took out again */
-    int64_t foreign;           /* in the window beside: what others are seen to use of it, … */
-    window_mark foreign_mark;  /* … entered there, … */
-    int64_t foreign_at_us;     /* … when last */
-    uint64_t foreign_by;       /* the newest call that told of it */
-    int64_t stuck;             /* of `held`: by leases with a descendant that waits */
-    size_t refs;               /* charges and flows that point here */
-    size_t flows_n;
+    int64_t taken;        /* all that ever entered the window … */
+    int64_t given;        /* … and what settlements took out again */
+    int64_t foreign;      /* in the window beside: what others are seen to use of it, … */
+    size_t refs;          /* charges and flows that point here */
     struct heap sleepers; /* flows that wait for this counter, and block nobody meanwhile */
-    struct timer timer;   /* when the first sleeper may fit */
     struct list idle;     /* in core->idle, while refs is 0 and it is scoped */
     struct list dirty;    /* in core->dirty: its record is to be emitted */
     struct list gained;   /* in core->gained: sleepers are to be looked at */
-    int64_t check_us;     /* idle: when to look whether it still matters */
+    struct window slice;
+    struct map_node node; /* in core->counters, where scoped */
+    struct list of_rule;
+    struct counter *successor; /* while a policy changes: the counter that takes over */
+    window_mark foreign_mark;  /* what is foreign was entered there, … */
+    int64_t foreign_at_us;     /* … when last */
+    uint64_t foreign_by;       /* the newest call that told of it */
+    int64_t stuck;             /* of `held`: by leases with a descendant that waits */
+    size_t flows_n;
+    struct timer timer; /* when the first sleeper may fit */
+    int64_t check_us;   /* idle: when to look whether it still matters */
     bool warned;
     bool stored; /* at a start: the journal knew it */
     bool unread; /* made by a restored lease; what the journal knows of it is yet to come */

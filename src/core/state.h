@@ -47,58 +47,72 @@
 
 struct lease; /* in lease.h */
 
-struct line {
-    struct map_node node; /* in core->lines_by_name */
-    const struct resource *resource;
-    struct text name;    /* the resource's … */
-    struct text model;   /* … */
-    struct text account; /* … as texts */
-    size_t index;
+struct line {            /* what every decision asks comes first */
     struct rule **rules; /* limits first, then the meters of reserves */
     size_t rules_n;
-    size_t limits_n;    /* of rules: those that judge */
-    bool shares;        /* some of them are other resources' as well … */
-    bool shares_scopes; /* … and count by scopes */
-    struct urgency urgencies[PRIORITIES];
-    struct list pending;      /* in core->pending: the line is to be run */
-    struct list all;          /* requests, by arrival */
-    struct resource *retired; /* owned; NULL but for a resource that is no longer configured */
-    struct timer timer;       /* when the stalled head may fit */
-    struct health health;
-    struct pace pace;
-    struct estimates *estimates; /* NULL before the first */
-    bool guarded;                /* refusals have raised the guard of a limit */
-    bool lowered; /* an amount is less than it was: some who wait may never fit now */
-    struct crossing crossing;
-    int64_t retry_ppm;    /* retries that first attempts have earned, in millionths */
+    size_t limits_n; /* of rules: those that judge */
+    const struct resource *resource;
     struct request *head; /* stalled, or NULL; a member of the line */
-    bool claims;          /* the head is held by a shared limit */
     size_t backlog;       /* parties with awake flows */
+    uint32_t awake;       /* a bit for each priority that has parties with awake flows */
+    bool refuses;         /* some of the rules refuse, whoever else waits */
+    bool shares;          /* some of them are other resources' as well … */
+    bool shares_scopes;   /* … and count by scopes */
+    bool guarded;         /* refusals have raised the guard of a limit */
+    bool lowered;         /* an amount is less than it was: some who wait may never fit now */
+    bool claims;          /* the head is held by a shared limit */
+    struct list pending;  /* in core->pending: the line is to be run */
     size_t waiting;       /* away ones included */
     size_t away;
-    size_t leases;                   /* open */
-    size_t remembered;               /* ended */
-    struct load waiting_load;        /* sum over all in line */
-    size_t waiting_zero[UNIT_COUNT]; /* how many ask nothing of a unit */
-    uint64_t arrivals;               /* numbers arrivals, for rank */
+    size_t leases;                    /* open */
+    size_t remembered;                /* ended */
+    struct text name, model, account; /* the resource's */
+    int64_t retry_ppm;                /* retries that first attempts have earned, in millionths */
+    uint64_t arrivals;                /* numbers arrivals, for rank */
+    struct list all;                  /* requests, by arrival */
+    struct timer timer;               /* when the stalled head may fit */
+    struct load waiting_load;         /* sum over all in line */
+    size_t waiting_zero[UNIT_COUNT];  /* how many ask nothing of a unit */
+    struct pace pace;
+    struct health health;
+    struct crossing crossing;
     struct resource_view stats;
+    struct urgency urgencies[PRIORITIES];
+    struct party *recent[PARTIES_RECENT]; /* by tenant and priority, roughly; or NULL */
+    struct map_node node;                 /* in core->lines_by_name */
+    size_t index;
+    struct resource *retired;    /* owned; NULL but for a resource that is no longer configured */
+    struct estimates *estimates; /* NULL before the first */
 };
 
-struct core {
-    struct hash_key hash_key;
-    const struct policy *policy; /* NULL before the first EVENT_CONFIGURE */
+struct core { /* what every decision asks comes first, within reach of short instructions */
     int64_t now_us;
     int64_t skew_us;
+    const struct policy *policy; /* NULL before the first EVENT_CONFIGURE */
+    struct effects *effects;     /* of the step under way */
+    size_t budget;               /* decisions left in this step */
+    size_t waiting;
     bool numbering; /* the first lease of this run has been numbered */
-    uint64_t next_lease;
-    uint64_t next_seq;
-    uint64_t next_timer;
     bool draining;
     bool restoring; /* core_restore is at work: recorded windows are not to be charged */
     bool restored;  /* core_restore has set the time back, once */
     bool starting;  /* records are being taken back: the next step ends that */
     bool spill;     /* the journal keeps lifetime counters that are forgotten here */
-    size_t budget;  /* decisions left in this step */
+    size_t open_n;
+    size_t ended_n;
+    struct list gained;  /* counters */
+    struct list pending; /* lines */
+    struct list ended;   /* leases, by ended_us but for those that descendants still need */
+    struct list open;    /* leases, by noted_us */
+    uint64_t next_lease;
+    uint64_t next_seq;
+    uint64_t next_timer;
+    size_t timers_n;
+    struct list graveyard; /* requests over in this step, whose texts its effects still name */
+    struct list dirty;     /* counters */
+    struct list idle;      /* counters, by check_us */
+    struct list idle_parties;
+    int64_t stay_us_max; /* of all rolling windows */
 
     struct rule **rules;
     size_t rules_n;
@@ -115,26 +129,12 @@ struct core {
     struct map requests_by_caller;
     struct map requests_by_ticket;
     struct map request_ids;
+    struct hash_key hash_key;
 
     struct heap timers;
     struct timer_rows rows;
-    size_t timers_n;
-
-    struct list open;  /* leases, by noted_us */
-    struct list ended; /* leases, by ended_us but for those that descendants still need */
-    size_t open_n;
-    size_t ended_n;
     struct horizon horizon; /* of the leases that have ended */
-    struct list idle;       /* counters, by check_us */
-    struct list idle_parties;
-    struct list dirty;     /* counters */
-    struct list gained;    /* counters */
-    struct list pending;   /* lines */
-    struct list graveyard; /* requests over in this step, whose texts its effects still name */
-    size_t waiting;
-    int64_t stay_us_max;     /* of all rolling windows */
-    struct effects *effects; /* of the step under way */
-    struct spares spares;    /* for requests and leases */
+    struct spares spares;   /* for requests and leases */
 };
 
 /* An empty state: no policy, nothing counted. The core is zeroed. */

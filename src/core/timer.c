@@ -94,20 +94,20 @@ static inline void rows_remove(struct timer_rows *rows, struct timer *t)
 void timer_set(struct core *core, struct timer *t, int64_t at_us)
 {
     assert(at_us >= 0);
-    if (timer_is_set(t)) {
+    if (unlikely(timer_is_set(t))) {
         if (t->at_us == at_us) {
             return;
         }
         timer_clear(core, t);
     }
-    if (at_us == INT64_MAX) {
+    if (unlikely(at_us == INT64_MAX)) {
         return;
     }
     int64_t delay_us = at_us - core->now_us;
     t->at_us = at_us;
     t->turn = turn_of(core, t);
     t->row = row_for(core, t, delay_us);
-    if (t->row < TIMER_ROWS) {
+    if (likely(t->row < TIMER_ROWS)) {
         rows_append(&core->rows, t, delay_us);
     } else {
         heap_push(&core->timers, &t->node, (uint64_t)at_us, t->turn);
@@ -116,7 +116,7 @@ void timer_set(struct core *core, struct timer *t, int64_t at_us)
 
 void timer_clear(struct core *core, struct timer *t)
 {
-    if (t->row < TIMER_ROWS) {
+    if (likely(t->row < TIMER_ROWS)) {
         rows_remove(&core->rows, t);
     } else if (heap_holds(&t->node)) {
         heap_remove(&core->timers, &t->node);

@@ -113,6 +113,7 @@ static bool grant(struct core *core, struct request *r)
         .session = r->session,
         .labels = r->labels,
         .id = r->id,
+        .lease = 0,
         .parent = r->parent,
         .priority = r->base_priority,
         .attempt = r->attempt,
@@ -124,18 +125,18 @@ static bool grant(struct core *core, struct request *r)
                    r->estimated, r->input_bytes},
     };
     struct lease *lease;
-    if (lease_grant(core, &facts, &lease) != 0) {
+    if (unlikely(lease_grant(core, &facts, &lease) != 0)) {
         return false;
     }
     line->stats.granted++;
     line->stats.waited_us = add_sat(line->stats.waited_us, facts.waited_us);
-    if (lease->way) {
+    if (unlikely(lease->way)) {
         way_served(core, lease->way, r->session);
     }
     effect_record(core, lease, RECORD_GRANT, lease->granted_us);
     effect_grant(core, r->caller, lease, false);
     health_granted(core, line, lease);
-    if (r->attempt == 1) {
+    if (likely(r->attempt == 1)) {
         retry_earned(line);
     }
     party_served(r->flow->party, &r->load);
@@ -161,13 +162,13 @@ static void tell_sharers(struct core *core, const struct line *line)
 
 /* When the head may fit if nothing is given back. Until its own limits let it pass, shared ones do
  * not matter; then it will claim them. */
-static int64_t head_fits_us(struct core *core, const struct line *line)
+static int64_t head_fits_us(struct core *core, const struct line *line, uint32_t held_by)
 {
     int64_t at_us = core->now_us;
-    for (size_t i = 0; i < line->limits_n; i++) {
-        const struct rule *rule = line->rules[i];
+    for (uint32_t left = held_by; left; left &= left - 1) {
+        const struct rule *rule = line->rules[__builtin_ctz(left)];
         int64_t n = line->head->load.of[rule->unit];
-        bool matters = rule->whole && n > 0 && (line->claims || rule->users_n == 1);
+        bool matters = rule->whole && (line->claims || rule->users_n == 1);
         if (matters && !counter_fits(core, rule->whole, n, 0)) {
             at_us = max_i64(at_us, counter_fits_us(core, rule->whole, n));
         }
@@ -176,15 +177,15 @@ static int64_t head_fits_us(struct core *core, const struct line *line)
 }
 
 /* When somebody behind the head may come to pass it: a limit that lets pass has more free. */
-static int64_t passers_us(struct core *core, const struct line *line)
+static int64_t passers_us(struct core *core, const struct line *line, uint32_t held_by)
 {
     int64_t at_us = INT64_MAX;
-    size_t limits_n = line->waiting - line->away > 1 ? line->limits_n : 0;
-    for (size_t i = 0; i < limits_n; i++) {
-        const struct rule *rule = line->rules[i];
+    uint32_t left = line->waiting - line->away > 1 ? held_by : 0;
+    for (; left; left &= left - 1) {
+        const struct rule *rule = line->rules[__builtin_ctz(left)];
         struct counter *c = rule->certain ? rule->whole : NULL;
         int64_t n = line->head->load.of[rule->unit];
-        if (c && n > 0 && !counter_fits(core, c, n, 0)) {
+        if (c && !counter_fits(core, c, n, 0)) {
             int64_t more = max_i64(counter_free_units(core, c), 0) + 1;
             at_us = min_i64(at_us, counter_fits_us(core, c, more));
         }
@@ -192,22 +193,38 @@ static int64_t passers_us(struct core *core, const struct line *line)
     return at_us;
 }
 
-/* The line can go no further, at most until `at_us`. Always false. */
-static bool line_stall(struct core *core, struct line *line, struct request *head, bool claims,
-                       int64_t at_us)
+/* The line has another head than before, or none, and it claims what it needs, or does not. */
+static void line_set_head(struct core *core, struct line *line, struct request *head, bool claims)
 {
-    if (line->claims && (line->head != head || !claims)) {
+    if (unlikely(line->claims) && (line->head != head || !claims)) {
         tell_sharers(core, line);
     }
     line->head = head;
     line->claims = claims;
-    if (head) {
-        at_us = min_i64(head_fits_us(core, line), passers_us(core, line));
-    }
+}
+
+/* The line can go no further, at most until `at_us`. Always false. */
+static bool line_stop(struct core *core, struct line *line, int64_t at_us)
+{
     at_us = min_i64(at_us, health_next_us(core, line));
     /* A head that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
     return false;
+}
+
+static void line_stall(struct core *core, struct line *line, struct request *head,
+                       const struct judgement *j)
+{
+    line_set_head(core, line, head, j->claims);
+    int64_t at_us = head_fits_us(core, line, j->held_by);
+    line_stop(core, line, min_i64(at_us, passers_us(core, line, j->held_by)));
+}
+
+/* Nobody in it can be granted anything before `at_us`. Always false. */
+static bool line_rest(struct core *core, struct line *line, int64_t at_us)
+{
+    line_set_head(core, line, NULL, false);
+    return line_stop(core, line, at_us);
 }
 
 /* Whether taking n now leaves `ahead` to the head: at once, or at the moment when it will fit. */
@@ -239,12 +256,12 @@ static bool may_pass(struct core *core, const struct request *head, const struct
 
 /* Whether the limits that hold the head may let anybody pass: somebody asks nothing of them, or the
  * least that can be asked would leave enough. */
-static bool anyone_may_pass(struct core *core, const struct line *line)
+static bool anyone_may_pass(struct core *core, const struct line *line, uint32_t held_by)
 {
-    for (size_t i = 0; i < line->limits_n; i++) {
-        const struct rule *rule = line->rules[i];
+    for (uint32_t left = held_by; left; left &= left - 1) {
+        const struct rule *rule = line->rules[__builtin_ctz(left)];
         int64_t n = line->head->load.of[rule->unit];
-        if (rule->whole && n > 0 && line->waiting_zero[rule->unit] == 0 &&
+        if (rule->whole && line->waiting_zero[rule->unit] == 0 &&
             !counter_fits(core, rule->whole, n, 0) && !leaves(core, rule, 1, n)) {
             return false;
         }
@@ -333,7 +350,7 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
 static bool pool_turn(struct core *core, struct line *line)
 {
     int64_t at_us;
-    return take_over(core, line, &at_us) || line_stall(core, line, NULL, false, at_us);
+    return take_over(core, line, &at_us) || line_rest(core, line, at_us);
 }
 
 /* Judges whoever is next. False when the line can go no further for now. */
@@ -344,13 +361,12 @@ static bool line_turn(struct core *core, struct line *line)
     struct flow *flow = lets ? line_pick(core, line) : NULL;
     if (!flow) {
         int64_t at_us = line_moves_again_us(core, line);
-        return lets && line->crossing.pool ? pool_turn(core, line)
-                                           : line_stall(core, line, NULL, false, at_us);
+        return lets && line->crossing.pool ? pool_turn(core, line) : line_rest(core, line, at_us);
     }
     struct request *r = flow_first(flow);
     struct asker a = asker_of(r);
     bool unwilling = r->deadline_us == r->enqueued_us; /* to wait at all: judged once */
-    if (core->now_us > r->deadline_us && !unwilling) {
+    if (unlikely(core->now_us > r->deadline_us) && !unwilling) {
         request_time_up(core, r);
         return true;
     }
@@ -373,11 +389,11 @@ static bool line_turn(struct core *core, struct line *line)
         return true;
     case VERDICT_STALLED: break;
     }
-    if (line->lowered && request_judge_anew(core, line, r)) {
+    if (unlikely(line->lowered) && request_judge_anew(core, line, r)) {
         return true;
     }
-    line_stall(core, line, r, j.claims, INT64_MAX);
-    return anyone_may_pass(core, line) && pass_one(core, line);
+    line_stall(core, line, r, &j);
+    return anyone_may_pass(core, line, j.held_by) && pass_one(core, line);
 }
 
 /* Wakes who is asleep at a counter, in order, as long as what they ask together fits. */

@@ -29,6 +29,7 @@ enum verdict {
 struct judgement {
     enum verdict verdict;
     struct counter *by; /* NULL when it fits */
+    uint32_t held_by;   /* asleep, stalled: bits of the line's limits that do not let it pass */
     bool claims;        /* stalled, and only by limits that other resources share */
 };
 
@@ -37,7 +38,7 @@ int64_t claimed_by_heads(const struct rule *rule, const struct asker *asker);
 
 static inline int64_t claimed(const struct rule *rule, const struct asker *asker)
 {
-    return rule->users_n == 1 ? 0 : claimed_by_heads(rule, asker);
+    return likely(rule->users_n == 1) ? 0 : claimed_by_heads(rule, asker);
 }
 
 /* Whether somebody who comes before is asleep at the counter. */
@@ -48,7 +49,8 @@ static inline enum verdict judge_limit(struct core *core, const struct asker *a,
                                        int64_t n)
 {
     const struct rule *rule = c->rule;
-    if (counter_fits(core, c, n, claimed(rule, a)) && (rule->whole || !others_asleep(c, a))) {
+    if (counter_fits(core, c, n, claimed(rule, a)) &&
+        (likely(rule->whole) || !others_asleep(c, a))) {
         return VERDICT_FITS;
     }
     if (rule->refuses && counter_free_units(core, c) < n) {
@@ -85,7 +87,7 @@ void tell_sharers_of_scopes(struct core *core, const struct line *line,
 static inline void tell_stalled(struct core *core, const struct line *line,
                                 struct counter *const *counters)
 {
-    if (line->shares_scopes) {
+    if (unlikely(line->shares_scopes)) {
         tell_sharers_of_scopes(core, line, counters);
     }
 }
@@ -95,8 +97,8 @@ void run_lines_due(struct core *core);
 
 static inline void run_lines(struct core *core)
 {
-    if (!list_empty(&core->gained) || !list_empty(&core->pending) ||
-        !list_empty(&core->paths.moving)) {
+    if (unlikely(!list_empty(&core->gained) || !list_empty(&core->pending) ||
+                 !list_empty(&core->paths.moving))) {
         run_lines_due(core);
     }
 }

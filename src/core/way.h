@@ -42,7 +42,7 @@ size_t way_bytes(const struct way *way);
 
 static inline size_t way_size(const struct way *way)
 {
-    return way ? way_bytes(way) : 0;
+    return unlikely(way) ? way_bytes(way) : 0;
 }
 
 /* A copy at `to`, for a request or, where that is NULL, a lease. */
@@ -50,7 +50,7 @@ struct way *way_put(void *to, const struct way *from, struct request *request);
 
 static inline struct way *way_copy(void *to, const struct way *from, struct request *request)
 {
-    return from ? way_put(to, from, request) : NULL;
+    return unlikely(from) ? way_put(to, from, request) : NULL;
 }
 
 /* Finds its path among those of a new policy, for what stands in, or was granted by, that line. */
@@ -81,7 +81,7 @@ void way_tell_all(const struct way *way, bool served, struct routed *routed);
 
 static inline void way_tell(const struct way *way, bool served, struct routed *routed)
 {
-    if (way) {
+    if (unlikely(way)) {
         way_tell_all(way, served, routed);
     } else {
         routed->route = TEXT_NONE;
@@ -96,7 +96,7 @@ const struct price *price_at(const struct line *line, const struct route_step *s
 /* The step at which a way is; NULL where it is no longer configured, or there is no way. */
 static inline const struct route_step *way_step(const struct way *way)
 {
-    return way && way->path ? &way->path->route->steps[way->step] : NULL;
+    return unlikely(way) && way->path ? &way->path->route->steps[way->step] : NULL;
 }
 
 /* The model that a grant names at that line. */

@@ -64,7 +64,7 @@ int window_carry(struct window *to, const struct terms *t, const struct window *
 /* Makes room for so many charges; 0 or ERR_NO_MEMORY. */
 static inline int window_reserve(struct window *w, const struct terms *t, size_t charges)
 {
-    return t->kind == WINDOW_ROLLING ? rolling_reserve(&w->rolling, charges) : 0;
+    return likely(t->kind == WINDOW_ROLLING) ? rolling_reserve(&w->rolling, charges) : 0;
 }
 
 /* Lets go what has left by now_us. `skew_us` is the wall clock minus now_us. All functions below
@@ -76,8 +76,8 @@ int64_t window_advance_count(struct window *w, const struct terms *t, int64_t no
 static inline int64_t window_advance(struct window *w, const struct terms *t, int64_t now_us,
                                      int64_t skew_us)
 {
-    return t->kind == WINDOW_ROLLING ? rolling_advance(&w->rolling, t->stay_us, now_us)
-                                     : window_advance_count(w, t, now_us, skew_us);
+    return likely(t->kind == WINDOW_ROLLING) ? rolling_advance(&w->rolling, t->stay_us, now_us)
+                                             : window_advance_count(w, t, now_us, skew_us);
 }
 
 /* The same as window_used, for a window that counts up, or a bucket. */
@@ -86,7 +86,7 @@ int64_t window_used_count(const struct window *w, const struct terms *t);
 /* What is used and still inside: never negative, and more than the amount after an overrun. */
 static inline int64_t window_used(const struct window *w, const struct terms *t)
 {
-    if (t->kind == WINDOW_ROLLING) {
+    if (likely(t->kind == WINDOW_ROLLING)) {
         return w->rolling.sum;
     }
     return t->kind == WINDOW_NONE ? 0 : window_used_count(w, t);
@@ -106,7 +106,7 @@ static inline window_mark window_charge(struct window *w, const struct terms *t,
                                         int64_t amount)
 {
     assert(amount >= 0);
-    return t->kind == WINDOW_ROLLING
+    return likely(t->kind == WINDOW_ROLLING)
                ? (window_mark)rolling_charge(&w->rolling, &t->granule_us, now_us, amount)
                : window_charge_count(w, t, amount);
 }
@@ -121,8 +121,8 @@ bool window_adjust_count(struct window *w, const struct terms *t, window_mark ma
 static inline bool window_adjust(struct window *w, const struct terms *t, window_mark mark,
                                  int64_t delta)
 {
-    return t->kind == WINDOW_ROLLING ? rolling_adjust(&w->rolling, (uint64_t)mark, delta)
-                                     : window_adjust_count(w, t, mark, delta);
+    return likely(t->kind == WINDOW_ROLLING) ? rolling_adjust(&w->rolling, (uint64_t)mark, delta)
+                                             : window_adjust_count(w, t, mark, delta);
 }
 
 /* The earliest time from now_us on at which window_free reaches `need`, if nothing is charged or
