@@ -152,6 +152,7 @@ static void carry_stats(struct line *line, const struct line *old)
     line->stats.held = (struct load){0};
     line->health = old->health;
     line->crossing.cool_us = old->crossing.cool_us;
+    line->crossing.served = old->crossing.served;
     line->retry_ppm = old->retry_ppm;
     line->guarded = old->guarded;
     line->lowered = old->lowered;

@@ -42,6 +42,7 @@ struct offer {
     int64_t eta_us;
     int64_t free_ppm; /* the share that is free of the fullest of its limits */
     size_t leases;
+    uint64_t served; /* the last to have served of those that are as good comes last */
     struct load load;
     bool estimated;
     int64_t max_output;
@@ -181,7 +182,7 @@ static int look_at(struct core *core, const struct wish *wish, size_t step, stru
         *o = offer_failed(wish, step);
         return 0;
     }
-    *o = (struct offer){.for_good = true, .leases = line->leases};
+    *o = (struct offer){.for_good = true, .leases = line->leases, .served = line->crossing.served};
     struct acquire a = *wish->asked;
     o->max_output = step_load(core, wish->path, step, &a);
     o->load = a.load;
@@ -230,10 +231,14 @@ static struct place place_at(const struct route *route, size_t from)
 
 static bool less_loaded(const struct offer *o, const struct offer *than)
 {
-    if (!o->now || !than->now) {
+    bool now = o->now && than->now;
+    if (!now && o->eta_us != than->eta_us) {
         return o->eta_us < than->eta_us;
     }
-    return o->free_ppm != than->free_ppm ? o->free_ppm > than->free_ppm : o->leases < than->leases;
+    if (o->free_ppm != than->free_ppm) {
+        return o->free_ppm > than->free_ppm;
+    }
+    return o->leases != than->leases ? o->leases < than->leases : o->served < than->served;
 }
 
 /* The account that serves of a place, or the route's number of steps. */

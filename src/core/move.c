@@ -225,6 +225,19 @@ static void search_at(struct core *core, struct search *s, struct line *other)
     }
 }
 
+/* An account that a route names as a step of its own may take over who waits at an earlier one: the
+ * steps before it that nothing was said against were not asked again. */
+static void tell_skipped(struct way *way)
+{
+    const struct route *route = way->path->route;
+    size_t place = route_place(route, way->step);
+    for (size_t i = 0; i < way->step; i++) {
+        if (way->passed[i] == PASS_NONE && route_place(route, i) < place) {
+            way->passed[i] = PASS_TAKEN_OVER;
+        }
+    }
+}
+
 bool take_over(struct core *core, struct line *line, int64_t *at_us)
 {
     const struct path *pool = line->crossing.pool;
@@ -243,6 +256,9 @@ bool take_over(struct core *core, struct line *line, int64_t *at_us)
     if (s.best && !move_to(core, s.best, s.best->way->path, &s.choice)) {
         *at_us = add_sat(core->now_us, MEMORY_RETRY_US);
         return false;
+    }
+    if (s.best) {
+        tell_skipped(s.best->way);
     }
     return s.best != NULL;
 }

@@ -41,6 +41,7 @@ const char *pass_name(enum pass pass)
         [PASS_DEADLINE] = "deadline",
         [PASS_ATTEMPTS] = "attempts",
         [PASS_AUTH] = "auth",
+        [PASS_TAKEN_OVER] = "taken_over",
     };
     return names[pass];
 }
@@ -259,5 +260,6 @@ void paths_carry(struct core *next, struct core *core)
             }
         }
     }
+    next->paths.served = core->paths.served;
     carry_sticks(next, core);
 }

@@ -33,6 +33,7 @@ struct paths {
     size_t n;
     struct map by_name;
     struct list moving; /* lines that have closed, whose requests are to be looked at */
+    uint64_t served;    /* requests, so far */
     struct map sticks;
     struct list sticks_idle; /* by when they were last used */
 };
@@ -46,6 +47,7 @@ struct crossing {
     int64_t again_us;  /* when they are looked at again, for want of memory; or INT64_MAX */
     int64_t cool_us;   /* it was refused: until then routes pass over it */
     struct path *pool; /* of which it is an account; or NULL */
+    uint64_t served;   /* when it last served a request by a route, in the order of all; 0: never */
 };
 
 void paths_init(struct paths *paths);

@@ -73,6 +73,7 @@ enum pass {
     PASS_DEADLINE,   /* its line would outlast the caller's time */
     PASS_ATTEMPTS,   /* this request was tried there often enough */
     PASS_AUTH,       /* … or its key was refused there */
+    PASS_TAKEN_OVER, /* it waited, and an account behind this step had room first */
     PASS_COUNT
 };
 

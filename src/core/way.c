@@ -95,6 +95,7 @@ void way_served(struct core *core, const struct way *way, struct text session)
         return;
     }
     path->stats.granted[way->step]++;
+    path->lines[way->step]->crossing.served = ++core->paths.served;
     for (size_t i = 0; i < path->route->steps_n; i++) {
         path->stats.passed[way->passed[i]] += way->passed[i] != PASS_NONE;
     }

@@ -311,6 +311,18 @@ static bool limits_refuse(struct oracle *o, const struct waiter *t, const char *
     return doubtful || learned || strcmp(error_name(code), reason) == 0;
 }
 
+/* One who waits at one account may be served by another one of the pool. */
+static bool is_account(const struct oracle *o, size_t resource)
+{
+    for (size_t i = 0; i < o->policy->routes_n; i++) {
+        const struct route *route = &o->policy->routes[i];
+        if (route->accounts && step_at(route, resource) != NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether a step may be passed over for that reason. */
 static bool is_so(struct oracle *o, const struct waiter *w, size_t step, const char *reason)
 {
@@ -331,6 +343,9 @@ static bool is_so(struct oracle *o, const struct waiter *w, size_t step, const c
     }
     if (strcmp(reason, "cooling_down") == 0) {
         return health_may_cool(o, t.resource);
+    }
+    if (strcmp(reason, "taken_over") == 0) {
+        return is_account(o, w->resource_at);
     }
     if (strcmp(reason, "usd_missing") == 0) {
         return o->policy->resources[t.resource_at].price_given && !w->has_usd;
@@ -409,19 +424,6 @@ static void judge_account(struct oracle *o, const struct waiter *w, const struct
     }
 }
 
-/* One who waits at one account may be served by another one of the pool, and is told of its own
- * route only what stood against its steps when it came. */
-static bool is_account(const struct oracle *o, size_t resource)
-{
-    for (size_t i = 0; i < o->policy->routes_n; i++) {
-        const struct route *route = &o->policy->routes[i];
-        if (route->accounts && step_at(route, resource) != NONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What its step is called: from 1, the accounts of a pool in a route of others as one. */
 static size_t place_of(const struct route *route, size_t step)
 {
@@ -437,7 +439,7 @@ static void judge_reasons(struct oracle *o, const struct waiter *w, const struct
 {
     for (size_t i = 0; i < route->steps_n; i++) {
         const char *reason = reason_of(o, routed, route, i);
-        bool first = route->prefer == PREFER_FIRST && !is_account(o, w->resource_at);
+        bool first = route->prefer == PREFER_FIRST && !route->accounts;
         if (reason && !is_so(o, w, i, reason)) {
             wrong(o, "P9: caller %llu is told that step %zu of %s was passed over for %s",
                   (unsigned long long)w->caller, i + 1, route->name, reason);
