@@ -107,6 +107,56 @@ static void judge_views(struct oracle *o, const struct core *core)
     }
 }
 
+/* Whether a limit has room for a request: where answers have made it stricter than it says, by what
+ * the core itself says is left of it. */
+static bool has_room(struct oracle *o, const struct core *core, const struct waiter *w, size_t l)
+{
+    const struct limit *limit = &o->policy->resources[w->resource_at].limits[l];
+    size_t ident = o->ident_of[w->resource_at][l];
+    int64_t n = w->load.of[limit->unit];
+    char key[KEY_MAX];
+    struct limit_view v;
+    if (!charged_key(o->policy, limit, &o->policy->resources[w->resource_at], PAYER(w), key) ||
+        n == 0) {
+        return true;
+    }
+    struct sum s = sum_of(o, ident, key);
+    bool learns = o->idents[ident].learns;
+    if (learns) {
+        core_limit_view(core, w->resource_at, l, &v);
+        s.free = v.unknown ? INT64_MIN : min_i64(s.free, v.remaining);
+    }
+    bool slice = !limit->slice_us || (!learns && s.slice_used + n <= limit_slice(limit));
+    return slice && !limit->shared[0] && s.free >= n;
+}
+
+/* P3 where limits have learned: nobody waits in a line all of whose requests the core has room for,
+ * by what it says itself. Whose turn it is does not matter then. */
+static void judge_learned_idle(struct oracle *o, const struct core *core, size_t r)
+{
+    const struct waiter *one = NULL;
+    const char *name = o->policy->resources[r].name;
+    if (o->draining || !has_learned(o, name) || health_allows(o, name) != ALLOWS) {
+        return;
+    }
+    for (size_t i = 0; i < o->waiters_n; i++) {
+        const struct waiter *w = &o->waiters[i];
+        if (w->resource_at != r || w->away || o->now_us < w->not_before_us) {
+            continue;
+        }
+        one = w;
+        for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
+            if (!has_room(o, core, w, l)) {
+                return;
+            }
+        }
+    }
+    if (one) {
+        wrong(o, "P3: caller %llu waits for %s, which has room for all who wait",
+              (unsigned long long)one->caller, name);
+    }
+}
+
 static void judge_overdue(struct oracle *o)
 {
     for (size_t i = 0; i < o->waiters_n; i++) {
@@ -193,6 +243,9 @@ void oracle_rest(struct oracle *o, const struct core *core)
         return;
     }
     judge_idle(o, o->now_us);
+    for (size_t r = 0; r < o->policy->resources_n; r++) {
+        judge_learned_idle(o, core, r);
+    }
     judge_overdue(o);
     judge_accounts(o);
     health_overdue(o, o->now_us);
