@@ -465,6 +465,22 @@ void history_cut(struct oracle *o, size_t records)
     forget_sums(o);
 }
 
+/* What a record said of a bucket that had been told of was of another size than its limit says:
+ * what is durable of its history is told again instead. */
+static void keep_durable(const struct oracle *o, struct ident *id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < id->deeds_n; i++) {
+        const struct deed *d = &id->deeds[i];
+        bool of_terms = d->kind == DEED_BORN || d->kind == DEED_TERMS;
+        bool lost = !of_terms && d->record > o->records;
+        if (!lost) {
+            id->deeds[kept++] = *d;
+        }
+    }
+    id->deeds_n = kept;
+}
+
 /* A fresh core knows of a bucket what the newest durable record said, and nothing else. */
 static void restore_bucket(struct oracle *o, struct ident *id)
 {
@@ -532,8 +548,11 @@ void history_restored(struct oracle *o)
         restore_fact(o, i);
     }
     for (size_t i = 0; i < o->idents_n; i++) {
-        if (o->idents[i].live && o->idents[i].window == WINDOW_BUCKET) {
-            restore_bucket(o, &o->idents[i]);
+        struct ident *id = &o->idents[i];
+        if (id->live && id->window == WINDOW_BUCKET && id->learns) {
+            keep_durable(o, id);
+        } else if (id->live && id->window == WINDOW_BUCKET) {
+            restore_bucket(o, id);
         }
     }
     forget_sums(o);
