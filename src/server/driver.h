@@ -15,7 +15,7 @@
  * durable is answered store_failed, and a lease that was granted with it is taken back.
  *
  * May depend on src/base, src/core, journal/journal.h, caller.h, ticket.h, turn.h, answer.h,
- * alert.h, watch.h and events.h.
+ * alert.h, watch.h, events.h and tell.h.
  */
 #ifndef SLUICE_SERVER_DRIVER_H
 #define SLUICE_SERVER_DRIVER_H
