@@ -57,8 +57,8 @@ static void count_usage(struct line *line, const struct load *usage)
 }
 
 /* The record of a settlement says what the ledger wants to know. */
-static struct record *record_settle(struct core *core, const struct event *event,
-                                    const struct lease *l, bool late)
+static void record_settle(struct core *core, const struct event *event, const struct lease *l,
+                          bool late)
 {
     const struct answer *answer = event->release.answer;
     const struct parts *parts = event->release.parts;
@@ -72,12 +72,16 @@ static struct record *record_settle(struct core *core, const struct event *event
         r->has_parts = true;
         r->parts = *parts;
     }
-    return r;
 }
 
-/* What is advised is told again to whoever asks again, also after a restart. */
-static void record_advice(const struct core *core, const struct advice *advice, struct record *r)
+/* What is advised is told again to whoever asks again, also after a restart: so it stands in the
+ * record, which is the effect before the one that tells it. */
+__attribute__((cold)) static void record_advice(const struct core *core, struct effect *settled)
 {
+    const struct advice *advice = &settled->settled.advice;
+    struct record *r = &settled[-1].record;
+    assert(settled[-1].kind == EFFECT_PERSIST && r->kind == RECORD_SETTLE &&
+           r->lease == settled->settled.lease);
     r->advice = advice->action;
     if (advice->action == ADVICE_GIVE_UP) {
         r->reason = text_of(advice->reason);
@@ -86,24 +90,24 @@ static void record_advice(const struct core *core, const struct advice *advice, 
     }
 }
 
-static struct record *release_open(struct core *core, const struct event *event,
-                                   const struct load *usage, struct lease *l)
+static void release_open(struct core *core, const struct event *event, const struct load *usage,
+                         struct lease *l)
 {
     struct line *line = l->line;
     lease_settle(core, l, usage);
     line->stats.settled++;
     line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
     count_usage(line, usage);
-    return record_settle(core, event, l, false);
+    record_settle(core, event, l, false);
 }
 
-static struct record *release_late(struct core *core, const struct event *event,
-                                   const struct load *usage, struct lease *l)
+static void release_late(struct core *core, const struct event *event, const struct load *usage,
+                         struct lease *l)
 {
     lease_settle_late(core, l, usage);
     l->line->stats.late++;
     count_usage(l->line, usage);
-    return record_settle(core, event, l, true);
+    record_settle(core, event, l, true);
 }
 
 void lease_release(struct core *core, const struct event *event)
@@ -123,11 +127,13 @@ void lease_release(struct core *core, const struct event *event)
     if (unlikely(answer->readings_n > 0)) {
         learn_note(l, &basis);
     }
-    struct record *r = open   ? release_open(core, event, &usage, l)
-                       : late ? release_late(core, event, &usage, l)
-                              : NULL;
+    if (likely(open)) {
+        release_open(core, event, &usage, l);
+    } else if (late) {
+        release_late(core, event, &usage, l);
+    }
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
-    if (likely(r)) {
+    if (likely(open || late)) {
         l->line->stats.answers[answer->class]++;
         learn_answer(core, l, answer, &basis);
         pace_answer(core, l, answer);
@@ -137,8 +143,8 @@ void lease_release(struct core *core, const struct event *event)
         }
         bool news = health_answer(core, l->line, l, answer);
         advise(core, l, answer, news, e);
-        if (e->settled.advice.action != ADVICE_DONE) {
-            record_advice(core, &e->settled.advice, r);
+        if (unlikely(answer->class != ANSWER_OK)) {
+            record_advice(core, e);
         }
     } else {
         advise_again(core, l, e);
