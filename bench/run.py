@@ -19,17 +19,17 @@ from suite.machine import machine, versions
 from suite.place import ROOT, Failed, Place
 from suite.report import page, rows_of, table
 
-ROUNDS = 5
+ROUNDS = 15  # short ones: a machine's speed may change by the second
 HEAVY_ROUNDS = 3  # of what hardly varies and takes long
 RESULTS = ROOT / "bench" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 
-# In the order of a round: whatever is compared stands side by side.
+# In the order of a round: what is compared stands side by side.
 MEASUREMENTS = {
     "core": core.decide,
-    "sluice_process": lambda place: daemon.decisions(place, "process"),
-    "redis_memory": redis.in_memory,
     "arrays": daemon.arrays,
+    "redis_memory": redis.in_memory,
+    "sluice_process": lambda place: daemon.decisions(place, "process"),
     "ceiling": daemon.ceiling,
     "sluice_none": lambda place: daemon.decisions(place, "none"),
     "pairs": daemon.pairs,
@@ -85,7 +85,7 @@ def measure(place, names, rounds_n):
 
 
 def run(options):
-    place = Place(options.build.resolve(), 1 if options.quick else 3, 0.2 if options.quick else 0.5)
+    place = Place(options.build.resolve(), seconds=1, warm_seconds=0.5)
     rounds_n = 1 if options.quick else options.rounds
     load_before = os.getloadavg()[0]
     try:

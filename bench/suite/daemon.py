@@ -10,7 +10,7 @@ CONFIG = ROOT / "bench" / "stacked.yaml"
 CONNECTIONS = 64
 ARRAY_LEN = 64
 # Leases end during the run as well, by expiring, so that the load is one that could go on for ever.
-ACQUIRE = '{"resource":"chat","load":1500,"lease_ms":1000}'
+ACQUIRE = '{"resource":"chat","load":1500,"lease_ms":250}'
 ARRAY = "[" + ",".join([ACQUIRE] * ARRAY_LEN) + "]"
 LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 
