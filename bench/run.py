@@ -41,8 +41,8 @@ MEASUREMENTS = {
     "parked": lambda place: waiting.parked(place, 10000),
     "line": lambda place: waiting.line(place, 100, 1000),
     "sessions": lambda place: core.sessions(place, 1000000),
-    "ledger_cost": lambda place: ledger.cost(place, 64, 6400, 3),
-    "ledger_cost_alone": lambda place: ledger.cost(place, 1, 1000, 3),
+    "ledger_cost": lambda place: ledger.cost(place, 64, 1600, 15),
+    "ledger_cost_alone": lambda place: ledger.cost(place, 1, 300, 15),
     "journal": core.journal,
     "ledger_rows": lambda place: ledger.rows(place, 10_000_000, 30),
 }

@@ -8,7 +8,6 @@ priced, for a tenant and a session.
 
 import http.client
 import json
-import os
 import sqlite3
 import statistics
 import time
@@ -64,8 +63,8 @@ class Daemon(Running):
         return [json.loads(text) for text in texts]
 
     def cpu_us(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") * 1e6
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e3
 
     def asks(self):
         for _ in self.connections:
