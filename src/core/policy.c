@@ -213,7 +213,6 @@ void resource_learn_limits(struct resource *r, int64_t guard_us)
          .window = WINDOW_ROLLING,
          .per_us = US_PER_MIN},
     };
-    r->limits_learned = true;
     for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
         if (r->limits_n == RESOURCE_LIMITS_MAX || has_limit(r, &told[i])) {
             continue;

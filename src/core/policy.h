@@ -41,10 +41,9 @@ struct resource {
     size_t reserves_n;
     struct feedback feedback;
     struct price price;
-    bool price_given;    /* there is none: every caller says what a call costs */
-    bool limits_learned; /* some of its limits are: see limit.learned */
-    int64_t slots_min;   /* adaptive concurrency keeps the amount of the resource's own limit … */
-    int64_t slots_max;   /* … of slots between these; 0: that stays as it is */
+    bool price_given;  /* there is none: every caller says what a call costs */
+    int64_t slots_min; /* adaptive concurrency keeps the amount of the resource's own limit … */
+    int64_t slots_max; /* … of slots between these; 0: that stays as it is */
     int32_t output_percentile; /* where nobody gives a load's tokens, what so many of 100 calls
                                   have kept to: 1..99; 0: they count as none */
     int64_t cooldown_us;       /* routes pass over a resource for this long after it was refused */

@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#define JSON_SHORT_DIGITS 18 /* an int64 holds any number of so many */
+
 enum json_kind {
     JSON_NULL,
     JSON_FALSE,

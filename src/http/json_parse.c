@@ -21,7 +21,6 @@
 #include "http/utf8.h"
 
 #define NUMBER_BYTES_MAX 30
-#define DIGITS_THAT_FIT  18
 #define FEW_MEMBERS      16
 #define NODES_MAX        (JSON_VALUES_MAX + JSON_NESTS_MAX)
 
@@ -247,7 +246,7 @@ static bool integer_fits(const char *at, size_t len)
 {
     bool negative = at[0] == '-';
     int128 n = 0;
-    if (len <= DIGITS_THAT_FIT) {
+    if (len <= JSON_SHORT_DIGITS) {
         return true;
     }
     for (size_t i = negative; i < len; i++) {

@@ -9,7 +9,6 @@
 #define PICOUSD_SCALE 12
 /* Beyond this exponent a number is zero or out of range whatever its digits are. */
 #define EXPONENT_MAX 99
-#define SHORT_DIGITS 18 /* of them any number fits */
 
 static bool is_kind(const json_value *v, enum json_kind kind)
 {
@@ -181,7 +180,7 @@ static bool read_scaled(const json_value *v, int scale, int64_t *out, bool *exac
 static bool read_short(const json_value *v, int64_t *out)
 {
     int64_t n = 0;
-    if (!json_is_number(v) || v->len > SHORT_DIGITS) {
+    if (!json_is_number(v) || v->len > JSON_SHORT_DIGITS) {
         return false;
     }
     for (const char *at = v->text; *at; at++) {

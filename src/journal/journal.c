@@ -186,7 +186,6 @@ static void prune_ledger_step(struct journal *j)
         j->tidy = false;
     }
     pthread_mutex_lock(&j->mutex);
-    j->stats.ledger_pruned += pruned;
     j->prune_ledger_due = (rc == 0 && more) || j->ledger_horizon_us > horizon_us;
     pthread_mutex_unlock(&j->mutex);
 }

@@ -100,9 +100,8 @@ const char *journal_path(const struct journal *journal);
 struct journal_stats {
     uint64_t batches;
     uint64_t records;
-    uint64_t rows;   /* of leases' records in the store, as last counted */
-    uint64_t pruned; /* rows, those of counters included */
-    uint64_t ledger_pruned;
+    uint64_t rows;         /* of leases' records in the store, as last counted */
+    uint64_t pruned;       /* rows, those of counters included */
     int64_t commit_us_sum; /* time spent in commits */
     int64_t commit_us_max; /* since the last call */
     uint64_t failures;

@@ -167,7 +167,6 @@ static void tell_each(struct events *events, const struct notice *notice, struct
         }
         l->cut = true;
         struct http_request *req = l->req;
-        events->sent++;
         if (http_stream_write(req, frame)) {
             l->cut = false;
         } else {

@@ -37,7 +37,6 @@ struct events {
     struct list listeners;
     size_t listeners_n;
     unsigned kinds; /* a bit for each kind that somebody listens for */
-    uint64_t sent;
     uint64_t cut;
 };
 
