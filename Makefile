@@ -1,7 +1,8 @@
 # One command for each thing a developer does. The build itself is Meson's; `make help` lists all.
-# Variables: BUILD (build directory), CC, PREFIX and DESTDIR (install), and those a target names.
+# Variables: BUILD, RELEASE (build directories), CC, PREFIX and DESTDIR (install), and those a target names.
 
 BUILD   ?= build
+RELEASE ?= build-release
 PREFIX  ?= /usr/local
 VENV    := .venv
 PYTHON  ?= python3
@@ -59,9 +60,9 @@ demo: ## recorded traffic against a strict provider, with and without coordinati
 bench: ## measure everything, next to its baselines; writes docs/BENCHMARKS.md
 	@scripts/deps build test bench
 	@$(MAKE) --no-print-directory $(VENV)/ready
-	@test -f build-release/build.ninja || meson setup build-release --buildtype=release -Db_lto=true
-	@$(NINJA) -C build-release
-	@$(PY) bench/run.py --build build-release
+	@$(MAKE) --no-print-directory $(RELEASE)/build.ninja
+	@$(NINJA) -C $(RELEASE)
+	@$(PY) bench/run.py --build $(RELEASE)
 
 bench-real: ## twenty minutes of two recorded traces in real time, through Sluice; takes 50 minutes
 	@scripts/deps build test
@@ -114,8 +115,9 @@ cov: ## which lines the tests reach; writes build-cov/coverage.html
 	@gcovr --root . --filter src/ --exclude-throw-branches --html-details build-cov/coverage.html \
 		--print-summary build-cov
 
-install: build ## the binary into DESTDIR/PREFIX/bin, the example configuration beside it
-	@install -D -m 0755 $(BUILD)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+install: $(RELEASE)/build.ninja ## the binary, as `make bench` measures it, into DESTDIR/PREFIX/bin, and an example
+	@$(NINJA) -C $(RELEASE) sluice
+	@install -D -m 0755 $(RELEASE)/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 	@install -D -m 0644 etc/example.yaml $(DESTDIR)$(PREFIX)/share/doc/sluice/example.yaml
 	@install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/sluice/LICENSE
 
@@ -127,6 +129,10 @@ clean: ## remove every build directory and the virtual environment
 # A build directory made by `make run` is without the tests, so that it needs no test packages.
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) -Dtests=false
+
+# Optimised as a whole: what is installed, and what is measured.
+$(RELEASE)/build.ninja:
+	@meson setup $(RELEASE) --buildtype=release -Db_lto=true -Dtests=false
 
 .PHONY: tests-built
 tests-built: $(BUILD)/build.ninja

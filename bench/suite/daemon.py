@@ -70,7 +70,7 @@ def ceiling(place):
     with Daemon(place, "none") as daemon:
         answer = daemon.ask("POST", "/v1/acquire", json.loads(ACQUIRE)).decode()
     command = [place.program("http_ceiling"), "0", answer]
-    place.note("ceiling", f"{command[0]} 0 '{answer.strip()}'")
+    place.note("ceiling", f'{command[0]} 0 "$ANSWER"')
     with Running(command, place.fresh_directory(), LISTENING.search) as server:
         return load(place, "ceiling", int(server.found.group(1)), ACQUIRE)
 
