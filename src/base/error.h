@@ -3,15 +3,12 @@
  *
  * Every fallible function of the project returns 0 or one of these codes. The same
  * codes travel through the core's refusals, the HTTP API's `error.code`, the command
- * line and the clients, so each has a name, an HTTP status, whether the same request
- * may succeed later without being changed, and a sentence for people.
+ * line and the clients, so each has a name, an HTTP status, and a sentence for people.
  *
  * Depends on nothing.
  */
 #ifndef SLUICE_BASE_ERROR_H
 #define SLUICE_BASE_ERROR_H
-
-#include <stdbool.h>
 
 enum error_code {
     ERR_NONE = 0,
@@ -53,9 +50,6 @@ const char *error_name(enum error_code code);
 
 /* The HTTP status that carries the code, e.g. 408. 500 for codes that never leave the process. */
 int error_status(enum error_code code);
-
-/* Whether the same request may succeed later, unchanged. */
-bool error_retryable(enum error_code code);
 
 /* One sentence that says what happened, without a final full stop. Static storage. */
 const char *error_sentence(enum error_code code);

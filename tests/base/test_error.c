@@ -28,27 +28,11 @@ static void test_names_are_unique_and_spelt_as_the_api_spells(void **state)
     }
 }
 
-static void test_what_may_be_retried_is_no_mistake_of_the_caller(void **state)
-{
-    (void)state;
-    assert_true(error_retryable(ERR_WOULD_WAIT));
-    assert_true(error_retryable(ERR_WAIT_TIMEOUT));
-    assert_true(error_retryable(ERR_SHUTTING_DOWN));
-    assert_false(error_retryable(ERR_INVALID_REQUEST));
-    assert_false(error_retryable(ERR_NEVER_FITS));
-    assert_false(error_retryable(ERR_WOULD_DEADLOCK));
-    for (int code = 0; code < ERR_COUNT; code++) {
-        int status = error_status(code);
-        assert_true(!error_retryable(code) || status == 503 || status == 429 || status == 408);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_code_has_a_name_a_status_and_a_sentence),
         cmocka_unit_test(test_names_are_unique_and_spelt_as_the_api_spells),
-        cmocka_unit_test(test_what_may_be_retried_is_no_mistake_of_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
