@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "random.h"
+#include "support/random.h"
 
 static void expect(const struct buf *b, const char *content)
 {

@@ -4,7 +4,7 @@
 
 #include "base/map.h" /* CONTAINER_OF */
 #include "check.h"
-#include "random.h"
+#include "support/random.h"
 
 #define ITEMS 600
 

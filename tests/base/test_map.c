@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "random.h"
+#include "support/random.h"
 
 #define KEYS 3000
 

@@ -1,7 +1,7 @@
 #include "base/num.h"
 
 #include "check.h"
-#include "random.h"
+#include "support/random.h"
 
 static int64_t held(int128 n)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "check.h"
-#include "random.h"
+#include "support/random.h"
 
 /* SipHash-1-3 written the other way round: bytes into a padded copy, words from there. */
 static uint64_t rotated(uint64_t x, unsigned by)

@@ -15,11 +15,11 @@
 
 #include <cmocka.h>
 
-#include "../sim/random.h"
 #include "base/num.h"
 #include "core/core.h"
 #include "core/view.h"
 #include "record_log.h"
+#include "support/random.h"
 
 #define CALLERS 1000
 #define SEEDS   12

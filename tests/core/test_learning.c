@@ -15,7 +15,7 @@
 
 #include "base/num.h"
 #include "core/view.h"
-#include "support/dice.h"
+#include "support/random.h"
 
 #define CALLS_MAX  20000
 #define CROWD      2000
@@ -54,7 +54,7 @@ struct world {
     size_t ours, others, refused;
     int64_t others_us; /* between the calls of another program on the same key; 0: none */
     int64_t now_us;
-    uint64_t dice;
+    struct random dice;
 };
 
 static struct resource resource;
@@ -115,8 +115,8 @@ static void step(struct world *w, const struct event *e)
             assert_true(w->calls_n < CALLS_MAX);
             w->calls[w->calls_n++] = (struct call){
                 .lease = f->grant.lease,
-                .reaches_us = w->now_us + dice_throw(&w->dice, ON_THE_WAY),
-                .ends_us = w->now_us + US_PER_S + dice_throw(&w->dice, 2 * US_PER_S),
+                .reaches_us = w->now_us + random_in(&w->dice, 0, ON_THE_WAY - 1),
+                .ends_us = w->now_us + US_PER_S + random_in(&w->dice, 0, 2 * US_PER_S - 1),
             };
             w->waiting--;
         } else if (f->kind == EFFECT_REFUSE) {
@@ -201,7 +201,7 @@ static void begin(struct world *w, enum kind kind, bool tells)
     struct core_options options = {.seed = {5, 6}};
     struct policy_error problem;
     memset(w, 0, sizeof(*w));
-    w->dice = 11;
+    w->dice.state = 11;
     w->now_us = INT64_C(1000) * US_PER_MIN;
     w->calls = calloc(CALLS_MAX, sizeof(*w->calls));
     w->provider = (struct provider){.kind = kind, .tells = tells, .requests = 600, .tokens = 50000};

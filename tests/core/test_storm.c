@@ -18,7 +18,7 @@
 
 #include "base/num.h"
 #include "core/view.h"
-#include "support/dice.h"
+#include "support/random.h"
 
 #define CALLS_MAX 8192
 #define LOG_MAX   65536
@@ -60,7 +60,7 @@ struct world {
     int64_t begin_us, now_us, others_us;
     int64_t rpm, tpm;
     int64_t network_us; /* at most so long from the grant to the provider, and back */
-    uint64_t dice;
+    struct random dice;
     struct advice advice; /* the last */
     size_t sent, wasted, kept_back, lost;
     int64_t spent;
@@ -169,7 +169,7 @@ static void note_grant(struct world *w, const struct effect *f)
     struct call *c = &w->calls[f->caller - 1];
     c->stage = ON_THE_WAY;
     c->lease = f->grant.lease;
-    c->next_us = w->now_us + w->network_us / 4 + dice_throw(&w->dice, w->network_us);
+    c->next_us = w->now_us + w->network_us / 4 + random_in(&w->dice, 0, w->network_us - 1);
 }
 
 static void step(struct world *w, const struct event *e)
@@ -250,11 +250,12 @@ static void reach(struct world *w, struct call *c)
 {
     judge(w, c, &c->answer);
     bool served = c->answer.class == ANSWER_OK;
-    int64_t work_us = served ? 200 * US_PER_MS + dice_throw(&w->dice, 600 * US_PER_MS) +
+    int64_t work_us = served ? 200 * US_PER_MS + random_in(&w->dice, 0, 600 * US_PER_MS - 1) +
                                    c->output * 12 * US_PER_MS
                              : 0;
     c->stage = AT_WORK;
-    c->next_us = w->now_us + work_us + w->network_us / 4 + dice_throw(&w->dice, w->network_us / 2);
+    c->next_us =
+        w->now_us + work_us + w->network_us / 4 + random_in(&w->dice, 0, w->network_us / 2 - 1);
     w->sent++;
     w->wasted += !served;
 }
@@ -367,7 +368,7 @@ static struct world *begin(uint64_t seed, int64_t rpm, int64_t tpm, int64_t netw
     struct policy_error problem;
     struct world *w = calloc(1, sizeof(*w));
     assert_non_null(w);
-    w->dice = seed;
+    w->dice.state = seed;
     w->begin_us = w->now_us = w->others_us = INT64_C(1000) * US_PER_MIN;
     w->rpm = rpm;
     w->tpm = tpm;

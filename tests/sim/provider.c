@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "random.h"
+#include "support/random.h"
 
 /* What the provider is like towards one resource in one stretch of time. */
 struct mood {

@@ -14,7 +14,7 @@
 
 #include "core/core.h"
 #include "provider.h"
-#include "random.h"
+#include "support/random.h"
 
 /* A policy that owns all it points to. */
 struct world_policy {

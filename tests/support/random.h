@@ -2,14 +2,14 @@
  * Random numbers from a seed, the same on every machine: splitmix64 (Steele, Lea, Flood, 2014).
  * Depends on nothing.
  */
-#ifndef SLUICE_TESTS_SIM_RANDOM_H
-#define SLUICE_TESTS_SIM_RANDOM_H
+#ifndef SLUICE_TESTS_SUPPORT_RANDOM_H
+#define SLUICE_TESTS_SUPPORT_RANDOM_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct random {
-    uint64_t state;
+    uint64_t state; /* any value */
 };
 
 static inline uint64_t random_u64(struct random *r)
@@ -18,6 +18,12 @@ static inline uint64_t random_u64(struct random *r)
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
+}
+
+/* 0 … n - 1, for n > 0. */
+static inline uint64_t random_below(struct random *r, uint64_t n)
+{
+    return random_u64(r) % n;
 }
 
 /* A number in lo..hi, both included. */
