@@ -52,6 +52,11 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     rule_make_terms(rule);
 }
 
+int64_t in_force_from_us(const struct core *core)
+{
+    return core->now_us + (core->expired_us == core->now_us);
+}
+
 static int rule_new(struct core *core, const char *resource, const struct limit *limit, int reserve,
                     int32_t share_ppm, struct rule **out)
 {
@@ -66,7 +71,7 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
     rule->resource = resource;
     rule->reserve = reserve;
     rule->index = core->rules_n;
-    rule->since_us = core->now_us;
+    rule->since_us = in_force_from_us(core);
     list_init(&rule->counters);
     rule_fill(rule, share_ppm);
     if (limit->window == WINDOW_ROLLING) {
@@ -207,6 +212,7 @@ int configure(struct core *core, const struct policy *policy)
     next->next_seq = core->next_seq;
     next->next_timer = core->next_timer;
     next->draining = core->draining;
+    next->expired_us = core->expired_us;
     int rc = build_lines(next);
     rc = rc != 0 ? rc : carry_over(next, core);
     if (rc == 0) {

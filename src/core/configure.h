@@ -21,6 +21,11 @@ int core_add_line(struct core *core, const struct resource *resource, struct lin
 /* Makes a line judge by a rule. 0 or ERR_NO_MEMORY. */
 int rule_use(struct rule *rule, struct line *line);
 
+/* From when on what expires was charged to a limit that comes in force now: what has expired at
+ * this very instant was not. What expires in the rest of it is then taken to have done so before,
+ * and is not corrected after a restart: too much counts, never too little. */
+int64_t in_force_from_us(const struct core *core);
+
 /* The limit of that name, or that pool (resource empty); NULL where there is none. */
 struct rule *rule_find(const struct core *core, struct text resource, struct text limit);
 

@@ -38,6 +38,7 @@ int core_new(const struct core_options *options, struct core **out)
     core->spill = options->spill;
     core->next_seq = 1;
     core->next_lease = 1;
+    core->expired_us = -1;
     state_init(core);
     *out = core;
     return 0;

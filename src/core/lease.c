@@ -320,6 +320,7 @@ void lease_expire(struct core *core, struct lease *l)
     }
     lease_close(core, l, LEASE_EXPIRED);
     l->used = charged(l);
+    core->expired_us = core->now_us;
 }
 
 void lease_settle_late(struct core *core, struct lease *l, const struct load *usage)

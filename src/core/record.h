@@ -120,7 +120,8 @@ struct record {
         int64_t advice; /* an enum advice_action */
     };
     int64_t level;    /* bucket: whole units left, rounded down */
-    int64_t since_us; /* when its limit came in force; -1: nothing is stored */
+    int64_t since_us; /* its limit is charged with leases that end from then on; -1: nothing is
+                         stored */
 };
 
 /* Whether a record says how something stands now: the newest of its kind, resource, limit and scope

@@ -307,7 +307,7 @@ static bool settle_charge(struct core *core, const struct lease *l, const struct
         return true;
     }
     if (l->state != LEASE_OPEN) {
-        return c->stored && l->ended_us > c->rule->since_us;
+        return c->stored && l->ended_us >= c->rule->since_us;
     }
     if (!c->stored && !c->rule->holds) {
         counter_advance(core, c);
@@ -338,7 +338,7 @@ void restore_finish(struct core *core)
     core->starting = false;
     for (size_t i = 0; i < core->rules_n; i++) {
         struct rule *rule = core->rules[i];
-        rule->since_us = rule->since_us < 0 ? core->now_us : rule->since_us;
+        rule->since_us = rule->since_us < 0 ? in_force_from_us(core) : rule->since_us;
     }
     settle_charges(core, &core->open);
     settle_charges(core, &core->ended);

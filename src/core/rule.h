@@ -52,7 +52,8 @@ struct rule {
     int64_t guard_us;       /* in force, … */
     int64_t guard_at_us;    /* … since then; calls granted before say nothing new of it */
     bool continues;         /* counts on what a rule of the policy before counted */
-    int64_t since_us;       /* when it came in force; -1 while records are taken back: not known */
+    int64_t since_us; /* charged with what ends from then on; -1 while records are taken back: not
+                         known */
 };
 
 /* The usage of one limit by one scope. */

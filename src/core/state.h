@@ -134,6 +134,7 @@ struct core { /* what every decision asks comes first, within reach of short ins
     struct heap timers;
     struct timer_rows rows;
     struct horizon horizon; /* of the leases that have ended */
+    int64_t expired_us;     /* when one expired last; -1: none has */
     struct spares spares;   /* for requests and leases */
 };
 
