@@ -232,7 +232,7 @@ static void restore_end(struct core *core, const struct record *r)
     bool open = lease->state == LEASE_OPEN;
     if (r->kind == RECORD_SETTLE && (open || lease->state == LEASE_EXPIRED)) {
         open ? lease_settle(core, lease, &r->load) : lease_settle_late(core, lease, &r->load);
-        advice_back(lease, r);
+        advice_back(core, lease, r);
     } else if (lease->state == LEASE_OPEN && r->kind == RECORD_EXPIRE) {
         lease_expire(core, lease);
     } else if (lease->state == LEASE_OPEN) {

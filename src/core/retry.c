@@ -280,11 +280,12 @@ static const char *reason_of(struct text word)
     return NULL;
 }
 
-void advice_back(struct lease *l, const struct record *r)
+void advice_back(struct core *core, struct lease *l, const struct record *r)
 {
     if (r->advice == ADVICE_GIVE_UP) {
         l->gave_up = reason_of(r->reason);
     } else if (r->advice != ADVICE_DONE) {
+        lease_drop_id(core, l); /* it went to the next attempt */
         l->retry = r->advice == ADVICE_RETRY ? RETRY_LOST : FALLBACK_LOST;
         l->again_us = r->again_us;
     }

@@ -26,8 +26,9 @@ void retry_earned(struct line *line);
 void advise(struct core *core, struct lease *lease, const struct answer *answer, bool news,
             struct effect *settled);
 
-/* What was advised before a restart, by the record of the settlement: the place in line is lost. */
-void advice_back(struct lease *lease, const struct record *settled);
+/* What was advised before a restart, by the record of the settlement: the place in line is lost,
+ * and the id, which had gone there, is free. */
+void advice_back(struct core *core, struct lease *lease, const struct record *settled);
 
 /* The same again for a release that was repeated. */
 void advise_again(const struct core *core, const struct lease *lease, struct effect *settled);

@@ -102,7 +102,7 @@ def test_a_place_that_was_lost_is_asked_for_anew(pretend, call):
 
 
 def test_a_lease_that_has_ended_before_is_not_called_under_again(pretend, call):
-    """A restarted coordinator knows the id of a lost place as the lease that had it."""
+    """A lost place whose id is answered with the lease that had it: no call goes out on that."""
     advise(pretend, retry())
     answer_with(pretend, {"lease": "ls_00000000000000aa"}, (404, "unknown_ticket", {}), {"lease": "ls_00000000000000aa"})
     function = Failing(ProviderError())

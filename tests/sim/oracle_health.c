@@ -129,7 +129,6 @@ void health_crash(struct oracle *o)
         f->seq = 0;
         f->wait_left_us = f->lease_us = 0;
         f->attempts_max = 0;
-        f->id_moved = false;
         f->asked_known = false;
         f->has_input = f->has_output = true;
         f->input_bytes = 0;

@@ -423,10 +423,11 @@ void history_forget_past(struct oracle *o)
 static void cut_fact(struct oracle *o, struct fact *f, size_t records)
 {
     if (f->late && f->late_record > records) {
-        f->late = false;
+        f->late = f->id_moved = false;
     }
     if (f->end != END_OPEN && f->end_record > records) {
         f->end = END_OPEN;
+        f->id_moved = false;
     }
     f->expires_us = f->first_expires_us;
     for (size_t i = 0; i < o->renewals_n; i++) {

@@ -47,7 +47,7 @@ struct fact {
     uint64_t seq; /* of the request it was granted to, and what a retry of it inherits … */
     int64_t lease_us, wait_left_us;
     int32_t attempt, attempts_max;
-    bool id_moved; /* … with the id */
+    bool id_moved; /* … with the id, for good */
     bool late;     /* settled after it had expired */
     size_t late_record;
     int64_t late_us;

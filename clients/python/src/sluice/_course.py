@@ -44,7 +44,7 @@ class Course:
         self.error: Optional[Exception] = None
 
     def begins(self, lease: _LeaseBase) -> bool:
-        """Whether a lease is a new one. After a restart the coordinator knows an id only as the lease that had it."""
+        """Whether a lease is a new one: no call goes out on one that has ended, whatever its id is answered with."""
         if lease.id in self._leases:
             lease._disown()
             self.words = self.words.again(ticket=None, id=None, timeout=self._left())
