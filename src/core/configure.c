@@ -152,6 +152,22 @@ int core_add_line(struct core *core, const struct resource *resource, struct lin
     return line->rules ? 0 : ERR_NO_MEMORY;
 }
 
+/* A limit of calls in flight that no other resource shares. Where some limit counts by scopes, or
+ * refuses, there is none: whoever finds it full is to be judged all the same. */
+static struct counter *gate_of(const struct line *line)
+{
+    struct counter *gate = NULL;
+    for (size_t i = 0; i < line->limits_n; i++) {
+        const struct rule *rule = line->rules[i];
+        if (!rule->whole || line->refuses) {
+            return NULL;
+        }
+        bool own = rule->limit->shared[0] == '\0';
+        gate = own && rule->terms.kind == WINDOW_NONE ? rule->whole : gate;
+    }
+    return gate;
+}
+
 static int build_lines(struct core *core)
 {
     for (size_t i = 0; i < core->policy->resources_n; i++) {
@@ -163,6 +179,7 @@ static int build_lines(struct core *core)
         }
         if (rc == 0) {
             line->limits_n = line->rules_n;
+            line->gate = gate_of(line);
         }
         for (size_t j = 0; rc == 0 && j < resource->reserves_n; j++) {
             rc = line_add_reserve(core, line, (int)j);

@@ -53,6 +53,7 @@ struct line {            /* what every decision asks comes first */
     size_t limits_n; /* of rules: those that judge */
     const struct resource *resource;
     struct request *head; /* stalled, or NULL; a member of the line */
+    struct counter *gate; /* shut, it lets nobody pass who asks of it; or NULL */
     size_t backlog;       /* parties with awake flows */
     uint32_t awake;       /* a bit for each priority that has parties with awake flows */
     bool refuses;         /* some of the rules refuse, whoever else waits */

@@ -28,6 +28,10 @@
  * joins, when another line takes from a scope's counter, at which its head may now have to sleep,
  * and at the time at which its head may fit if nothing is given back. So nobody polls, and
  * no wake-up is lost.
+ *
+ * Most lines stall because all calls that may be in flight are: after each grant, the next in line
+ * finds nothing left of a limit of which everybody asks. That limit is the line's gate, and while
+ * it is shut nobody is judged.
  */
 #include "core/turn.h"
 
@@ -220,6 +224,15 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
     line_stop(core, line, min_i64(at_us, passers_us(core, line, j->held_by)));
 }
 
+/* Whether nobody in line has to be judged: everybody asks of the line's gate, and nothing is left
+ * of it. Most lines that stall do it here, after each grant. */
+static bool line_is_shut(struct core *core, const struct line *line)
+{
+    struct counter *gate = line->gate;
+    return gate && line->waiting_zero[gate->rule->unit] == 0 && !line->lowered &&
+           counter_free_units(core, gate) <= 0;
+}
+
 /* Nobody in it can be granted anything before `at_us`. Always false. */
 static bool line_rest(struct core *core, struct line *line, int64_t at_us)
 {
@@ -364,12 +377,16 @@ static bool line_turn(struct core *core, struct line *line)
         return lets && line->crossing.pool ? pool_turn(core, line) : line_rest(core, line, at_us);
     }
     struct request *r = flow_first(flow);
-    struct asker a = asker_of(r);
     bool unwilling = r->deadline_us == r->enqueued_us; /* to wait at all: judged once */
     if (unlikely(core->now_us > r->deadline_us) && !unwilling) {
         request_time_up(core, r);
         return true;
     }
+    if (line_is_shut(core, line)) {
+        line_set_head(core, line, r, false);
+        return line_stop(core, line, INT64_MAX);
+    }
+    struct asker a = asker_of(r);
     struct judgement j = judge(core, &a);
     switch (j.verdict) {
     case VERDICT_FITS:
