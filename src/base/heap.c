@@ -1,12 +1,12 @@
 #include "base/heap.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/likely.h"
+#include "base/num.h"
 
-#define HEAP_ARITY    4
+#define HEAP_ARITY    4 /* heap_first_child compares as many */
 #define HEAP_SIZE_MIN 16
 
 void heap_init(struct heap *h)
@@ -38,9 +38,11 @@ int heap_reserve(struct heap *h, size_t more)
     return 0;
 }
 
-static bool entry_before(const struct heap_entry *a, const struct heap_entry *b)
+/* One comparison of both keys as one number: which of two comes first is as good as chance, and a
+ * jump by chance costs more than all the rest. */
+static inline bool entry_before(const struct heap_entry *a, const struct heap_entry *b)
 {
-    return a->major != b->major ? a->major < b->major : a->minor < b->minor;
+    return ((uint128)a->major << 64 | a->minor) < ((uint128)b->major << 64 | b->minor);
 }
 
 static void heap_put(struct heap *h, size_t i, struct heap_entry e)
@@ -62,38 +64,36 @@ static void heap_rise(struct heap *h, size_t i, struct heap_entry e)
     heap_put(h, i, e);
 }
 
-/* The first in order of the children of i, or len where it has none. */
-static size_t heap_first_child(const struct heap *h, size_t i)
+/* The first in order of the children of i, or a place behind the last where it has none. */
+static inline size_t heap_first_child(const struct heap *h, size_t i)
 {
+    const struct heap_entry *e = h->entries;
     size_t child = i * HEAP_ARITY + 1;
-    if (child >= h->len) {
-        return h->len;
+    if (likely(child + HEAP_ARITY <= h->len)) {
+        size_t a = child + entry_before(&e[child + 1], &e[child]);
+        size_t b = child + 2 + entry_before(&e[child + 3], &e[child + 2]);
+        return entry_before(&e[b], &e[a]) ? b : a;
     }
-    size_t end = child + HEAP_ARITY < h->len ? child + HEAP_ARITY : h->len;
-    size_t best = child;
-    for (child++; child < end; child++) {
-        if (entry_before(&h->entries[child], &h->entries[best])) {
-            best = child;
-        }
+    size_t first = child;
+    for (child++; child < h->len; child++) {
+        first = entry_before(&e[child], &e[first]) ? child : first;
     }
-    return best;
+    return first;
 }
 
-static void heap_sink(struct heap *h, size_t i, struct heap_entry e)
+static inline void heap_sink(struct heap *h, size_t i, struct heap_entry e)
 {
-    for (;;) {
-        size_t child = heap_first_child(h, i);
-        if (child == h->len || !entry_before(&h->entries[child], &e)) {
-            break;
-        }
+    size_t child = heap_first_child(h, i);
+    while (child < h->len && entry_before(&h->entries[child], &e)) {
         heap_put(h, i, h->entries[child]);
         i = child;
+        child = heap_first_child(h, i);
     }
     heap_put(h, i, e);
 }
 
 /* Puts an entry where it belongs, beginning at a place that is free. */
-static void heap_settle(struct heap *h, size_t i, struct heap_entry e)
+static inline void heap_settle(struct heap *h, size_t i, struct heap_entry e)
 {
     if (i > 0 && entry_before(&e, &h->entries[(i - 1) / HEAP_ARITY])) {
         heap_rise(h, i, e);
@@ -121,7 +121,7 @@ void heap_remove(struct heap *h, struct heap_node *node)
     }
 }
 
-void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major, uint64_t minor)
+void heap_rekey_among(struct heap *h, struct heap_node *node, uint64_t major, uint64_t minor)
 {
     assert(heap_holds(node) && heap_entry_of(h, node)->node == node);
     heap_settle(h, node->place - 1, (struct heap_entry){major, minor, node});
@@ -129,8 +129,6 @@ void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major, uint64_t
 
 struct heap_node *heap_second(const struct heap *h)
 {
-    if (h->len < 2) {
-        return NULL;
-    }
-    return h->entries[heap_first_child(h, 0)].node;
+    size_t second = heap_first_child(h, 0);
+    return second < h->len ? h->entries[second].node : NULL;
 }

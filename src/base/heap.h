@@ -10,6 +10,7 @@
 #ifndef SLUICE_BASE_HEAP_H
 #define SLUICE_BASE_HEAP_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,8 +45,20 @@ void heap_push(struct heap *h, struct heap_node *node, uint64_t major, uint64_t 
 /* Removes a node that is in this heap. */
 void heap_remove(struct heap *h, struct heap_node *node);
 
+void heap_rekey_among(struct heap *h, struct heap_node *node, uint64_t major, uint64_t minor);
+
 /* Gives a node that is in this heap another key. */
-void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major, uint64_t minor);
+static inline void heap_rekey(struct heap *h, struct heap_node *node, uint64_t major,
+                              uint64_t minor)
+{
+    if (h->len > 1) {
+        heap_rekey_among(h, node, major, minor);
+    } else {
+        assert(h->len == 1 && h->entries[0].node == node);
+        h->entries[0].major = major;
+        h->entries[0].minor = minor;
+    }
+}
 
 /* The first node, or NULL when empty. */
 static inline struct heap_node *heap_first(const struct heap *h)
