@@ -65,8 +65,7 @@ struct line {            /* what every decision asks comes first */
     struct list pending;  /* in core->pending: the line is to be run */
     size_t waiting;       /* away ones included */
     size_t away;
-    size_t leases;                    /* open */
-    size_t remembered;                /* ended */
+    size_t leases, remembered;        /* open, and ended */
     struct text name, model, account; /* the resource's */
     int64_t retry_ppm;                /* retries that first attempts have earned, in millionths */
     uint64_t arrivals;                /* numbers arrivals, for rank */
