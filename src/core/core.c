@@ -233,7 +233,7 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     core->now_us = max_i64(core->now_us, event->now_us);
     core->budget = CORE_STEP_MAX;
     if (unlikely(core->starting)) {
-        restore_finish(core);
+        restore_finish(core, event);
     }
     sweep(core, event->kind);
     if (likely(event->kind != EVENT_CONFIGURE)) {

@@ -333,9 +333,10 @@ static void settle_charges(struct core *core, const struct list *leases)
     }
 }
 
-void restore_finish(struct core *core)
+void restore_finish(struct core *core, const struct event *first)
 {
     core->starting = false;
+    core->skew_us = first->kind == EVENT_CLOCK ? first->skew_us : core->skew_us;
     for (size_t i = 0; i < core->rules_n; i++) {
         struct rule *rule = core->rules[i];
         rule->since_us = rule->since_us < 0 ? in_force_from_us(core) : rule->since_us;
