@@ -78,6 +78,11 @@ static int carry_counter(struct core *next, struct core *core, struct rule *rule
     c->foreign_at_us = old->foreign_at_us;
     c->foreign_by = old->foreign_by;
     c->unread = old->unread;
+    c->lapses_us = old->lapses_us;
+    if (list_holds(&old->dirty)) {
+        counter_changed(next, c);
+    }
+    counter_keep_record(next, c);
     old->successor = c;
     return 0;
 }

@@ -67,6 +67,7 @@ static void step_clock(struct core *core, int64_t skew_us)
             counter_advance(core, c);
             c->due_us = INT64_MIN;
             core->skew_us = skew_us;
+            counter_keep_record(core, c);
             counter_gained(core, c);
         }
     }
@@ -208,6 +209,7 @@ static inline void record_counters(struct core *core)
         if (c->rule->recorded) {
             struct effect *e = effect_add(core, EFFECT_PERSIST, 0);
             counter_record(core, c, &e->record);
+            c->lapses_us = e->record.expires_us;
         }
     }
 }

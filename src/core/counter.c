@@ -216,6 +216,16 @@ static int64_t counter_expires_us(const struct core *core, const struct counter 
     return INT64_MAX;
 }
 
+void counter_keep_record(struct core *core, struct counter *c)
+{
+    enum window_kind kind = c->rule->terms.kind;
+    bool lapses = kind == WINDOW_CALENDAR || kind == WINDOW_BUCKET;
+    if (lapses && !window_idle(&c->window, &c->rule->terms) &&
+        counter_expires_us(core, c) > c->lapses_us) {
+        counter_changed(core, c);
+    }
+}
+
 void counter_record(struct core *core, const struct counter *c, struct record *record)
 {
     const struct rule *rule = c->rule;

@@ -130,6 +130,10 @@ static inline void counter_gained(struct core *core, struct counter *c)
 /* The counter as a durable fact; only for windows that records of leases cannot rebuild. */
 void counter_record(struct core *core, const struct counter *c, struct record *record);
 
+/* The wall clock or the terms have changed: where the counter matters for longer now than its
+ * newest record is kept, another is to be emitted. */
+void counter_keep_record(struct core *core, struct counter *c);
+
 /* Whether so much is used that its operator wants to hear of it. */
 bool counter_is_past_mark(const struct counter *c);
 

@@ -89,6 +89,7 @@ void rule_changed(struct core *core, struct rule *rule)
         core->stay_us_max = max_i64(core->stay_us_max, rule->terms.stay_us);
     }
     c->due_us = INT64_MIN;
+    counter_keep_record(core, c);
     for (size_t i = 0; i < rule->users_n; i++) {
         rule->users[i]->lowered |= rule->terms.burst < before.burst;
     }

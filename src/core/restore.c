@@ -75,6 +75,7 @@ static void set_counter(struct counter *c, const struct record *r)
     c->unread = false;
     c->due_us = INT64_MIN;
     c->stored = r->since_us >= 0;
+    c->lapses_us = r->expires_us;
     if (t->kind == WINDOW_LIFETIME) {
         w->count.used = r->used;
     } else if (t->kind == WINDOW_CALENDAR) {

@@ -82,6 +82,7 @@ struct counter {
     size_t flows_n;
     struct timer timer; /* when the first sleeper may fit */
     int64_t check_us;   /* idle: when to look whether it still matters */
+    int64_t lapses_us;  /* when its newest record may be lost */
     bool warned;
     bool stored; /* at a start: the journal knew it */
     bool unread; /* made by a restored lease; what the journal knows of it is yet to come */

@@ -80,7 +80,9 @@ void record_log_prune(struct record_log *log, int64_t horizon_us)
         old = !record_is_value(r->kind) && at_us < horizon_us ? i + 1 : old;
     }
     for (size_t i = 0; i < log->len; i++) {
-        if (i < old && !record_is_value(log->at[i].kind)) {
+        const struct record *r = &log->at[i];
+        bool over = r->expires_us < horizon_us || record_log_replaced(log, i);
+        if (record_is_value(r->kind) ? over : i < old) {
             release_record(&log->at[i]);
         } else {
             log->at[kept++] = log->at[i];

@@ -27,7 +27,8 @@ void record_log_add(struct record_log *log, const struct record *record);
 /* Forgets all records but the first `len`. */
 void record_log_cut(struct record_log *log, size_t len);
 
-/* Lets go the beginning that a journal prunes at that horizon: see the store's pruning. */
+/* Lets go what a journal prunes at that horizon: a beginning of the records of leases, and values
+ * that no longer matter. See the store's pruning. */
 void record_log_prune(struct record_log *log, int64_t horizon_us);
 
 /* Whether a later COUNTER record replaces this one. */
