@@ -11,4 +11,10 @@
 #define likely(condition)   __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
+/* For a function that few decisions call: not built into its callers, who then need neither its
+ * room on the stack nor its registers. RARE: laid out of the way as well, and whatever leads to it
+ * is taken to be unlikely. */
+#define APART __attribute__((noinline))
+#define RARE  __attribute__((noinline, cold))
+
 #endif

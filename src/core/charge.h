@@ -28,7 +28,7 @@ static inline void counter_changed(struct core *core, struct counter *c)
 {
     if (unlikely(c->rule->reported) && !core->restoring) {
         list_remove(&c->dirty);
-        list_append(&core->dirty, &c->dirty);
+        leave_to_do(core, &core->dirty, &c->dirty);
     }
 }
 

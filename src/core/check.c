@@ -136,9 +136,22 @@ static void check_row(const struct timer_rows *rows, uint32_t i)
     assert(row->last == ahead);
 }
 
+/* What a step need not look at. */
+static void check_nothing_to_do(const struct core *core)
+{
+    assert(list_empty(&core->gained) && list_empty(&core->pending));
+    assert(list_empty(&core->paths.moving) && list_empty(&core->dirty));
+    assert(list_empty(&core->graveyard) && list_empty(&core->idle_parties));
+    assert(!core->draining && !core->starting);
+}
+
 void core_check(const struct core *core)
 {
     size_t waiting = 0;
+    if (!core->to_do) {
+        check_nothing_to_do(core);
+    }
+    assert(core->timer_us <= timer_next_us(core));
     for (size_t i = 0; i < core->lines_n; i++) {
         check_line(core->lines[i]);
         waiting += core->lines[i]->waiting;

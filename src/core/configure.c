@@ -230,6 +230,7 @@ int configure(struct core *core, const struct policy *policy)
     next->next_timer = core->next_timer;
     next->draining = core->draining;
     next->expired_us = core->expired_us;
+    next->to_do = true;
     int rc = build_lines(next);
     rc = rc != 0 ? rc : carry_over(next, core);
     if (rc == 0) {

@@ -1,5 +1,6 @@
 /*
- * A step: time first, then the event, then the lines, then what must be recorded.
+ * A step: time first, then the event, then the lines, then what must be recorded. Most steps find
+ * nobody waiting and nothing to record, and `to_do` tells them so at once.
  *
  * Timers that are due are served before the event, in order of their time, because what they give
  * back came back earlier. Decisions are counted against CORE_STEP_MAX; where it runs out, timers
@@ -85,24 +86,40 @@ static void step_reopen(struct core *core, const struct event *event)
     health_reopen(core, line, event->caller);
 }
 
-static inline int step_event(struct core *core, const struct event *event)
+/* All but the two kinds that almost all events are of. */
+APART static int step_other(struct core *core, const struct event *event)
 {
     switch (event->kind) {
+    case EVENT_ACQUIRE:
+    case EVENT_RELEASE: break;
     case EVENT_TICK: return 0;
-    case EVENT_ACQUIRE: return request_acquire(core, event);
     case EVENT_RESUME: request_resume(core, event); return 0;
     case EVENT_HANGUP: request_hangup(core, event); return 0;
     case EVENT_CANCEL: request_cancel(core, event); return 0;
-    case EVENT_RELEASE: lease_release(core, event); return 0;
     case EVENT_RENEW: lease_renew(core, event); return 0;
     case EVENT_CLOCK: step_clock(core, event->skew_us); return 0;
     case EVENT_CONFIGURE: return configure(core, event->policy);
     case EVENT_REOPEN: step_reopen(core, event); return 0;
     case EVENT_BUDGET: budget_correct(core, event); return 0;
-    case EVENT_DRAIN: core->draining = true; return 0;
+    case EVENT_DRAIN:
+        core->draining = true;
+        core->to_do = true;
+        return 0;
     }
     assert(!"a known kind of event");
     return ERR_INTERNAL;
+}
+
+static inline int step_event(struct core *core, const struct event *event)
+{
+    if (event->kind == EVENT_ACQUIRE) {
+        return request_acquire(core, event);
+    }
+    if (likely(event->kind == EVENT_RELEASE)) {
+        lease_release(core, event);
+        return 0;
+    }
+    return step_other(core, event);
 }
 
 /* --- Time. --- */
@@ -149,7 +166,7 @@ static bool comes_after_lines(const struct core *core, const struct timer *t)
            !request_comes_back(core, CONTAINER_OF(t, struct request, timer));
 }
 
-static void serve_due(struct core *core)
+APART static void serve_due(struct core *core)
 {
     struct timer *t;
     while (core->budget > 0 && (t = timer_due(core)) != NULL) {
@@ -162,20 +179,23 @@ static void serve_due(struct core *core)
         core->budget--;
         serve_timer(core, t);
     }
+    core->timer_us = timer_next_us(core);
 }
 
 /* Serves what is due, and what earlier steps have left. */
 static inline void serve_time(struct core *core)
 {
-    if (unlikely(timer_due(core))) {
+    if (unlikely(core->timer_us <= core->now_us)) {
         serve_due(core);
     }
-    go_on(core);
+    if (core->to_do) {
+        go_on(core);
+    }
 }
 
 /* --- Draining. --- */
 
-static void refuse_all(struct core *core)
+RARE static void refuse_all(struct core *core)
 {
     for (size_t i = 0; i < core->lines_n; i++) {
         struct request *r;
@@ -200,7 +220,7 @@ static void watch_budget(struct core *core, struct counter *c)
 
 /* The newest first: what this step has changed is told with it. A change of policy may leave more
  * than a step has room for, and the next ones go on. */
-static inline void record_counters(struct core *core)
+static void record_counters(struct core *core)
 {
     while (!list_empty(&core->dirty) && effects_left(core->effects) >= 2) {
         struct counter *c = CONTAINER_OF(core->dirty.prev, struct counter, dirty);
@@ -214,14 +234,41 @@ static inline void record_counters(struct core *core)
     }
 }
 
+/* Whether some list of what is still to be done holds anything. */
+static bool is_to_do(const struct core *core)
+{
+    return !list_empty(&core->graveyard) || !list_empty(&core->idle_parties) ||
+           !list_empty(&core->gained) || !list_empty(&core->pending) ||
+           !list_empty(&core->paths.moving) || !list_empty(&core->dirty) || core->draining;
+}
+
+/* What the steps before have left to be cleared away. */
+APART static void begin(struct core *core, const struct event *event)
+{
+    if (unlikely(core->starting)) {
+        restore_finish(core, event);
+    }
+    graveyard_clear(core);
+    party_sweep(core);
+}
+
+/* What follows from the event. */
+APART static void finish(struct core *core)
+{
+    go_on(core);
+    if (unlikely(core->draining)) {
+        refuse_all(core);
+    }
+    record_counters(core);
+    core->to_do = is_to_do(core);
+}
+
 /* Not before an acquire: the counters it needs may just have been given back by core_recall. */
 static inline void sweep(struct core *core, enum event_kind kind)
 {
-    graveyard_clear(core);
-    if (kind != EVENT_ACQUIRE) {
+    if (kind != EVENT_ACQUIRE && !list_empty(&core->idle)) {
         counter_sweep(core);
     }
-    party_sweep(core);
     lease_sweep(core);
 }
 
@@ -234,19 +281,17 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     core->effects = effects;
     core->now_us = max_i64(core->now_us, event->now_us);
     core->budget = CORE_STEP_MAX;
-    if (unlikely(core->starting)) {
-        restore_finish(core, event);
+    if (core->to_do) {
+        begin(core, event);
     }
     sweep(core, event->kind);
     if (likely(event->kind != EVENT_CONFIGURE)) {
         serve_time(core);
     }
     int rc = step_event(core, event);
-    go_on(core);
-    if (unlikely(core->draining)) {
-        refuse_all(core);
+    if (core->to_do) {
+        finish(core);
     }
-    record_counters(core);
     core->effects = NULL;
     return rc;
 }

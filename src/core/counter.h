@@ -120,7 +120,7 @@ static inline void counter_gained(struct core *core, struct counter *c)
         return;
     }
     if (unlikely(c->sleepers.len > 0) && !list_holds(&c->gained)) {
-        list_append(&core->gained, &c->gained);
+        leave_to_do(core, &core->gained, &c->gained);
     }
     if (likely(c->rule->whole == c)) {
         rule_gained(core, c->rule);
@@ -138,6 +138,6 @@ void counter_keep_record(struct core *core, struct counter *c);
 bool counter_is_past_mark(const struct counter *c);
 
 /* Forgets a few idle counters that no longer matter. */
-void counter_sweep(struct core *core);
+APART void counter_sweep(struct core *core);
 
 #endif

@@ -89,7 +89,7 @@ static int party_new(struct core *core, struct line *line, int priority, struct 
     }
     heap_init(&p->flows);
     list_init(&p->idle);
-    list_append(&core->idle_parties, &p->idle);
+    leave_to_do(core, &core->idle_parties, &p->idle);
     u->parties_n++;
     map_insert(&core->parties, &p->node, party_hash(core, line, priority, tenant));
     *out = p;
@@ -287,7 +287,7 @@ static void flow_free(struct core *core, struct flow *flow)
         party->recent = NULL;
     }
     if (--party->flows_n == 0) {
-        list_append(&core->idle_parties, &party->idle);
+        leave_to_do(core, &core->idle_parties, &party->idle);
     }
     free(flow);
 }
@@ -359,7 +359,7 @@ static void flow_tell_counters(struct core *core, struct flow *flow)
     for (size_t i = 0; i < flow_line(flow)->limits_n; i++) {
         struct counter *c = flow->counters[i];
         if (c && unlikely(c->sleepers.len > 0) && !list_holds(&c->gained)) {
-            list_append(&core->gained, &c->gained);
+            leave_to_do(core, &core->gained, &c->gained);
         }
     }
 }

@@ -11,8 +11,6 @@
 #include "core/line.h"
 #include "core/timer.h"
 
-#define LEASE_SWEEP_MAX 4
-
 static const bool moves[LEASE_CANCELLED + 1][LEASE_CANCELLED + 1] = {
     [LEASE_OPEN] = {[LEASE_SETTLED] = true, [LEASE_EXPIRED] = true, [LEASE_CANCELLED] = true},
     [LEASE_EXPIRED] = {[LEASE_SETTLED] = true},
@@ -471,27 +469,4 @@ void lease_free(struct core *core, struct lease *l)
         free(l->deal);
     }
     spares_give(&core->spares, l, l->size);
-}
-
-void lease_sweep(struct core *core)
-{
-    int64_t cap = core->policy ? core->policy->leases_max : INT64_MAX;
-    for (int i = 0; i < LEASE_SWEEP_MAX && !list_empty(&core->ended); i++) {
-        struct lease *l = CONTAINER_OF(list_first(&core->ended), struct lease, place);
-        bool over = (int64_t)(core->open_n + core->ended_n) > cap;
-        if (!over && add_sat(l->ended_us, LEASE_REMEMBERED_US) > core->now_us) {
-            return;
-        }
-        if (unlikely(l->waiting_below > 0)) {
-            /* A descendant in line still leads to its ancestors through it, maybe for a day; those
-             * behind it are not kept for that. */
-            list_remove(&l->place);
-            list_append(&core->ended, &l->place);
-            continue;
-        }
-        core->ended_n--;
-        /* The next is looked at now, the one behind it by the next sweep: it has lain long. */
-        expect_memory(CONTAINER_OF(l->place.next->next, struct lease, place), sizeof(*l));
-        lease_free(core, l);
-    }
 }

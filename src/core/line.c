@@ -107,7 +107,7 @@ void line_free(struct core *core, struct line *line)
 void line_is_pending(struct core *core, struct line *line)
 {
     if (!list_holds(&line->pending)) {
-        list_append(&core->pending, &line->pending);
+        leave_to_do(core, &core->pending, &line->pending);
     }
 }
 
@@ -224,7 +224,7 @@ void line_leave(struct core *core, struct request *r)
     line_quit(core, r);
     timer_clear(core, &r->timer);
     r->state = REQUEST_OVER;
-    list_append(&core->graveyard, &r->in_flow);
+    leave_to_do(core, &core->graveyard, &r->in_flow);
 }
 
 int line_move(struct core *core, struct request *r, struct path *path, size_t step,

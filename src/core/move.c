@@ -142,7 +142,7 @@ void line_closed(struct core *core, struct line *line)
     crossing->again_us = INT64_MAX;
     crossing->to_move = crossing->ways_n;
     if (crossing->to_move > 0 && !list_holds(&crossing->moving)) {
-        list_append(&core->paths.moving, &crossing->moving);
+        leave_to_do(core, &core->paths.moving, &crossing->moving);
     }
 }
 

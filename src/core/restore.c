@@ -267,6 +267,7 @@ static void restore_begin(struct core *core)
 {
     core->restored = true;
     core->starting = true;
+    core->to_do = true;
     core->now_us = 0;
     for (size_t i = 0; i < core->rules_n; i++) {
         core->rules[i]->since_us = -1;

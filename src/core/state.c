@@ -47,6 +47,7 @@ void state_init(struct core *core)
     }
     heap_init(&core->timers);
     core->rows.next = TIMER_ROWS;
+    core->timer_us = INT64_MAX;
     paths_init(&core->paths);
 }
 

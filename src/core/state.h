@@ -85,28 +85,26 @@ struct line {            /* what every decision asks comes first */
     struct estimates *estimates; /* NULL before the first */
 };
 
-struct core { /* what every decision asks comes first, within reach of short instructions */
-    int64_t now_us;
-    int64_t skew_us;
+struct core { /* what every decision asks comes first */
+    int64_t now_us, skew_us;
     const struct policy *policy; /* NULL before the first EVENT_CONFIGURE */
     struct effects *effects;     /* of the step under way */
     size_t budget;               /* decisions left in this step */
     size_t waiting;
+    bool to_do;     /* there may be more to do than the event: see leave_to_do */
     bool numbering; /* the first lease of this run has been numbered */
     bool draining;
     bool restoring; /* core_restore is at work: recorded windows are not to be charged */
     bool restored;  /* core_restore has set the time back, once */
     bool starting;  /* records are being taken back: the next step ends that */
     bool spill;     /* the journal keeps lifetime counters that are forgotten here */
-    size_t open_n;
-    size_t ended_n;
+    size_t open_n, ended_n;
+    int64_t timer_us;    /* no timer is due before */
     struct list gained;  /* counters */
     struct list pending; /* lines */
     struct list ended;   /* leases, by ended_us but for those that descendants still need */
     struct list open;    /* leases, by noted_us */
-    uint64_t next_lease;
-    uint64_t next_seq;
-    uint64_t next_timer;
+    uint64_t next_lease, next_seq, next_timer;
     size_t timers_n;
     struct list graveyard; /* requests over in this step, whose texts its effects still name */
     struct list dirty;     /* counters */
@@ -115,28 +113,30 @@ struct core { /* what every decision asks comes first, within reach of short ins
     int64_t stay_us_max; /* of all rolling windows */
 
     struct rule **rules;
-    size_t rules_n;
     struct line **lines;
-    size_t lines_n;
+    size_t rules_n, lines_n;
     struct map lines_by_name;
     struct line *last_line; /* the one found last, most likely found next; or NULL */
     struct paths paths;
     struct map counters; /* scoped ones */
-    struct map parties;
-    struct map flows;
-    struct map leases;
-    struct map lease_ids;
-    struct map requests_by_caller;
-    struct map requests_by_ticket;
-    struct map request_ids;
+    struct map parties, flows;
+    struct map leases, lease_ids;
+    struct map requests_by_caller, requests_by_ticket, request_ids;
     struct hash_key hash_key;
-
     struct heap timers;
     struct timer_rows rows;
     struct horizon horizon; /* of the leases that have ended */
     int64_t expired_us;     /* when one expired last; -1: none has */
     struct spares spares;   /* for requests and leases */
 };
+
+/* Adds to one of the lists of what is still to be done: gained, pending and moving, dirty, the
+ * graveyard, idle parties. A step looks at none of them before somebody has. */
+static inline void leave_to_do(struct core *core, struct list *list, struct list *node)
+{
+    list_append(list, node);
+    core->to_do = true;
+}
 
 /* An empty state: no policy, nothing counted. The core is zeroed. */
 void state_init(struct core *core);

@@ -105,6 +105,7 @@ void timer_set(struct core *core, struct timer *t, int64_t at_us)
     }
     int64_t delay_us = at_us - core->now_us;
     t->at_us = at_us;
+    core->timer_us = min_i64(core->timer_us, at_us);
     t->turn = turn_of(core, t);
     t->row = row_for(core, t, delay_us);
     if (likely(t->row < TIMER_ROWS)) {
@@ -114,11 +115,11 @@ void timer_set(struct core *core, struct timer *t, int64_t at_us)
     }
 }
 
-void timer_clear(struct core *core, struct timer *t)
+void timer_unset(struct core *core, struct timer *t)
 {
     if (likely(t->row < TIMER_ROWS)) {
         rows_remove(&core->rows, t);
-    } else if (heap_holds(&t->node)) {
+    } else {
         heap_remove(&core->timers, &t->node);
     }
 }

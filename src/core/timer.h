@@ -62,7 +62,16 @@ int timer_admit(struct core *core);
 
 /* Sets or moves a timer; INT64_MAX clears it. */
 void timer_set(struct core *core, struct timer *t, int64_t at_us);
-void timer_clear(struct core *core, struct timer *t);
+
+/* Takes a timer that is set out of where it stands. */
+void timer_unset(struct core *core, struct timer *t);
+
+static inline void timer_clear(struct core *core, struct timer *t)
+{
+    if (timer_is_set(t)) {
+        timer_unset(core, t);
+    }
+}
 
 /* When the first timer is due; INT64_MAX: none is set. */
 int64_t timer_next_us(const struct core *core);

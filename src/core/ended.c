@@ -1,0 +1,43 @@
+/*
+ * Leases that have ended: remembered for a while, for whoever asks again or releases late, and then
+ * forgotten, in the order in which they ended.
+ */
+#include "core/lease.h"
+
+#define LEASE_SWEEP_MAX 4
+
+/* Whether it is time to forget the lease that ended first. */
+static inline bool is_old(const struct core *core, const struct lease *first)
+{
+    bool over = (int64_t)(core->open_n + core->ended_n) > core->policy->leases_max;
+    return over || first->ended_us <= core->now_us - LEASE_REMEMBERED_US;
+}
+
+APART static void forget_some(struct core *core)
+{
+    for (int i = 0; i < LEASE_SWEEP_MAX && !list_empty(&core->ended); i++) {
+        struct lease *l = CONTAINER_OF(list_first(&core->ended), struct lease, place);
+        if (!is_old(core, l)) {
+            return;
+        }
+        if (unlikely(l->waiting_below > 0)) {
+            /* A descendant in line still leads to its ancestors through it, maybe for a day; those
+             * behind it are not kept for that. */
+            list_remove(&l->place);
+            list_append(&core->ended, &l->place);
+            continue;
+        }
+        core->ended_n--;
+        /* The next is looked at now, the one behind it by the next sweep: it has lain long. */
+        expect_memory(CONTAINER_OF(l->place.next->next, struct lease, place), sizeof(*l));
+        lease_free(core, l);
+    }
+}
+
+void lease_sweep(struct core *core)
+{
+    struct list *first = core->ended.next;
+    if (first != &core->ended && is_old(core, CONTAINER_OF(first, struct lease, place))) {
+        forget_some(core);
+    }
+}
