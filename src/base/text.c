@@ -61,6 +61,36 @@ uint64_t text_hash(struct text t, const struct hash_key *key)
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+/* How many digits a number has that is at least 1: about so many as its bits are worth. */
+static size_t digits_of(uint64_t n)
+{
+    static const uint64_t powers[] = {
+        1u,
+        10u,
+        100u,
+        1000u,
+        10000u,
+        100000u,
+        1000000u,
+        10000000u,
+        100000000u,
+        1000000000u,
+        10000000000u,
+        100000000000u,
+        1000000000000u,
+        10000000000000u,
+        100000000000000u,
+        1000000000000000u,
+        10000000000000000u,
+        100000000000000000u,
+        1000000000000000000u,
+        10000000000000000000u,
+    };
+    size_t bits = 64 - (size_t)__builtin_clzll(n);
+    size_t digits = bits * 1233 >> 12; /* log10(2) is 0.30103, and 1233 / 4096 a little less */
+    return digits + (n >= powers[digits]);
+}
+
 /* Two digits at a time, since most numbers that are written are times. */
 char *text_put_u64(char *to, uint64_t n)
 {
@@ -68,19 +98,18 @@ char *text_put_u64(char *to, uint64_t n)
                                 "25262728293031323334353637383940414243444546474849"
                                 "50515253545556575859606162636465666768697071727374"
                                 "75767778798081828384858687888990919293949596979899";
-    char digits[2 * TEXT_NUMBER_MAX] = {0};
-    char *end = digits + TEXT_NUMBER_MAX;
-    char *first = end;
-    for (; n >= 10; n /= 100) {
-        first -= 2;
-        memcpy(first, pairs + 2 * (n % 100), 2);
+    char *end = to + (n ? digits_of(n) : 1);
+    char *at = end;
+    for (; n >= 100; n /= 100) {
+        at -= 2;
+        memcpy(at, pairs + 2 * (n % 100), 2);
     }
-    if (n > 0 || first == end) {
-        *--first = (char)('0' + n);
+    if (n >= 10) {
+        memcpy(to, pairs + 2 * n, 2);
+    } else {
+        *to = (char)('0' + n);
     }
-    /* As many bytes as the largest number has: a copy of a known length is the quicker. */
-    memcpy(to, first, TEXT_NUMBER_MAX - 1);
-    return to + (end - first);
+    return end;
 }
 
 char *text_put_negative(char *to, int64_t n)

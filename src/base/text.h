@@ -43,6 +43,27 @@ static inline bool bytes_equal(const char *a, const char *b, size_t n)
     return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
 }
 
+/* Copies n bytes to where there are others. Names are short here, too. */
+static inline void bytes_copy(char *restrict to, const char *restrict from, size_t n)
+{
+    if (unlikely(n > 32)) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+    } else if (n > 0) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
 static inline bool text_equal(struct text a, struct text b)
 {
     return a.len == b.len && bytes_equal(a.at, b.at, a.len);
@@ -64,9 +85,7 @@ static inline int hex_value(char c)
 static inline struct text text_copy(char **to, struct text t)
 {
     struct text copy = {*to, t.len};
-    if (t.len) {
-        memcpy(*to, t.at, t.len);
-    }
+    bytes_copy(*to, t.at, t.len);
     *to += t.len;
     return copy;
 }

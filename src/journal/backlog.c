@@ -5,23 +5,33 @@
 
 #include "base/error.h"
 
-/* A record in a chunk, followed by the bytes of its texts. A size of 0 says that the chunk ends
- * here and the next one goes on. */
+/* A record in a chunk, followed by the bytes of its texts and, where it is a counter, by its mark.
+ * A size of 0 says that the chunk ends here and the next one goes on. */
 struct entry {
     size_t size;
-    uint64_t number;      /* counts all records ever appended, from 0 */
-    struct map_node node; /* counters: in the index while `indexed` */
-    bool indexed;
     struct record record;
+};
+
+/* What makes a counter known by its key. Other records have none: they are many, and every byte of
+ * theirs goes from one processor's cache to the other's. */
+struct mark {
+    struct map_node node; /* in the index while `indexed` */
+    struct mark *next;    /* of the same chunk, or NULL */
+    struct entry *entry;
+    uint64_t number; /* of the record; counts all that were ever appended, from 0 */
+    bool indexed;
 };
 
 /* The worker reads `next` only once a record in that next chunk was handed over. */
 struct chunk {
     struct chunk *next;
-    uint64_t begin; /* the number of its first record */
-    size_t used;    /* of bytes; the loop's thread only */
+    uint64_t begin;     /* the number of its first record */
+    size_t used;        /* of bytes; the loop's thread only, as is … */
+    struct mark *marks; /* … this: those of its counters */
     _Alignas(struct entry) char bytes[BACKLOG_CHUNK_BYTES];
 };
+
+_Static_assert(_Alignof(struct mark) <= _Alignof(struct entry), "a mark may stand behind an entry");
 
 /* Room at the end of a chunk for the size that ends it. */
 #define CHUNK_ROOM (BACKLOG_CHUNK_BYTES - sizeof(struct entry))
@@ -30,7 +40,8 @@ static struct chunk *chunk_new(struct backlog *b)
 {
     struct chunk *chunk = b->spare;
     if (chunk) {
-        b->spare = NULL;
+        b->spare = chunk->next;
+        b->spares_n--;
     } else {
         chunk = malloc(sizeof(*chunk));
         if (!chunk) {
@@ -41,6 +52,7 @@ static struct chunk *chunk_new(struct backlog *b)
     chunk->next = NULL;
     chunk->begin = b->appended;
     chunk->used = 0;
+    chunk->marks = NULL;
     return chunk;
 }
 
@@ -58,14 +70,19 @@ int backlog_init(struct backlog *b, size_t cap, const struct hash_key *key,
     return 0;
 }
 
+static void free_chunks(struct chunk *chunk)
+{
+    while (chunk) {
+        struct chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+}
+
 void backlog_release(struct backlog *b)
 {
-    while (b->first) {
-        struct chunk *next = b->first->next;
-        free(b->first);
-        b->first = next;
-    }
-    free(b->spare);
+    free_chunks(b->first);
+    free_chunks(b->spare);
     map_release(&b->counters);
     *b = (struct backlog){.cap = 0};
 }
@@ -82,12 +99,12 @@ static bool same_counter(const struct record *a, const struct record *b)
            text_equal(a->resource, b->resource);
 }
 
-static struct entry *find_counter(const struct backlog *b, const struct record *key, uint64_t hash)
+static struct mark *find_counter(const struct backlog *b, const struct record *key, uint64_t hash)
 {
     for (struct map_node *n = map_find(&b->counters, hash); n; n = map_next_equal(n)) {
-        struct entry *entry = CONTAINER_OF(n, struct entry, node);
-        if (same_counter(&entry->record, key)) {
-            return entry;
+        struct mark *mark = CONTAINER_OF(n, struct mark, node);
+        if (same_counter(&mark->entry->record, key)) {
+            return mark;
         }
     }
     return NULL;
@@ -95,18 +112,22 @@ static struct entry *find_counter(const struct backlog *b, const struct record *
 
 const struct record *backlog_counter(const struct backlog *b, const struct record *key)
 {
-    struct entry *entry = find_counter(b, key, counter_hash(b, key));
-    return entry ? &entry->record : NULL;
+    const struct mark *mark = find_counter(b, key, counter_hash(b, key));
+    return mark ? &mark->entry->record : NULL;
+}
+
+static size_t aligned(size_t size)
+{
+    const size_t align = _Alignof(struct entry);
+    return (size + align - 1) / align * align;
 }
 
 static size_t entry_size(const struct record *record)
 {
-    const size_t align = _Alignof(struct entry);
-    size_t size = sizeof(struct entry) + record->resource.len + record->tenant.len +
-                  record->session.len + record->labels.len + record->id.len + record->limit.len +
-                  record->scope_key.len + record->model.len + record->account.len +
-                  record->route.len;
-    return (size + align - 1) / align * align;
+    return aligned(sizeof(struct entry) + record->resource.len + record->tenant.len +
+                   record->session.len + record->labels.len + record->id.len + record->limit.len +
+                   record->scope_key.len + record->model.len + record->account.len +
+                   record->route.len);
 }
 
 /* Makes the last chunk one that has room for `size` bytes. */
@@ -131,61 +152,69 @@ static int make_room(struct backlog *b, size_t size)
     return 0;
 }
 
-static char *place_text(char *at, struct text *t)
+static void place_text(char **at, struct text *t)
 {
-    if (t->len) {
-        memcpy(at, t->at, t->len);
-    }
-    t->at = at;
-    return at + t->len;
+    *t = text_copy(at, *t);
 }
 
 static struct entry *place(struct backlog *b, const struct record *record, size_t size)
 {
     struct entry *entry = (void *)(b->last->bytes + b->last->used);
     entry->size = size;
-    entry->number = b->appended++;
-    entry->indexed = false;
     entry->record = *record;
     struct record *r = &entry->record;
     char *at = (char *)(entry + 1);
-    at = place_text(at, &r->resource);
-    at = place_text(at, &r->tenant);
-    at = place_text(at, &r->session);
-    at = place_text(at, &r->labels);
-    at = place_text(at, &r->id);
-    at = place_text(at, &r->limit);
-    at = place_text(at, &r->scope_key);
-    at = place_text(at, &r->model);
-    at = place_text(at, &r->account);
-    at = place_text(at, &r->route);
+    place_text(&at, &r->resource);
+    place_text(&at, &r->tenant);
+    place_text(&at, &r->session);
+    place_text(&at, &r->labels);
+    place_text(&at, &r->id);
+    place_text(&at, &r->limit);
+    place_text(&at, &r->scope_key);
+    place_text(&at, &r->model);
+    place_text(&at, &r->account);
+    place_text(&at, &r->route);
     assert(at <= (char *)entry + size);
     b->last->used += size;
+    b->appended++;
     return entry;
 }
 
-static void unindex(struct backlog *b, struct entry *entry)
+static void unindex(struct backlog *b, struct mark *mark)
 {
-    if (entry->indexed) {
-        map_remove(&b->counters, &entry->node);
-        entry->indexed = false;
+    if (mark->indexed) {
+        map_remove(&b->counters, &mark->node);
+        mark->indexed = false;
     }
+}
+
+/* Makes a counter, which ends with room for its mark, known by its key. */
+static void index_counter(struct backlog *b, struct entry *entry, uint64_t hash)
+{
+    struct mark *mark = (void *)((char *)entry + entry->size - sizeof(*mark));
+    mark->entry = entry;
+    mark->number = b->appended - 1;
+    mark->next = b->last->marks;
+    b->last->marks = mark;
+    map_insert(&b->counters, &mark->node, hash);
+    mark->indexed = true;
 }
 
 static int append_counter(struct backlog *b, const struct record *record)
 {
     uint64_t hash = counter_hash(b, record);
-    struct entry *old = find_counter(b, record, hash);
+    struct mark *old = find_counter(b, record, hash);
     if (old && old->number >= b->handed) {
-        old->record.at_us = record->at_us;
-        old->record.expires_us = record->expires_us;
-        old->record.period_us = record->period_us;
-        old->record.used = record->used;
-        old->record.level = record->level;
-        old->record.since_us = record->since_us;
+        struct record *newest = &old->entry->record;
+        newest->at_us = record->at_us;
+        newest->expires_us = record->expires_us;
+        newest->period_us = record->period_us;
+        newest->used = record->used;
+        newest->level = record->level;
+        newest->since_us = record->since_us;
         return 0;
     }
-    size_t size = entry_size(record);
+    size_t size = entry_size(record) + aligned(sizeof(struct mark));
     int rc = map_reserve(&b->counters);
     if (rc == 0) {
         rc = make_room(b, size);
@@ -196,9 +225,7 @@ static int append_counter(struct backlog *b, const struct record *record)
     if (old) {
         unindex(b, old);
     }
-    struct entry *entry = place(b, record, size);
-    map_insert(&b->counters, &entry->node, hash);
-    entry->indexed = true;
+    index_counter(b, place(b, record, size), hash);
     return 0;
 }
 
@@ -224,17 +251,17 @@ uint64_t backlog_hand_over(struct backlog *b)
 static void drop_first(struct backlog *b)
 {
     struct chunk *chunk = b->first;
-    for (size_t at = 0; at < chunk->used;) {
-        struct entry *entry = (void *)(chunk->bytes + at);
-        unindex(b, entry);
-        at += entry->size;
+    for (struct mark *mark = chunk->marks; mark; mark = mark->next) {
+        unindex(b, mark);
     }
     b->first = chunk->next;
-    if (b->spare) {
+    if (b->spares_n == BACKLOG_SPARES_MAX) {
         b->bytes -= sizeof(*chunk);
         free(chunk);
     } else {
+        chunk->next = b->spare;
         b->spare = chunk;
+        b->spares_n++;
     }
 }
 

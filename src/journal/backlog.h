@@ -25,14 +25,16 @@
 #include "core/record.h"
 
 #define BACKLOG_CHUNK_BYTES (64u << 10)
+#define BACKLOG_SPARES_MAX  8 /* chunks kept for reuse */
 
 struct chunk;
 
 struct backlog {
     struct chunk *first; /* the oldest that is kept */
     struct chunk *last;  /* the one that is being filled */
-    struct chunk *spare; /* one kept for reuse, or NULL */
-    size_t bytes;        /* of all chunks */
+    struct chunk *spare; /* those kept for reuse, the one that was used last first */
+    size_t spares_n;
+    size_t bytes; /* of all chunks */
     size_t cap;
     uint64_t appended; /* records so far */
     uint64_t handed;   /* records that must not change any more */
