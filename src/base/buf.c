@@ -74,16 +74,35 @@ void buf_add_slowly(struct buf *b, const void *bytes, size_t len)
     b->at[b->len] = '\0';
 }
 
+/* Where a number is written: at the end, or aside where there may be no room for it. */
+static char *number_place(struct buf *b, char aside[TEXT_NUMBER_MAX])
+{
+    bool room = !b->failed && TEXT_NUMBER_MAX < b->size - b->len;
+    return room ? b->at + b->len : aside;
+}
+
+static void add_number(struct buf *b, const char *from, const char *end, const char *aside)
+{
+    if (from == aside) {
+        buf_add(b, from, (size_t)(end - from));
+    } else {
+        b->len += (size_t)(end - from);
+        b->at[b->len] = '\0';
+    }
+}
+
 void buf_add_u64(struct buf *b, uint64_t n)
 {
-    char digits[TEXT_NUMBER_MAX];
-    buf_add(b, digits, (size_t)(text_put_u64(digits, n) - digits));
+    char aside[TEXT_NUMBER_MAX];
+    char *to = number_place(b, aside);
+    add_number(b, to, text_put_u64(to, n), aside);
 }
 
 void buf_add_i64(struct buf *b, int64_t n)
 {
-    char digits[TEXT_NUMBER_MAX];
-    buf_add(b, digits, (size_t)(text_put_i64(digits, n) - digits));
+    char aside[TEXT_NUMBER_MAX];
+    char *to = number_place(b, aside);
+    add_number(b, to, text_put_i64(to, n), aside);
 }
 
 void buf_addf(struct buf *b, const char *format, ...)

@@ -35,6 +35,12 @@ void buf_clear(struct buf *b);
 /* Makes room for `more` bytes beyond len, and returns where they begin; NULL at the cap. */
 char *buf_reserve(struct buf *b, size_t more);
 
+/* The same, for much that is written piece by piece: most pieces find room. */
+static inline char *buf_room(struct buf *b, size_t more)
+{
+    return likely(!b->failed && more < b->size - b->len) ? b->at + b->len : buf_reserve(b, more);
+}
+
 /* Appends where the memory at hand may not do. */
 void buf_add_slowly(struct buf *b, const void *bytes, size_t len);
 

@@ -23,14 +23,25 @@
 #define JSON_VALUES_MAX (1 << 18) /* names and values of a document, in all */
 #define JSON_NESTS_MAX  (1 << 14) /* objects and arrays */
 
-/* A value inside a document; opaque, borrowed, valid until json_free of the document, as are all
- * texts read from it. Texts and names are followed by a zero. */
+/* A value inside a document; opaque, borrowed, valid as long as the document, as are all texts read
+ * from it. Texts and names are followed by a zero. */
 typedef struct json_value json_value;
 
 /* Parses one document. 0, ERR_INVALID_REQUEST with a clause in `why` ("… at byte N"), or
  * ERR_NO_MEMORY. On success the caller owns the document. */
 int json_parse(struct text bytes, json_value **document, struct buf *why);
 void json_free(json_value *document); /* NULL is allowed */
+
+/* Room that holds one document after another; all zero, it has no memory yet. */
+struct json_room {
+    void *at;
+    size_t size;
+};
+
+/* Parses in the room, which goes on owning the document: it is valid until the next one. */
+int json_parse_in(struct json_room *room, struct text bytes, json_value **document,
+                  struct buf *why);
+void json_room_release(struct json_room *room);
 
 bool json_is_object(const json_value *v);
 bool json_is_array(const json_value *v);
@@ -95,8 +106,12 @@ void json_picousd(struct json_writer *w, int64_t picousd);
  * at least 0, the second less than a thousandth. */
 void json_milliusd(struct json_writer *w, int64_t milliusd, int64_t picousd);
 
-/* A key by a literal, whose length the compiler knows. */
-static inline void json_key(struct json_writer *w, const char *key)
+/* What takes a literal stands where it is called, so that the compiler knows the literal's length.
+ */
+#define JSON_INLINE static inline __attribute__((always_inline))
+
+/* A key by a literal. */
+JSON_INLINE void json_key(struct json_writer *w, const char *key)
 {
     json_put_key(w, text_of(key));
 }

@@ -23,6 +23,7 @@
 #define NUMBER_BYTES_MAX 30
 #define FEW_MEMBERS      16
 #define NODES_MAX        (JSON_VALUES_MAX + JSON_NESTS_MAX)
+#define ROOM_KEPT_BYTES  65536u
 
 struct parser {
     struct text text;
@@ -166,7 +167,7 @@ static void copy_plain(struct parser *p)
 {
     const char *from = p->text.at + p->at;
     size_t n = plain_length((struct text){from, p->text.len - p->at});
-    memcpy(p->out, from, n);
+    bytes_copy(p->out, from, n);
     p->out += n;
     p->at += n;
 }
@@ -322,7 +323,7 @@ static bool parse_number(struct parser *p)
     if (!scan_number(p)) {
         return false;
     }
-    memcpy(p->out, p->text.at + start, p->at - start);
+    bytes_copy(p->out, p->text.at + start, p->at - start);
     p->out += p->at - start;
     *p->out++ = '\0';
     return add_text(p, JSON_NUMBER, from);
@@ -497,31 +498,57 @@ static bool parse_document(struct parser *p)
     return p->at == p->text.len || wrong(p, "unexpected character");
 }
 
-int json_parse(struct text bytes, json_value **document, struct buf *why)
+/* A room of at least that size. One that a large document has left is not kept for small ones. */
+static bool make_room(struct json_room *room, size_t size)
+{
+    if (size <= room->size && room->size <= ROOM_KEPT_BYTES) {
+        return true;
+    }
+    json_room_release(room);
+    room->at = malloc(size);
+    room->size = room->at ? size : 0;
+    return room->at != NULL;
+}
+
+int json_parse_in(struct json_room *room, struct text bytes, json_value **document, struct buf *why)
 {
     if (bytes.len > UINT32_MAX / 2) {
         buf_add_str(why, "the document is too large");
         return ERR_INVALID_REQUEST;
     }
     size_t values = bytes.len / 2 + 1;
-    struct parser p = {.text = bytes};
-    p.nodes_max = values < NODES_MAX ? values : NODES_MAX;
-    p.nodes = malloc(p.nodes_max * sizeof(struct json_value) + bytes.len + 2);
-    if (!p.nodes) {
+    size_t nodes_max = values < NODES_MAX ? values : NODES_MAX;
+    if (!make_room(room, nodes_max * sizeof(struct json_value) + bytes.len + 2)) {
         return ERR_NO_MEMORY;
     }
-    p.out = (char *)&p.nodes[p.nodes_max];
+    struct parser p = {.text = bytes, .nodes = room->at, .nodes_max = nodes_max};
+    p.out = (char *)&p.nodes[nodes_max];
     if (parse_document(&p)) {
-        assert(p.out <= (char *)&p.nodes[p.nodes_max] + bytes.len + 2);
+        assert(p.out <= (char *)&p.nodes[nodes_max] + bytes.len + 2);
         *document = p.nodes;
         return 0;
     }
-    free(p.nodes);
     if (p.no_memory) {
         return ERR_NO_MEMORY;
     }
     buf_addf(why, "%s at byte %zu", p.wrong, p.at);
     return ERR_INVALID_REQUEST;
+}
+
+void json_room_release(struct json_room *room)
+{
+    free(room->at);
+    *room = (struct json_room){NULL, 0};
+}
+
+int json_parse(struct text bytes, json_value **document, struct buf *why)
+{
+    struct json_room room = {NULL, 0};
+    int err = json_parse_in(&room, bytes, document, why);
+    if (err) {
+        json_room_release(&room);
+    }
+    return err; /* a document stands at the front of its room, which is now the caller's */
 }
 
 void json_free(json_value *document)

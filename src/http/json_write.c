@@ -103,7 +103,7 @@ static void add_escaped(struct buf *out, struct text t)
 /* A text that is plain, as most are, is added in one piece with its quotes. */
 static void add_quoted(struct buf *out, struct text t)
 {
-    char *to = plain_length(t) == t.len ? buf_reserve(out, t.len + 2) : NULL;
+    char *to = plain_length(t) == t.len ? buf_room(out, t.len + 2) : NULL;
     if (!to) {
         add_escaped(out, t);
         return;
@@ -118,13 +118,12 @@ static void add_quoted(struct buf *out, struct text t)
 void json_put_key(struct json_writer *w, struct text key)
 {
     size_t size = w->comma + key.len + sizeof("\"\":") - 1;
-    char *to = buf_reserve(w->out, size);
+    char *to = buf_room(w->out, size);
     if (!to) {
         return;
     }
-    if (w->comma) {
-        *to++ = ',';
-    }
+    *to = ','; /* and the quote over it where there is none */
+    to += w->comma;
     *to++ = '"';
     text_copy(&to, key);
     memcpy(to, "\":", sizeof("\":"));
@@ -157,10 +156,8 @@ void json_str(struct json_writer *w, const char *s)
 
 void json_i64(struct json_writer *w, int64_t n)
 {
-    char written[1 + TEXT_NUMBER_MAX] = {','};
-    char *first = written + !w->comma;
-    buf_add(w->out, first, (size_t)(text_put_i64(written + 1, n) - first));
-    w->comma = true;
+    begin_value(w);
+    buf_add_i64(w->out, n);
 }
 
 void json_double(struct json_writer *w, double d)

@@ -11,40 +11,40 @@
 
 #include "http/json.h"
 
-static inline void member_i64(struct json_writer *w, const char *key, int64_t n)
+JSON_INLINE void member_i64(struct json_writer *w, const char *key, int64_t n)
 {
     json_key(w, key);
     json_i64(w, n);
 }
 
-static inline void member_bool(struct json_writer *w, const char *key, bool b)
+JSON_INLINE void member_bool(struct json_writer *w, const char *key, bool b)
 {
     json_key(w, key);
     json_bool(w, b);
 }
 
 /* NULL is null. */
-static inline void member_str(struct json_writer *w, const char *key, const char *s)
+JSON_INLINE void member_str(struct json_writer *w, const char *key, const char *s)
 {
     json_key(w, key);
     json_str(w, s);
 }
 
-static inline void member_text(struct json_writer *w, const char *key, struct text t)
+JSON_INLINE void member_text(struct json_writer *w, const char *key, struct text t)
 {
     json_key(w, key);
     json_text(w, t);
 }
 
 /* Only where there is something to say. */
-static inline void member_text_if(struct json_writer *w, const char *key, struct text t)
+JSON_INLINE void member_text_if(struct json_writer *w, const char *key, struct text t)
 {
     if (t.len > 0) {
         member_text(w, key, t);
     }
 }
 
-static inline void member_picousd(struct json_writer *w, const char *key, int64_t picousd)
+JSON_INLINE void member_picousd(struct json_writer *w, const char *key, int64_t picousd)
 {
     json_key(w, key);
     json_picousd(w, picousd);

@@ -48,6 +48,11 @@ static inline size_t plain_length(struct text t)
             return n;
         }
     }
+    if (n < t.len && t.len > sizeof(uint64_t)) {
+        /* The last eight are looked at as a whole, though some of them were before. */
+        n = t.len - sizeof(uint64_t);
+        return n + plain_of_eight(t.at + n);
+    }
     while (n < t.len && is_plain(t.at[n])) {
         n++;
     }

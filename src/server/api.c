@@ -171,13 +171,12 @@ static void ask(const struct endpoint *route, const struct call *call)
     struct buf why;
     json_value *body = NULL;
     buf_init(&why, WHY_LEN_MAX);
-    int err = json_parse(http_body(call->req), &body, &why);
+    int err = json_parse_in(&call->api->room, http_body(call->req), &body, &why);
     if (err) {
         api_refuse(call->req, (enum error_code)err, why.len ? why.at : NULL);
     } else {
         route->ask(call, body);
     }
-    json_free(body);
     buf_release(&why);
 }
 

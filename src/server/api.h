@@ -38,7 +38,8 @@ struct api {
     const struct restored *restored;
     int64_t started_us;
     uv_loop_t *loop;
-    size_t usage_jobs; /* questions to the ledger under way */
+    size_t usage_jobs;     /* questions to the ledger under way */
+    struct json_room room; /* for the body of the request at hand; its owner releases it */
 };
 
 /* One request to a route. */

@@ -612,6 +612,7 @@ static int finish(struct server *s)
     if (s->driver.turn) {
         driver_release(&s->driver);
     }
+    json_room_release(&s->api.room);
     webhook_free(s->webhook);
     core_free(s->core);
     config_free(s->config);

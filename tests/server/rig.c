@@ -267,6 +267,7 @@ void rig_release(struct rig *r)
             rig_hang_up(&peers[i]);
         }
     }
+    json_room_release(&r->api.room);
     driver_release(&r->driver);
     core_free(r->core);
 }
