@@ -20,8 +20,9 @@
  * next to expire, and one timer serves all of them.
  *
  * Replies are gathered in `out` and sent at the end of the loop's turn (connection_settle), by
- * uv_try_write, and by uv_write for what the socket does not take. While much is unsent no further
- * request is taken, so a client that does not read its replies costs a bounded amount.
+ * uv_try_write, and by uv_write for what the socket does not take. The reply to a request that was
+ * parked is sent at once (connection_send): nothing else is about to gather. While much is unsent
+ * no further request is taken, so a client that does not read its replies costs a bounded amount.
  *
  * A hang-up is noticed because reading goes on while the handler has the request. Only a client
  * that pipelines more than HTTP_PIPELINED_BYTES_MAX behind it makes reading stop; such a STALLED or
@@ -506,6 +507,30 @@ static bool connection_send_rest(struct connection *c, size_t sent)
     return true;
 }
 
+void connection_lend_room(struct connection *c)
+{
+    struct http_server *s = c->server;
+    if (!c->out.at && s->spare.at) {
+        bool failed = c->out.failed;
+        c->out = s->spare;
+        c->out.failed = failed;
+        buf_init(&s->spare, HTTP_REPLY_BYTES_MAX);
+    }
+}
+
+/* All of `out` is sent. */
+static void connection_drop_out(struct connection *c)
+{
+    struct http_server *s = c->server;
+    if (s->spare.at || c->out.size > HTTP_SPARE_BYTES_MAX) {
+        buf_release(&c->out);
+        return;
+    }
+    s->spare = c->out;
+    buf_clear(&s->spare);
+    buf_init(&c->out, HTTP_REPLY_BYTES_MAX);
+}
+
 /* Sends what has gathered. False where the connection is broken. */
 static bool connection_flush(struct connection *c)
 {
@@ -525,8 +550,16 @@ static bool connection_flush(struct connection *c)
     if (sent < c->out.len) {
         return connection_send_rest(c, sent);
     }
-    buf_release(&c->out);
+    connection_drop_out(c);
     return true;
+}
+
+void connection_send(struct connection *c)
+{
+    bool only_sends = c->state == CONN_IDLE && c->reading && c->in.len == 0;
+    if (!only_sends || list_holds(&c->dirty) || !connection_flush(c)) {
+        server_mark_dirty(c);
+    }
 }
 
 void connection_settle(struct connection *c)

@@ -99,6 +99,10 @@ void connection_start(struct connection *c);
 void connection_move(struct connection *c, enum connection_state to);
 /* Takes what has arrived; the request's handler may be called, several times. */
 void connection_take(struct connection *c, struct text bytes);
+/* Sends a reply at once where the end of the turn would do no more, or leaves it to that. */
+void connection_send(struct connection *c);
+/* Gives `out` the memory that another connection's replies have left, if there is some. */
+void connection_lend_room(struct connection *c);
 /* The end of a turn: takes what is pipelined, sends what is to be sent. */
 void connection_settle(struct connection *c);
 void connection_refuse(struct connection *c, int status, const char *reason);

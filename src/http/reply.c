@@ -87,6 +87,7 @@ void reply_write(struct connection *c, int status, const char *content_type, str
 {
     struct buf *out = &c->out;
     assert(status >= 200 && status <= 999);
+    connection_lend_room(c);
     buf_reserve(out, HEAD_BYTES_GUESS + c->request.fields.len + body.len);
     add_head(c, status, content_type);
     if (has_body(status)) {
@@ -100,7 +101,8 @@ void reply_write(struct connection *c, int status, const char *content_type, str
     }
 }
 
-/* The reply is complete: the connection is free for its next request, or has had its last. */
+/* The reply is complete: the connection is free for its next request, or has had its last. What is
+ * still to be sent is the caller's to see to. */
 static void request_end(struct connection *c)
 {
     if (c->server->shown == &c->request) {
@@ -109,7 +111,6 @@ static void request_end(struct connection *c)
     c->request.gone = NULL;
     c->request.keep_alive = c->request.keep_alive && !c->doomed;
     connection_move(c, c->request.keep_alive ? CONN_IDLE : CONN_LAST);
-    server_mark_dirty(c);
 }
 
 /* Decides whether the connection outlives the reply that is about to begin. */
@@ -133,9 +134,15 @@ void http_reply(struct http_request *req, int status, const char *content_type, 
         return; /* the handler closed the server before it answered */
     }
     assert(c->state == CONN_HANDLED || c->state == CONN_STALLED);
+    bool parked = req->gone != NULL;
     settle_keep_alive(c);
     reply_write(c, status, content_type, body);
     request_end(c);
+    if (parked) {
+        connection_send(c); /* its turn is over: nothing more will gather with it */
+    } else {
+        server_mark_dirty(c);
+    }
 }
 
 void http_stream_begin(struct http_request *req, int status, const char *content_type)
@@ -209,6 +216,7 @@ void http_stream_end(struct http_request *req)
         buf_add_str(&c->out, "0\r\n\r\n");
     }
     request_end(c);
+    server_mark_dirty(c);
 }
 
 void http_stream_abort(struct http_request *req)
@@ -219,4 +227,5 @@ void http_stream_abort(struct http_request *req)
     }
     c->doomed = true;
     request_end(c);
+    server_mark_dirty(c);
 }

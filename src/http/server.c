@@ -328,6 +328,7 @@ int http_server_new(uv_loop_t *loop, const struct http_options *options,
                             .fields_max = options->headers_max,
                             .target_bytes_max = options->target_bytes_max,
                             .bytes_max = options->header_bytes_max};
+    buf_init(&s->spare, HTTP_REPLY_BYTES_MAX);
     list_init(&s->listeners);
     list_init(&s->by_write);
     list_init(&s->dirty);
@@ -376,6 +377,7 @@ void server_forget(struct http_server *s)
     void (*done)(void *) = s->done;
     void *ctx = s->done_ctx;
     free(s->head.fields);
+    buf_release(&s->spare);
     free(s);
     if (done) {
         done(ctx);

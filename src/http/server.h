@@ -12,6 +12,7 @@
 
 #define HTTP_READ_BYTES      65536 /* one shared buffer a server */
 #define HTTP_ACCEPT_RETRY_US INT64_C(100000)
+#define HTTP_SPARE_BYTES_MAX 4096
 #define HTTP_REFUSING_MAX    64 /* connections over the cap that are being told so */
 
 struct listener {
@@ -42,6 +43,7 @@ struct http_server {
     struct head head;       /* of the request that the handler is looking at */
     struct text body;
     const struct http_request *shown; /* whose texts those are; NULL while none may be read */
+    struct buf spare;                 /* the memory of replies that are sent, for the next ones */
     struct http_stats stats;
     size_t refusing;
     size_t handles_open;
