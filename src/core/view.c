@@ -124,10 +124,11 @@ bool core_scope_view(const struct core *core, size_t i, size_t j, struct text sc
     assert(i < core_resources(core) && j < core_limits(core, i));
     const struct rule *rule = core->lines[i]->rules[j];
     struct counter *c = rule->whole ? rule->whole : counter_find(core, rule, scope_key);
-    if (c) {
+    bool known = c && !c->unread;
+    if (known) {
         view_counter(core, c, view);
     }
-    return c != NULL;
+    return known;
 }
 
 static void view_lease(const struct lease *l, struct lease_view *view)

@@ -80,7 +80,8 @@ void core_resource_view(const struct core *core, size_t i, struct resource_view 
 size_t core_limits(const struct core *core, size_t i);
 void core_limit_view(const struct core *core, size_t i, size_t j, struct limit_view *view);
 
-/* One counter of a scoped limit, by key; false where none is in memory. */
+/* One counter of a scoped limit, by key; false where none is in memory, or what it has counted is
+ * yet to be read back: see core_missing. */
 bool core_scope_view(const struct core *core, size_t i, size_t j, struct text scope_key,
                      struct limit_view *view);
 

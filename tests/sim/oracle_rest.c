@@ -48,26 +48,6 @@ static void judge_view(struct oracle *o, size_t ident, const char *key, const st
     }
 }
 
-/* Whether the core says itself that it has yet to be told what a lifetime counter holds. */
-static bool is_unread(const struct core *core, const struct oracle *o, const struct ident *id,
-                      const struct charge *c)
-{
-    const struct fact *f = &o->facts[c->fact];
-    struct record keys[CORE_MISSING_MAX];
-    struct acquire a = {.resource = text_of(f->route[0] ? "" : f->resource),
-                        .route = text_of(f->route),
-                        .tenant = text_of(f->tenant),
-                        .session = text_of(f->session),
-                        .labels = text_of(f->labels)};
-    size_t n = core_missing(core, &a, keys, CORE_MISSING_MAX);
-    for (size_t i = 0; i < n; i++) {
-        if (text_equal(keys[i].limit, text_of(id->name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void judge_scoped_views(struct oracle *o, const struct core *core, size_t r, size_t l)
 {
     size_t ident = o->ident_of[r][l];
@@ -76,9 +56,7 @@ static void judge_scoped_views(struct oracle *o, const struct core *core, size_t
         struct limit_view v;
         const char *key = id->charges[i].key;
         if (core_scope_view(core, r, l, text_of(key), &v)) {
-            if (id->window != WINDOW_LIFETIME || !is_unread(core, o, id, &id->charges[i])) {
-                judge_view(o, ident, key, &v);
-            }
+            judge_view(o, ident, key, &v);
         } else if (id->window != WINDOW_LIFETIME) {
             struct sum s = sum_of(o, ident, key);
             if (s.free < limit_most(id->limit)) {
