@@ -3,14 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/ahead.h"
 #include "base/error.h"
 #include "base/likely.h"
 
 #define MAP_CHAINS_MIN 16
 #define MAP_MOVE_STEP  4
-/* Nodes numbered in order come, and go, one chain behind the other: those this far on are next. */
-#define MAP_AHEAD 16
 
 void map_init(struct map *m)
 {
@@ -24,11 +21,6 @@ void map_release(struct map *m)
     map_init(m);
 }
 
-static struct map_node **chain_of(struct map_node **chains, size_t chains_n, uint64_t hash)
-{
-    return &chains[hash & (chains_n - 1)];
-}
-
 /* Moves one chain of the old table to the new one. */
 static void map_move_chain(struct map *m, struct map_node **from)
 {
@@ -36,7 +28,7 @@ static void map_move_chain(struct map *m, struct map_node **from)
     *from = NULL;
     while (node) {
         struct map_node *next = node->next;
-        struct map_node **to = chain_of(m->chains, m->chains_n, node->hash);
+        struct map_node **to = map_chain(m->chains, m->chains_n, node->hash);
         node->next = *to;
         *to = node;
         node = next;
@@ -76,27 +68,18 @@ int map_grow(struct map *m, size_t n)
     return 0;
 }
 
-void map_insert(struct map *m, struct map_node *node, uint64_t hash)
+void map_move_some(struct map *m, uint64_t hash)
 {
-    assert(m->len < m->chains_n);
-    if (unlikely(m->old)) {
-        /* All nodes of one hash stand in one table, so that a lookup need only search on
-         * in the table where it found the first. */
-        map_move_chain(m, chain_of(m->old, m->old_n, hash));
-        map_move(m, MAP_MOVE_STEP);
-    }
-    struct map_node **chain = chain_of(m->chains, m->chains_n, hash);
-    expect_memory(chain + MAP_AHEAD, 1);
-    node->hash = hash;
-    node->next = *chain;
-    *chain = node;
-    m->len++;
+    /* All nodes of one hash stand in one table, so that a lookup need only search on
+     * in the table where it found the first. */
+    map_move_chain(m, map_chain(m->old, m->old_n, hash));
+    map_move(m, MAP_MOVE_STEP);
 }
 
 static bool unlink_from(struct map_node **link, struct map_node *node)
 {
     for (; *link; link = &(*link)->next) {
-        if (likely(*link == node)) {
+        if (*link == node) {
             *link = node->next;
             node->next = NULL;
             return true;
@@ -105,41 +88,18 @@ static bool unlink_from(struct map_node **link, struct map_node *node)
     return false;
 }
 
-void map_remove(struct map *m, struct map_node *node)
+void map_unlink(struct map *m, struct map_node *node)
 {
-    struct map_node **chain = chain_of(m->chains, m->chains_n, node->hash);
-    expect_memory(chain + MAP_AHEAD, 1);
-    bool found = unlink_from(chain, node);
-    if (unlikely(!found) && m->old) {
-        found = unlink_from(chain_of(m->old, m->old_n, node->hash), node);
+    bool found = unlink_from(map_chain(m->chains, m->chains_n, node->hash), node);
+    if (!found && m->old) {
+        found = unlink_from(map_chain(m->old, m->old_n, node->hash), node);
     }
     assert(found);
-    m->len--;
 }
 
-static struct map_node *first_equal(struct map_node *node, uint64_t hash)
+struct map_node *map_find_old(const struct map *m, uint64_t hash)
 {
-    while (node && unlikely(node->hash != hash)) {
-        node = node->next;
-    }
-    return node;
-}
-
-struct map_node *map_find(const struct map *m, uint64_t hash)
-{
-    if (m->len == 0) {
-        return NULL;
-    }
-    struct map_node *node = first_equal(*chain_of(m->chains, m->chains_n, hash), hash);
-    if (!node && unlikely(m->old)) {
-        node = first_equal(*chain_of(m->old, m->old_n, hash), hash);
-    }
-    return node;
-}
-
-struct map_node *map_next_equal(const struct map_node *n)
-{
-    return first_equal(n->next, n->hash);
+    return map_first_equal(*map_chain(m->old, m->old_n, hash), hash);
 }
 
 static void each_in(struct map_node **chains, size_t chains_n,

@@ -14,11 +14,15 @@
 #ifndef SLUICE_BASE_MAP_H
 #define SLUICE_BASE_MAP_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/likely.h"
+
+/* Nodes numbered in order come, and go, one chain behind the other: those this far on are next. */
+#define MAP_AHEAD 16
 
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
@@ -57,17 +61,70 @@ static inline int map_reserve(struct map *m)
     return map_reserve_for(m, m->len + 1);
 }
 
+static inline struct map_node **map_chain(struct map_node **chains, size_t chains_n, uint64_t hash)
+{
+    return &chains[hash & (chains_n - 1)];
+}
+
+/* Moves some chains of the old table to the new one, that of the hash among them. */
+APART void map_move_some(struct map *m, uint64_t hash);
+
 /* Adds a node for which room was reserved. */
-void map_insert(struct map *m, struct map_node *node, uint64_t hash);
+static inline void map_insert(struct map *m, struct map_node *node, uint64_t hash)
+{
+    assert(m->len < m->chains_n);
+    if (unlikely(m->old)) {
+        map_move_some(m, hash);
+    }
+    struct map_node **chain = map_chain(m->chains, m->chains_n, hash);
+    __builtin_prefetch(chain + MAP_AHEAD);
+    node->hash = hash;
+    node->next = *chain;
+    *chain = node;
+    m->len++;
+}
+
+/* Takes a node out of its chain. */
+APART void map_unlink(struct map *m, struct map_node *node);
 
 /* Removes a node that is in this map. */
-void map_remove(struct map *m, struct map_node *node);
+static inline void map_remove(struct map *m, struct map_node *node)
+{
+    struct map_node **chain = map_chain(m->chains, m->chains_n, node->hash);
+    __builtin_prefetch(chain + MAP_AHEAD);
+    if (likely(*chain == node)) {
+        *chain = node->next;
+    } else {
+        map_unlink(m, node);
+    }
+    m->len--;
+}
+
+static inline struct map_node *map_first_equal(struct map_node *node, uint64_t hash)
+{
+    while (node && unlikely(node->hash != hash)) {
+        node = node->next;
+    }
+    return node;
+}
+
+struct map_node *map_find_old(const struct map *m, uint64_t hash);
 
 /* The first node of that hash, or NULL. */
-struct map_node *map_find(const struct map *m, uint64_t hash);
+static inline struct map_node *map_find(const struct map *m, uint64_t hash)
+{
+    if (m->len == 0) {
+        return NULL;
+    }
+    struct map_node *node = map_first_equal(*map_chain(m->chains, m->chains_n, hash), hash);
+    return !node && unlikely(m->old) ? map_find_old(m, hash) : node;
+}
 
 /* The next node of the same hash as n, or NULL. */
-struct map_node *map_next_equal(const struct map_node *n);
+static inline struct map_node *map_next_equal(const struct map_node *n)
+{
+    return map_first_equal(n->next, n->hash);
+}
 
 /* Calls fn for each node; fn must not change the map. */
 void map_each(const struct map *m, void (*fn)(void *ctx, struct map_node *n), void *ctx);

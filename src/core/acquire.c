@@ -108,7 +108,7 @@ static bool is_same(struct core *core, const struct line *line, const struct way
 }
 
 /* A request whose id is known already. Returns whether it was answered. */
-static bool answer_known_id(struct core *core, const struct event *event)
+APART static bool answer_known_id(struct core *core, const struct event *event)
 {
     const struct acquire *a = &event->acquire;
     struct lease *l = lease_find_id(core, a->id, &a->tenant);
@@ -256,7 +256,7 @@ bool closed_for(const struct core *core, const struct line *line, int64_t wait_u
     return closed && (by_time ? opens_us > add_sat(core->now_us, wait_us) : wait_us == 0);
 }
 
-static void refuse_closed(struct core *core, const struct event *event, struct line *line)
+RARE static void refuse_closed(struct core *core, const struct event *event, struct line *line)
 {
     int64_t opens_us = health_opens_us(core, line);
     struct effect *e = effect_refuse(core, event->caller, line, ERR_BREAKER_OPEN);
@@ -325,18 +325,27 @@ static inline enum error_code refusal(const struct core *core, const struct acqu
     return unlikely(full) ? ERR_OVER_CAP : ERR_NONE;
 }
 
+RARE static void refuse_at_once(struct core *core, const struct event *event, struct line *line,
+                                enum error_code code)
+{
+    const struct acquire *a = &event->acquire;
+    struct effect *e = effect_refuse(core, event->caller, line, code);
+    e->refuse.id = a->id;
+    e->refuse.resource = a->route.len ? a->route : a->resource;
+}
+
 /* What is said before any limit is looked at. Returns whether it was said. */
 static inline bool answer_at_once(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
-    bool known = line && !core->draining && a->id.len && answer_known_id(core, event);
-    enum error_code code = known ? ERR_NONE : refusal(core, a, line);
-    if (unlikely(code != ERR_NONE)) {
-        struct effect *e = effect_refuse(core, event->caller, line, code);
-        e->refuse.id = a->id;
-        e->refuse.resource = a->route.len ? a->route : a->resource;
+    if (a->id.len && line && !core->draining && answer_known_id(core, event)) {
+        return true;
     }
-    return known || code != ERR_NONE;
+    enum error_code code = refusal(core, a, line);
+    if (unlikely(code != ERR_NONE)) {
+        refuse_at_once(core, event, line, code);
+    }
+    return code != ERR_NONE;
 }
 
 /* --- By a route. --- */
@@ -380,7 +389,7 @@ static int acquire_by(struct core *core, const struct event *event, const struct
     return join(core, &at_step, &asker, way);
 }
 
-static int acquire_by_route(struct core *core, const struct event *event, struct path *path)
+APART static int acquire_by_route(struct core *core, const struct event *event, struct path *path)
 {
     static const uint8_t none[ROUTE_STEPS_MAX];
     struct acquire a = event->acquire;
@@ -416,7 +425,7 @@ static inline int acquire_at(struct core *core, const struct event *event, struc
 
 /* --- What the caller leaves open. --- */
 
-static bool leaves_open(const struct line *line, const struct acquire *a)
+static inline bool leaves_open(const struct line *line, const struct acquire *a)
 {
     bool priced = line->resource->price.known;
     return estimate_wanted(line, a, priced) || (priced && !a->has_usd);
@@ -457,21 +466,33 @@ int64_t complete_load(struct core *core, struct line *line, const struct route_s
     return capped ? cap : 0;
 }
 
+/* Fills in what the caller left open. */
+APART static int acquire_completed(struct core *core, const struct event *event, struct line *line)
+{
+    struct event whole = *event;
+    complete_load(core, line, NULL, &whole.acquire);
+    return acquire_at(core, &whole, line);
+}
+
+/* Most who ask ask for the same as the one before. */
+static inline struct line *line_asked(const struct core *core, const struct acquire *a)
+{
+    struct line *last = core->last_line;
+    bool again = last && text_equal(last->name, a->resource);
+    return likely(again) ? last : line_find(core, a->resource);
+}
+
 int request_acquire(struct core *core, const struct event *event)
 {
     const struct acquire *a = &event->acquire;
     assert(a->priority >= PRIORITY_MIN && a->priority <= PRIORITY_MAX);
     assert(a->lease_us > 0 && a->hold_us > 0 && a->wait_us >= 0);
-    struct line *line = unlikely(a->route.len) ? NULL : line_find(core, a->resource);
-    struct path *path = line ? NULL : path_asked(core, a);
+    struct line *line = unlikely(a->route.len) ? NULL : line_asked(core, a);
+    struct path *path = likely(line) ? NULL : path_asked(core, a);
     if (unlikely(path)) {
         return acquire_by_route(core, event, path);
     }
     core->last_line = line;
-    if (!line || !leaves_open(line, a)) {
-        return acquire_at(core, event, line);
-    }
-    struct event whole = *event;
-    complete_load(core, line, NULL, &whole.acquire);
-    return acquire_at(core, &whole, line);
+    return unlikely(line && leaves_open(line, a)) ? acquire_completed(core, event, line)
+                                                  : acquire_at(core, event, line);
 }

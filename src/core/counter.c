@@ -106,7 +106,8 @@ bool counter_is_past_mark(const struct counter *c)
     return used >= mul_div_sat(t->burst, c->rule->limit->warn_ppm, 1000000);
 }
 
-void counter_advance_now(struct core *core, struct counter *c)
+/* More is to be done than to let go what has left a log. */
+APART static void advance_all(struct core *core, struct counter *c)
 {
     const struct rule *rule = c->rule;
     int64_t due_us = window_advance(&c->window, &rule->terms, core->now_us, core->skew_us);
@@ -118,6 +119,17 @@ void counter_advance_now(struct core *core, struct counter *c)
     if (c->warned) {
         c->warned = counter_is_past_mark(c);
     }
+}
+
+void counter_advance_now(struct core *core, struct counter *c)
+{
+    const struct rule *rule = c->rule;
+    if (unlikely(rule->terms.kind != WINDOW_ROLLING || rule->paced || c->warned ||
+                 core->restoring)) {
+        advance_all(core, c);
+        return;
+    }
+    c->due_us = rolling_advance(&c->window.rolling, rule->terms.stay_us, core->now_us);
 }
 
 bool slice_fits(const struct counter *c, int64_t amount, int64_t claimed)

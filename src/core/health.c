@@ -322,9 +322,7 @@ static void served(struct core *core, struct line *line, bool news, bool probed)
 {
     struct health *h = &line->health;
     bool counted = news && h->refusals > 0;
-    if (counted) {
-        h->refusals = 0;
-    }
+    h->refusals = news ? 0 : h->refusals;
     if (probed) {
         h->breaks = 0;
         line->crossing.cool_us = core->now_us;
@@ -350,14 +348,13 @@ static void cool_down(struct core *core, struct line *line, const struct answer 
     }
 }
 
-bool health_answer(struct core *core, struct line *line, const struct lease *l,
-                   const struct answer *a)
+/* An answer that is not just one more of a resource that is well. */
+APART static void take_answer(struct core *core, struct line *line, const struct lease *l,
+                              const struct answer *a, bool news)
 {
     struct health *h = &line->health;
-    bool news = l->granted_us >= h->incident_us;
     bool probed = h->state == HEALTH_PROBING && h->probe == l->lease;
-    bool refused = a->class >= ANSWER_WAIT && a->class <= ANSWER_OUT_OF_MONEY;
-    if (unlikely(refused)) {
+    if (a->class >= ANSWER_WAIT && a->class <= ANSWER_OUT_OF_MONEY) {
         note_why(h, a);
     }
     switch (a->class) {
@@ -373,6 +370,16 @@ bool health_answer(struct core *core, struct line *line, const struct lease *l,
     }
     if (unlikely(probed) && h->state == HEALTH_PROBING) { /* refused, but nothing follows from it */
         health_unanswered(core, line, l);
+    }
+}
+
+bool health_answer(struct core *core, struct line *line, const struct lease *l,
+                   const struct answer *a)
+{
+    const struct health *h = &line->health;
+    bool news = l->granted_us >= h->incident_us;
+    if (unlikely(a->class != ANSWER_OK || h->state != HEALTH_OK || h->refusals > 0)) {
+        take_answer(core, line, l, a, news);
     }
     return news;
 }
@@ -412,20 +419,25 @@ int64_t health_opens_us(const struct core *core, const struct line *line)
     return h->state == HEALTH_PROBING ? INT64_MAX : max_i64(h->until_us, core->now_us);
 }
 
-void health_granted(struct core *core, struct line *line, const struct lease *l)
+APART static void granted_unwell(struct core *core, struct line *line, const struct lease *l)
 {
     struct health *h = &line->health;
-    if (unlikely(h->state == HEALTH_PROBING)) {
+    if (h->state == HEALTH_PROBING) {
         h->probe = l->lease;
         remember_health(core, line);
+    } else if (h->state == HEALTH_RECOVERING) {
+        int64_t full_us = time_share_us(line, &l->load);
+        int64_t gap_us = mul_div_sat(full_us, PPM, rate_ppm(h, core->now_us));
+        h->next_us = add_sat(max_i64(h->next_us, core->now_us), gap_us);
+        line_is_pending(core, line);
     }
-    if (likely(h->state != HEALTH_RECOVERING)) {
-        return;
+}
+
+void health_granted(struct core *core, struct line *line, const struct lease *l)
+{
+    if (unlikely(line->health.state != HEALTH_OK)) {
+        granted_unwell(core, line, l);
     }
-    int64_t full_us = time_share_us(line, &l->load);
-    int64_t gap_us = mul_div_sat(full_us, PPM, rate_ppm(h, core->now_us));
-    h->next_us = add_sat(max_i64(h->next_us, core->now_us), gap_us);
-    line_is_pending(core, line);
 }
 
 /* The time of a closed state is up. After a long one nobody knows whether it is over. */

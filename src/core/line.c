@@ -44,9 +44,6 @@
 
 struct line *line_find(const struct core *core, struct text resource)
 {
-    if (core->last_line && text_equal(core->last_line->name, resource)) {
-        return core->last_line;
-    }
     uint64_t hash = text_hash(resource, &core->hash_key);
     for (struct map_node *n = map_find(&core->lines_by_name, hash); n; n = map_next_equal(n)) {
         struct line *line = CONTAINER_OF(n, struct line, node);

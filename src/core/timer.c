@@ -91,18 +91,14 @@ static inline void rows_remove(struct timer_rows *rows, struct timer *t)
     }
 }
 
-void timer_set(struct core *core, struct timer *t, int64_t at_us)
+APART static void stand_alone(struct core *core, struct timer *t)
 {
-    assert(at_us >= 0);
-    if (unlikely(timer_is_set(t))) {
-        if (t->at_us == at_us) {
-            return;
-        }
-        timer_clear(core, t);
-    }
-    if (unlikely(at_us == INT64_MAX)) {
-        return;
-    }
+    heap_push(&core->timers, &t->node, (uint64_t)t->at_us, t->turn);
+}
+
+/* Sets a timer that is not set. */
+static inline void set_anew(struct core *core, struct timer *t, int64_t at_us)
+{
     int64_t delay_us = at_us - core->now_us;
     t->at_us = at_us;
     core->timer_us = min_i64(core->timer_us, at_us);
@@ -111,7 +107,27 @@ void timer_set(struct core *core, struct timer *t, int64_t at_us)
     if (likely(t->row < TIMER_ROWS)) {
         rows_append(&core->rows, t, delay_us);
     } else {
-        heap_push(&core->timers, &t->node, (uint64_t)at_us, t->turn);
+        stand_alone(core, t);
+    }
+}
+
+APART static void set_again(struct core *core, struct timer *t, int64_t at_us)
+{
+    if (t->at_us != at_us) {
+        timer_unset(core, t);
+        if (at_us != INT64_MAX) {
+            set_anew(core, t, at_us);
+        }
+    }
+}
+
+void timer_set(struct core *core, struct timer *t, int64_t at_us)
+{
+    assert(at_us >= 0);
+    if (timer_is_set(t)) {
+        set_again(core, t, at_us);
+    } else if (likely(at_us != INT64_MAX)) {
+        set_anew(core, t, at_us);
     }
 }
 
