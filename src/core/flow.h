@@ -65,6 +65,17 @@ static inline struct request *flow_first(const struct flow *flow)
     return first ? CONTAINER_OF(first, struct request, in_flow) : NULL;
 }
 
+/* The flow whose first request is next of all that are as urgent, but for reserves; or NULL. */
+static inline struct flow *urgency_first(const struct urgency *u)
+{
+    struct heap_node *first = heap_first(&u->parties);
+    if (!first) {
+        return NULL;
+    }
+    const struct party *p = CONTAINER_OF(first, struct party, place);
+    return CONTAINER_OF(heap_first(&p->flows), struct flow, place);
+}
+
 static inline struct line *flow_line(const struct flow *flow)
 {
     return flow->party->line;

@@ -328,16 +328,6 @@ static bool below_share(struct core *core, const struct flow *flow, int reserve)
     return true;
 }
 
-static struct flow *urgency_first(const struct urgency *u)
-{
-    struct heap_node *first = heap_first(&u->parties);
-    if (!first) {
-        return NULL;
-    }
-    struct party *p = CONTAINER_OF(first, struct party, place);
-    return CONTAINER_OF(heap_first(&p->flows), struct flow, place);
-}
-
 /* Whether a flow's requests are metered for a reserve: by the priority they came with, not by the
  * one they have gained by waiting. */
 static bool is_metered(const struct flow *flow, const struct reserve *reserve)
@@ -373,8 +363,7 @@ static bool is_to_sleep(struct core *core, const struct flow *flow)
     return judge(core, &a).verdict == VERDICT_ASLEEP;
 }
 
-/* The first of a reserve's holder that is below its share, or NULL. */
-static struct flow *pick_reserved(struct core *core, struct line *line)
+struct flow *line_pick_reserved(struct core *core, struct line *line)
 {
     for (size_t i = 0; i < line->resource->reserves_n; i++) {
         struct flow *flow = reserve_first(core, line, (int)i);
@@ -383,16 +372,6 @@ static struct flow *pick_reserved(struct core *core, struct line *line)
         }
     }
     return NULL;
-}
-
-struct flow *line_pick(struct core *core, struct line *line)
-{
-    struct flow *reserved =
-        unlikely(line->resource->reserves_n > 0) ? pick_reserved(core, line) : NULL;
-    if (reserved) {
-        return reserved;
-    }
-    return line->awake ? urgency_first(&line->urgencies[__builtin_ctz(line->awake)]) : NULL;
 }
 
 /* The first of a line, if it may be granted anything now; or NULL. */

@@ -48,8 +48,19 @@ void line_step_back(struct core *core, struct request *r);
 /* The first of a flow has waited long enough to gain a priority. */
 void line_age(struct core *core, struct flow *flow);
 
+/* The first of a reserve's holder that uses less than its share, or NULL. */
+struct flow *line_pick_reserved(struct core *core, struct line *line);
+
 /* The flow whose first request is next by all rules of order, or NULL. */
-struct flow *line_pick(struct core *core, struct line *line);
+static inline struct flow *line_pick(struct core *core, struct line *line)
+{
+    bool reserves = unlikely(line->resource->reserves_n > 0);
+    struct flow *reserved = reserves ? line_pick_reserved(core, line) : NULL;
+    if (reserved || !line->awake) {
+        return reserved;
+    }
+    return urgency_first(&line->urgencies[__builtin_ctz(line->awake)]);
+}
 
 /* The line that is to be run next, of those that are pending: there is one. Lines that share a
  * limit take turns by the order of their firsts, priority and then arrival, so that nobody takes of

@@ -64,8 +64,8 @@ struct asker asker_of(const struct request *r)
 
 bool line_is_open(const struct core *core, const struct line *line)
 {
-    return line->backlog == 0 && health_lets(core, line) && list_empty(&line->pending) &&
-           list_empty(&core->gained);
+    return line->backlog == 0 && (line_is_well(line) || health_lets(core, line)) &&
+           list_empty(&line->pending) && list_empty(&core->gained);
 }
 
 /* --- Deciding. --- */
@@ -139,7 +139,9 @@ static bool grant(struct core *core, struct request *r)
     }
     effect_record(core, lease, RECORD_GRANT, lease->granted_us);
     effect_grant(core, r->caller, lease, false);
-    health_granted(core, line, lease);
+    if (unlikely(!line_is_well(line))) {
+        health_granted(core, line, lease);
+    }
     if (likely(r->attempt == 1)) {
         retry_earned(line);
     }
@@ -210,7 +212,9 @@ static void line_set_head(struct core *core, struct line *line, struct request *
 /* The line can go no further, at most until `at_us`. Always false. */
 static bool line_stop(struct core *core, struct line *line, int64_t at_us)
 {
-    at_us = min_i64(at_us, health_next_us(core, line));
+    if (unlikely(!line_is_well(line))) {
+        at_us = min_i64(at_us, health_next_us(core, line));
+    }
     /* A head that only claims of others hold is woken when those change. */
     timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
     return false;
@@ -366,15 +370,48 @@ static bool pool_turn(struct core *core, struct line *line)
     return take_over(core, line, &at_us) || line_rest(core, line, at_us);
 }
 
-/* Judges whoever is next. False when the line can go no further for now. */
-static bool line_turn(struct core *core, struct line *line)
+/* Nobody is next: those who wait are asleep or away, or the provider lets nobody pass. */
+static bool line_idles(struct core *core, struct line *line, bool lets)
 {
-    health_look(core, line);
-    bool lets = health_lets(core, line);
-    struct flow *flow = lets ? line_pick(core, line) : NULL;
-    if (!flow) {
-        int64_t at_us = line_moves_again_us(core, line);
-        return lets && line->crossing.pool ? pool_turn(core, line) : line_rest(core, line, at_us);
+    int64_t at_us = line_moves_again_us(core, line);
+    return lets && line->crossing.pool ? pool_turn(core, line) : line_rest(core, line, at_us);
+}
+
+/* Whoever is next does not fit. */
+static bool hold_back(struct core *core, struct line *line, struct request *r)
+{
+    struct asker a = asker_of(r);
+    struct judgement j = judge(core, &a);
+    assert(j.verdict != VERDICT_FITS);
+    if (j.verdict == VERDICT_OVER_BUDGET) {
+        if (!r->way || move_on(core, r) != MOVE_GONE) {
+            refuse_over_budget(core, r, j.by);
+        }
+        return true;
+    }
+    if (j.verdict == VERDICT_ASLEEP) {
+        flow_sleep(r->flow, j.by);
+        counter_time_sleepers(core, j.by);
+        return true;
+    }
+    if (unlikely(line->lowered) && request_judge_anew(core, line, r)) {
+        return true;
+    }
+    line_stall(core, line, r, &j);
+    return anyone_may_pass(core, line, j.held_by) && pass_one(core, line);
+}
+
+/* Judges whoever is next. False when the line can go no further for now. */
+static inline bool line_turn(struct core *core, struct line *line)
+{
+    bool well = line_is_well(line);
+    if (unlikely(!well)) {
+        health_look(core, line);
+    }
+    bool lets = well || health_lets(core, line);
+    struct flow *flow = likely(lets) ? line_pick(core, line) : NULL;
+    if (unlikely(!flow)) {
+        return line_idles(core, line, lets);
     }
     struct request *r = flow_first(flow);
     bool unwilling = r->deadline_us == r->enqueued_us; /* to wait at all: judged once */
@@ -387,30 +424,14 @@ static bool line_turn(struct core *core, struct line *line)
         return line_stop(core, line, INT64_MAX);
     }
     struct asker a = asker_of(r);
-    struct judgement j = judge(core, &a);
-    switch (j.verdict) {
-    case VERDICT_FITS:
-        if (!grant(core, r)) {
-            timer_set(core, &line->timer, add_sat(core->now_us, MEMORY_RETRY_US));
-            return false;
-        }
-        return true;
-    case VERDICT_OVER_BUDGET:
-        if (!r->way || move_on(core, r) != MOVE_GONE) {
-            refuse_over_budget(core, r, j.by);
-        }
-        return true;
-    case VERDICT_ASLEEP:
-        flow_sleep(flow, j.by);
-        counter_time_sleepers(core, j.by);
-        return true;
-    case VERDICT_STALLED: break;
+    if (unlikely(!fits(core, &a))) {
+        return hold_back(core, line, r);
     }
-    if (unlikely(line->lowered) && request_judge_anew(core, line, r)) {
-        return true;
+    if (unlikely(!grant(core, r))) {
+        timer_set(core, &line->timer, add_sat(core->now_us, MEMORY_RETRY_US));
+        return false;
     }
-    line_stall(core, line, r, &j);
-    return anyone_may_pass(core, line, j.held_by) && pass_one(core, line);
+    return true;
 }
 
 /* Wakes who is asleep at a counter, in order, as long as what they ask together fits. */

@@ -75,6 +75,13 @@ static inline bool fits(struct core *core, const struct asker *a)
 /* The gravest verdict of all limits. */
 struct judgement judge(struct core *core, const struct asker *asker);
 
+/* Whether answers of its provider slow the line down in no way, and nothing of that is to be kept.
+ */
+static inline bool line_is_well(const struct line *line)
+{
+    return likely(line->health.state == HEALTH_OK);
+}
+
 /* Whether a request that has just come may be judged without joining the line: nobody stands in it.
  */
 bool line_is_open(const struct core *core, const struct line *line);
