@@ -101,6 +101,7 @@ int rule_use(struct rule *rule, struct line *line)
     rule->users[rule->users_n++] = line;
     line->rules[line->rules_n++] = rule;
     rule->certain = is_certain(rule);
+    line->scoped |= !rule->whole;
     line->refuses |= rule->refuses || rule->terms.kind == WINDOW_LIFETIME;
     for (size_t i = 0; rule->users_n > 1 && i < rule->users_n; i++) {
         rule->users[i]->shares = true;
@@ -157,11 +158,8 @@ int core_add_line(struct core *core, const struct resource *resource, struct lin
 static struct counter *gate_of(const struct line *line)
 {
     struct counter *gate = NULL;
-    for (size_t i = 0; i < line->limits_n; i++) {
+    for (size_t i = 0; i < line->limits_n && !line->scoped && !line->refuses; i++) {
         const struct rule *rule = line->rules[i];
-        if (!rule->whole || line->refuses) {
-            return NULL;
-        }
         bool own = rule->limit->shared[0] == '\0';
         gate = own && rule->terms.kind == WINDOW_NONE ? rule->whole : gate;
     }

@@ -43,13 +43,17 @@ static size_t recent_place(int priority, struct text tenant)
     return (last + tenant.len + (size_t)priority) % PARTIES_RECENT;
 }
 
-struct party *party_find(const struct core *core, const struct line *line, int priority,
-                         struct text tenant)
+/* The party that was asked for last in that place, if it is the one; or NULL. */
+static inline struct party *party_recent(const struct line *line, int priority, struct text tenant)
 {
     struct party *recent = line->recent[recent_place(priority, tenant)];
-    if (likely(recent) && party_is(recent, line, priority, tenant)) {
-        return recent;
-    }
+    bool is = likely(recent) && party_is(recent, line, priority, tenant);
+    return likely(is) ? recent : NULL;
+}
+
+static struct party *party_look_up(const struct core *core, const struct line *line, int priority,
+                                   struct text tenant)
+{
     uint64_t hash = party_hash(core, line, priority, tenant);
     for (struct map_node *n = map_find(&core->parties, hash); n; n = map_next_equal(n)) {
         struct party *p = CONTAINER_OF(n, struct party, node);
@@ -58,6 +62,13 @@ struct party *party_find(const struct core *core, const struct line *line, int p
         }
     }
     return NULL;
+}
+
+struct party *party_find(const struct core *core, const struct line *line, int priority,
+                         struct text tenant)
+{
+    struct party *recent = party_recent(line, priority, tenant);
+    return recent ? recent : party_look_up(core, line, priority, tenant);
 }
 
 static int32_t weight_of(const struct core *core, struct text tenant)
@@ -205,9 +216,6 @@ static bool flow_is(const struct flow *flow, int base_priority, struct counter *
 static struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,
                               struct counter *const *counters)
 {
-    if (likely(party->recent) && flow_is(party->recent, base_priority, counters)) {
-        return party->recent;
-    }
     uint64_t hash = flow_hash(party, base_priority, counters, party->line->rules_n);
     for (struct map_node *node = map_find(&core->flows, hash); node; node = map_next_equal(node)) {
         struct flow *flow = CONTAINER_OF(node, struct flow, node);
@@ -292,12 +300,11 @@ static void flow_free(struct core *core, struct flow *flow)
     free(flow);
 }
 
-/* The ageing timer follows the first request, which is the one that has waited longest. */
-void flow_time_ageing(struct core *core, struct flow *flow)
+void flow_set_ageing(struct core *core, struct flow *flow)
 {
     const struct request *r = flow_first(flow);
     int64_t ageing_us = flow_line(flow)->resource->ageing_us;
-    if (ageing_us == 0 || !r || r->priority == PRIORITY_MIN) {
+    if (!r || r->priority == PRIORITY_MIN) {
         timer_clear(core, &flow->ageing);
         return;
     }
@@ -395,7 +402,9 @@ void flow_drop(struct core *core, struct request *r)
     struct line *line = flow_line(flow);
     bool was_first = flow_first(flow) == r;
     bool alone = r->in_flow.next == r->in_flow.prev;
-    flow_tell_counters(core, flow);
+    if (unlikely(line->scoped)) {
+        flow_tell_counters(core, flow);
+    }
     if (alone) {
         flow_unplace(flow);
     }
@@ -418,22 +427,45 @@ static const struct request *flow_last(const struct flow *flow)
     return CONTAINER_OF(flow->requests.prev, struct request, in_flow);
 }
 
-int flow_for(struct core *core, struct party *party, const struct request *r,
-             struct counter *const *counters, bool solo, struct flow **flow)
+/* Whether a request can stand in a flow behind all others: it came after them. */
+static inline bool flow_takes(const struct flow *flow, const struct request *r)
 {
-    *flow = solo ? NULL : flow_find(core, party, r->base_priority, counters);
-    bool older = *flow && flow_last(*flow)->seq > r->seq;
-    if (*flow && !older) {
-        return 0;
-    }
-    return flow_new(core, party, r->base_priority, counters, solo || older, flow);
+    return likely(flow_last(flow)->seq <= r->seq);
 }
 
-int flow_get(struct core *core, struct line *line, const struct request *r,
-             struct counter *const *counters, struct flow **flow)
+int flow_for(struct core *core, struct party *party, const struct request *r,
+             struct counter *const *counters, bool solo, struct flow **out)
+{
+    struct flow *flow = flow_find(core, party, r->base_priority, counters);
+    if (flow && !solo && flow_takes(flow, r)) {
+        *out = flow;
+        return 0;
+    }
+    return flow_new(core, party, r->base_priority, counters, solo || flow, out);
+}
+
+/* Where most join: behind another of their tenant. Or NULL. */
+static inline struct flow *flow_recent(const struct line *line, const struct request *r,
+                                       struct counter *const *counters)
+{
+    const struct party *party = party_recent(line, r->priority, r->tenant);
+    struct flow *flow = likely(party) ? party->recent : NULL;
+    bool is = likely(flow) && flow_is(flow, r->base_priority, counters) && flow_takes(flow, r);
+    return likely(is) && likely(r->state != REQUEST_AWAY) ? flow : NULL;
+}
+
+static int flow_fetch(struct core *core, struct line *line, const struct request *r,
+                      struct counter *const *counters, struct flow **flow)
 {
     struct party *party;
     int rc = party_get(core, line, r->priority, r->tenant, &party);
     bool away = r->state == REQUEST_AWAY;
     return rc != 0 ? rc : flow_for(core, party, r, counters, away, flow);
+}
+
+int flow_get(struct core *core, struct line *line, const struct request *r,
+             struct counter *const *counters, struct flow **flow)
+{
+    *flow = flow_recent(line, r, counters);
+    return likely(*flow) ? 0 : flow_fetch(core, line, r, counters, flow);
 }

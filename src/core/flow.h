@@ -56,8 +56,8 @@ void flow_place_awake(struct core *core, struct flow *flow);
 void flow_sleep(struct flow *flow, struct counter *c);
 void flow_wake(struct core *core, struct flow *flow);
 
-/* Sets the flow's ageing timer by its first request. */
-void flow_time_ageing(struct core *core, struct flow *flow);
+/* Sets the flow's ageing timer by its first request, where waiting makes more urgent. */
+void flow_set_ageing(struct core *core, struct flow *flow);
 
 static inline struct request *flow_first(const struct flow *flow)
 {
@@ -79,6 +79,14 @@ static inline struct flow *urgency_first(const struct urgency *u)
 static inline struct line *flow_line(const struct flow *flow)
 {
     return flow->party->line;
+}
+
+/* The ageing timer follows the first request, which is the one that has waited longest. */
+static inline void flow_time_ageing(struct core *core, struct flow *flow)
+{
+    if (unlikely(flow_line(flow)->resource->ageing_us > 0)) {
+        flow_set_ageing(core, flow);
+    }
 }
 
 #endif

@@ -177,7 +177,7 @@ static void line_enter(struct core *core, struct line *line, struct request *r, 
     } else {
         flow_append(core, flow, r);
     }
-    if (line->head && may_be_passer(line, r)) {
+    if (line->head && !line_is_shut(core, line) && may_be_passer(line, r)) {
         line_is_pending(core, line);
     }
     if (unlikely(r->way)) {

@@ -94,7 +94,7 @@ struct request *request_new(struct core *core, const struct acquire *a, const st
     size_t all = core->waiting + 1;
     if (timer_admit(core) != 0 || map_reserve_for(&core->requests_by_caller, all) != 0 ||
         map_reserve_for(&core->requests_by_ticket, all) != 0 ||
-        map_reserve(&core->request_ids) != 0) {
+        (a->id.len > 0 && map_reserve(&core->request_ids) != 0)) {
         return NULL;
     }
     struct request *r = spares_take(&core->spares, size);

@@ -52,20 +52,20 @@ struct line {            /* what every decision asks comes first */
     size_t rules_n;
     size_t limits_n; /* of rules: those that judge */
     const struct resource *resource;
-    struct request *head; /* stalled, or NULL; a member of the line */
-    struct counter *gate; /* shut, it lets nobody pass who asks of it; or NULL */
-    size_t backlog;       /* parties with awake flows */
-    uint32_t awake;       /* a bit for each priority that has parties with awake flows */
-    bool refuses;         /* some of the rules refuse, whoever else waits */
-    bool shares;          /* some of them are other resources' as well … */
-    bool shares_scopes;   /* … and count by scopes */
-    bool guarded;         /* refusals have raised the guard of a limit */
-    bool lowered;         /* an amount is less than it was: some who wait may never fit now */
-    bool claims;          /* the head is held by a shared limit */
-    struct list pending;  /* in core->pending: the line is to be run */
-    size_t waiting;       /* away ones included */
-    size_t away;
-    size_t leases, remembered;        /* open, and ended */
+    struct request *head;      /* stalled, or NULL; a member of the line */
+    struct counter *gate;      /* shut, it lets nobody pass who asks of it; or NULL */
+    size_t backlog;            /* parties with awake flows */
+    uint32_t awake;            /* a bit for each priority that has parties with awake flows */
+    bool refuses;              /* some of the rules refuse, whoever else waits */
+    bool scoped;               /* some of them count by scopes: its flows may sleep */
+    bool shares;               /* some of them are other resources' as well … */
+    bool shares_scopes;        /* … and count by scopes */
+    bool guarded;              /* refusals have raised the guard of a limit */
+    bool lowered;              /* an amount is less than it was: some who wait may never fit now */
+    bool claims;               /* the head is held by a shared limit */
+    struct list pending;       /* in core->pending: the line is to be run */
+    size_t waiting, away;      /* all of them, and those who are away */
+    size_t leases, remembered; /* open, and ended */
     struct text name, model, account; /* the resource's */
     int64_t retry_ppm;                /* retries that first attempts have earned, in millionths */
     uint64_t arrivals;                /* numbers arrivals, for rank */

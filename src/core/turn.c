@@ -228,15 +228,6 @@ static void line_stall(struct core *core, struct line *line, struct request *hea
     line_stop(core, line, min_i64(at_us, passers_us(core, line, j->held_by)));
 }
 
-/* Whether nobody in line has to be judged: everybody asks of the line's gate, and nothing is left
- * of it. Most lines that stall do it here, after each grant. */
-static bool line_is_shut(struct core *core, const struct line *line)
-{
-    struct counter *gate = line->gate;
-    return gate && line->waiting_zero[gate->rule->unit] == 0 && !line->lowered &&
-           counter_free_units(core, gate) <= 0;
-}
-
 /* Nobody in it can be granted anything before `at_us`. Always false. */
 static bool line_rest(struct core *core, struct line *line, int64_t at_us)
 {

@@ -82,6 +82,15 @@ static inline bool line_is_well(const struct line *line)
     return likely(line->health.state == HEALTH_OK);
 }
 
+/* Whether nobody in line has to be judged: everybody asks of the line's gate, and nothing is left
+ * of it. Most lines that stall do it here, after each grant. */
+static inline bool line_is_shut(struct core *core, const struct line *line)
+{
+    struct counter *gate = line->gate;
+    return gate && line->waiting_zero[gate->rule->unit] == 0 && !line->lowered &&
+           counter_free_units(core, gate) <= 0;
+}
+
 /* Whether a request that has just come may be judged without joining the line: nobody stands in it.
  */
 bool line_is_open(const struct core *core, const struct line *line);
