@@ -85,7 +85,9 @@ static inline int hex_value(char c)
 static inline struct text text_copy(char **to, struct text t)
 {
     struct text copy = {*to, t.len};
-    bytes_copy(*to, t.at, t.len);
+    if (t.len) { /* most have no session, labels or id */
+        bytes_copy(*to, t.at, t.len);
+    }
     *to += t.len;
     return copy;
 }

@@ -250,6 +250,7 @@ APART static void begin(struct core *core, const struct event *event)
     }
     graveyard_clear(core);
     party_sweep(core);
+    core->to_do = is_to_do(core);
 }
 
 /* What follows from the event. */
