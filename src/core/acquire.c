@@ -151,23 +151,13 @@ static enum error_code refused_by(struct core *core, struct counter *c, int64_t 
     return ERR_NONE;
 }
 
-struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
-                           enum error_code *code)
+struct counter *refused_today(struct core *core, const struct asker *a, uint64_t parent,
+                              enum error_code *code)
 {
-    const struct load *load = a->load;
     struct counter *const *end = a->counters + a->line->limits_n;
     for (struct counter *const *at = a->counters; at < end; at++) {
-        if (*at && unlikely(load->of[(*at)->rule->unit] > (*at)->rule->terms.burst)) {
-            *code = ERR_NEVER_FITS;
-            return *at;
-        }
-    }
-    if (!a->line->refuses && !parent) {
-        return NULL;
-    }
-    for (struct counter *const *at = a->counters; at < end; at++) {
         if (*at) {
-            *code = refused_by(core, *at, load->of[(*at)->rule->unit], parent);
+            *code = refused_by(core, *at, a->load->of[(*at)->rule->unit], parent);
             if (*code != ERR_NONE) {
                 return *at;
             }

@@ -48,10 +48,24 @@ static inline int counters_of(struct core *core, const struct line *line, const 
 int64_t complete_load(struct core *core, struct line *line, const struct route_step *step,
                       struct acquire *a);
 
+/* What refuses, as it is today, rather than let wait: the limit, or NULL. */
+struct counter *refused_today(struct core *core, const struct asker *asker, uint64_t parent,
+                              enum error_code *code);
+
 /* What makes a request refused without waiting: the limit, or NULL. What can never fit is said
  * before what does not fit today. */
-struct counter *never_fits(struct core *core, const struct asker *asker, uint64_t parent,
-                           enum error_code *code);
+static inline struct counter *never_fits(struct core *core, const struct asker *a, uint64_t parent,
+                                         enum error_code *code)
+{
+    struct counter *const *end = a->counters + a->line->limits_n;
+    for (struct counter *const *at = a->counters; at < end; at++) {
+        if (*at && unlikely(a->load->of[(*at)->rule->unit] > (*at)->rule->terms.burst)) {
+            *code = ERR_NEVER_FITS;
+            return *at;
+        }
+    }
+    return unlikely(a->line->refuses || parent) ? refused_today(core, a, parent, code) : NULL;
+}
 
 /* Whether the resource stays closed longer than the caller would wait. */
 bool closed_for(const struct core *core, const struct line *line, int64_t wait_us);

@@ -454,8 +454,8 @@ static inline struct flow *flow_recent(const struct line *line, const struct req
     return likely(is) && likely(r->state != REQUEST_AWAY) ? flow : NULL;
 }
 
-static int flow_fetch(struct core *core, struct line *line, const struct request *r,
-                      struct counter *const *counters, struct flow **flow)
+APART static int flow_fetch(struct core *core, struct line *line, const struct request *r,
+                            struct counter *const *counters, struct flow **flow)
 {
     struct party *party;
     int rc = party_get(core, line, r->priority, r->tenant, &party);

@@ -210,13 +210,17 @@ static void line_set_head(struct core *core, struct line *line, struct request *
 }
 
 /* The line can go no further, at most until `at_us`. Always false. */
-static bool line_stop(struct core *core, struct line *line, int64_t at_us)
+static inline bool line_stop(struct core *core, struct line *line, int64_t at_us)
 {
     if (unlikely(!line_is_well(line))) {
         at_us = min_i64(at_us, health_next_us(core, line));
     }
     /* A head that only claims of others hold is woken when those change. */
-    timer_set(core, &line->timer, at_us > core->now_us ? at_us : INT64_MAX);
+    if (at_us > core->now_us && at_us < INT64_MAX) {
+        timer_set(core, &line->timer, at_us);
+    } else {
+        timer_clear(core, &line->timer);
+    }
     return false;
 }
 
