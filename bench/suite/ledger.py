@@ -25,20 +25,32 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 512},
 }
 
-ROWS = """
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :rows)
-INSERT INTO ledger (at_us, lease, resource, model, tenant, session, labels, outcome, attempt, late, waited_us, held_us,
-  requests, tokens, input, cache_read, cache_write_5m, cache_write_1h, output, usd_pico)
-SELECT :since + i * :step, i, 'model-' || (i % 7), 'model-' || (i % 7), 'tenant-' || (i * 7919 % 200), 'run-' || (i / 40),
-  'team=' || (i % 12), CASE WHEN i % 50 THEN 'ok' ELSE 'wait' END, 1, 0, i % 1000, 2000000, 1, 1500, 900, 300, 0, 0, 300,
-  i * 7919 % 9000000000 FROM n
+HOURS = """
+WITH RECURSIVE hour(i) AS (SELECT :since / 3600000000 UNION ALL SELECT i + 1 FROM hour WHERE i < :until / 3600000000),
+  tenant(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM tenant WHERE i < 199),
+  model(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM model WHERE i < 6)
+INSERT INTO usage_hour SELECT NULL, hour.i, 'model-' || model.i, '', 'model-' || model.i, '', 'tenant-' || tenant.i,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM hour, tenant, model
 """
 
-HOURS = """
-INSERT INTO usage_hour SELECT at_us / 3600000000, resource, '', model, '', tenant, count(*), sum(outcome <> 'ok'), 0,
-  sum(waited_us), sum(held_us), sum(requests), sum(tokens), sum(input), sum(cache_read), 0, 0, sum(output),
-  sum(usd_pico / 1000000000), sum(usd_pico % 1000000000), min(seq), max(seq)
-FROM ledger GROUP BY at_us / 3600000000, tenant, resource
+ROWS = """
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :rows)
+INSERT INTO entry (at_us, lease, sums, session, labels, facts)
+SELECT :since + i * :step, i, (SELECT id FROM usage_hour WHERE hour = (:since + i * :step) / 3600000000 AND
+    tenant = 'tenant-' || (i * 7919 % 200) AND resource = 'model-' || (i % 7)), 'run-' || (i / 40), 'team=' || (i % 12),
+  json_array(CASE WHEN i % 50 THEN 'ok' ELSE 'wait' END, 1, 1, 1500, 2000000, i % 1000, 900, 300, i * 7919 % 9000000000, 300)
+FROM n
+"""
+
+SUMS = """
+UPDATE usage_hour SET calls = l.calls, errors = l.errors, waited_us = l.waited_us, held_us = l.held_us,
+  requests = l.requests, tokens = l.tokens, input = l.input, cache_read = l.cache_read, output = l.output,
+  usd_milli = l.usd_milli, usd_rest = l.usd_rest, first_seq = l.first_seq, last_seq = l.last_seq
+FROM (SELECT sums, count(*) AS calls, sum(facts ->> 0 <> 'ok') AS errors, sum(facts ->> 5) AS waited_us,
+  sum(facts ->> 4) AS held_us, sum(facts ->> 2) AS requests, sum(facts ->> 3) AS tokens, sum(facts ->> 6) AS input,
+  sum(facts ->> 9) AS cache_read, sum(facts ->> 7) AS output, sum((facts ->> 8) / 1000000000) AS usd_milli,
+  sum((facts ->> 8) % 1000000000) AS usd_rest, min(seq) AS first_seq, max(seq) AS last_seq
+  FROM entry GROUP BY sums) AS l WHERE usage_hour.id = l.sums
 """
 
 
@@ -102,8 +114,9 @@ def fill(path, rows, days):
     store = sqlite3.connect(path)
     store.executescript("PRAGMA synchronous=OFF; PRAGMA cache_size=-262144")
     since_us = time.time_ns() // 1000 - days * 24 * HOUR_US
+    store.execute(HOURS, {"since": since_us, "until": since_us + days * 24 * HOUR_US})
     store.execute(ROWS, {"rows": rows, "since": since_us, "step": days * 24 * HOUR_US // rows})
-    store.execute(HOURS)
+    store.execute(SUMS)
     store.commit()
     store.close()
 

@@ -25,29 +25,6 @@ const char *const clerk_outcomes[] = {
 _Static_assert(sizeof(clerk_outcomes) / sizeof(clerk_outcomes[0]) == ANSWER_CLASSES,
                "a word for each class");
 
-/* Adds to the sums of an hour. What is in the row already grows, up to a cap. */
-#define ADD_UP_SQL                                                                                 \
-    "INSERT INTO usage_hour (hour, resource, account, model, route, tenant, calls, errors, "       \
-    "expired, waited_us, held_us, requests, tokens, input, cache_read, cache_write_5m, "           \
-    "cache_write_1h, output, usd_milli, usd_rest, first_seq, last_seq) VALUES "                    \
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "                          \
-    "ON CONFLICT DO UPDATE SET "                                                                   \
-    "calls = min(1000000000000000000, calls + excluded.calls), "                                   \
-    "errors = min(1000000000000000000, errors + excluded.errors), "                                \
-    "expired = min(1000000000000000000, expired + excluded.expired), "                             \
-    "waited_us = min(1000000000000000000, waited_us + excluded.waited_us), "                       \
-    "held_us = min(1000000000000000000, held_us + excluded.held_us), "                             \
-    "requests = min(1000000000000000000, requests + excluded.requests), "                          \
-    "tokens = min(1000000000000000000, tokens + excluded.tokens), "                                \
-    "input = min(1000000000000000000, input + excluded.input), "                                   \
-    "cache_read = min(1000000000000000000, cache_read + excluded.cache_read), "                    \
-    "cache_write_5m = min(1000000000000000000, cache_write_5m + excluded.cache_write_5m), "        \
-    "cache_write_1h = min(1000000000000000000, cache_write_1h + excluded.cache_write_1h), "        \
-    "output = min(1000000000000000000, output + excluded.output), "                                \
-    "usd_milli = min(1000000000000000000, usd_milli + excluded.usd_milli), "                       \
-    "usd_rest = min(1000000000000000000, usd_rest + excluded.usd_rest), "                          \
-    "first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq)"
-
 /* The one row ?1 as it was added to its hour, to be taken out again. */
 #define SUBTRACT_SQL                                                                               \
     "UPDATE usage_hour SET calls = calls - 1, expired = expired - 1, "                             \
@@ -59,37 +36,32 @@ _Static_assert(sizeof(clerk_outcomes) / sizeof(clerk_outcomes[0]) == ANSWER_CLAS
     "output = usage_hour.output - l.output, usd_milli = usd_milli - l.usd_pico / 1000000000, "     \
     "usd_rest = usd_rest - l.usd_pico % 1000000000 "                                               \
     "FROM (SELECT * FROM ledger WHERE seq = ?1) AS l WHERE "                                       \
-    "hour = l.at_us / 3600000000 AND usage_hour.tenant = coalesce(l.tenant, '') AND "              \
-    "usage_hour.resource = l.resource AND usage_hour.account = coalesce(l.account, '') AND "       \
-    "usage_hour.model = coalesce(l.model, '') AND usage_hour.route = coalesce(l.route, '')"
+    "usage_hour.id = (SELECT sums FROM entry WHERE seq = ?1)"
 
-#define ROW_TUPLE   "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROW_TUPLE   "(?, ?, ?, ?, ?, ?, ?)"
 #define ROW_TUPLE_4 ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE "," ROW_TUPLE
-#define ROW_COLUMNS 24
-#define INSERT_SQL                                                                                 \
-    "INSERT INTO ledger (seq, at_us, lease, resource, account, model, route, step, tenant, "       \
-    "session, "                                                                                    \
-    "labels, outcome, attempt, late, waited_us, held_us, requests, tokens, input, cache_read, "    \
-    "cache_write_5m, cache_write_1h, output, usd_pico) VALUES "
+#define ROW_COLUMNS 7
+#define INSERT_SQL  "INSERT INTO entry (seq, at_us, lease, sums, session, labels, facts) VALUES "
 
 static const char *const statement_sql[LEDGER_STATEMENTS] = {
     [LEDGER_INSERT_1] = INSERT_SQL ROW_TUPLE,
     [LEDGER_INSERT_4] = INSERT_SQL ROW_TUPLE_4,
     [LEDGER_INSERT_16] = INSERT_SQL ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4 "," ROW_TUPLE_4,
-    [LEDGER_ADD_UP] = ADD_UP_SQL,
     [LEDGER_SUBTRACT] = SUBTRACT_SQL,
-    [LEDGER_FIND_EXPIRED] = "SELECT seq, at_us FROM ledger WHERE lease = ? AND outcome = "
-                            "'expired' ORDER BY seq DESC",
-    [LEDGER_DROP] = "DELETE FROM ledger WHERE seq = ?",
+    [LEDGER_LAST] = "SELECT max(seq) FROM entry",
+    [LEDGER_DROP] = "DELETE FROM entry WHERE seq = ?",
     [LEDGER_PRUNE_ROWS] =
-        "DELETE FROM ledger WHERE seq IN (SELECT seq FROM ledger WHERE at_us < ?1 * 3600000000 "
-        "AND "
+        "DELETE FROM entry WHERE seq IN (SELECT seq FROM entry WHERE at_us < ?1 * 3600000000 AND "
         "seq >= (SELECT min(first_seq) FROM usage_hour WHERE hour < ?1) AND "
         "seq <= (SELECT max(last_seq) FROM usage_hour WHERE hour < ?1) ORDER BY seq LIMIT ?2)",
-    [LEDGER_PRUNE_HOURS] =
-        "DELETE FROM usage_hour WHERE (hour, tenant, resource, account, model, route) IN "
-        "(SELECT "
-        "hour, tenant, resource, account, model, route FROM usage_hour WHERE hour < ? LIMIT ?)",
+    [LEDGER_PRUNE_HOURS] = "DELETE FROM usage_hour WHERE id IN "
+                           "(SELECT id FROM usage_hour WHERE hour < ? LIMIT ?)",
+    /* Those at the beginning of which no row is left. What is behind one that stays waits for it.
+     */
+    [LEDGER_PRUNE_EXPIRIES] =
+        "DELETE FROM expiry WHERE (lease, first_seq) IN (SELECT lease, first_seq FROM "
+        "(SELECT lease, first_seq, last_seq FROM expiry ORDER BY lease, first_seq LIMIT ?2) "
+        "WHERE last_seq < (SELECT coalesce(min(seq), 9223372036854775807) FROM entry))",
 };
 
 int clerk_prepare(struct clerk *c, sqlite3 *db)
@@ -101,11 +73,14 @@ int clerk_prepare(struct clerk *c, sqlite3 *db)
             return rc;
         }
     }
-    return SQLITE_OK;
+    int rc = sums_prepare(&c->sums, db);
+    return rc == SQLITE_OK ? expiries_prepare(&c->expiries, db) : rc;
 }
 
 void clerk_release(struct clerk *c)
 {
+    sums_release(&c->sums);
+    expiries_release(&c->expiries);
     for (int i = 0; i < LEDGER_STATEMENTS; i++) {
         sqlite3_finalize(c->statements[i]);
         c->statements[i] = NULL;
@@ -113,11 +88,6 @@ void clerk_release(struct clerk *c)
 }
 
 /* --- A row. --- */
-
-static void bind_count(struct binder *b, int64_t n)
-{
-    bind_i64(b, min_i64(n, LEDGER_COUNT_MAX));
-}
 
 /* Where nobody said which token was which, input and output are told apart as far as they add up.
  */
@@ -141,119 +111,82 @@ static const char *outcome_of(const struct record *r)
     return r->kind == RECORD_EXPIRE ? OUTCOME_EXPIRED : clerk_outcomes[r->outcome];
 }
 
-static int bind_row(sqlite3_stmt *stmt, int nth, const struct ledger_row *row)
+static int64_t count_of(int64_t n)
 {
-    struct binder b = {.stmt = stmt, .at = nth * ROW_COLUMNS};
-    const struct record *r = row->record;
-    bind_i64_or_null(&b, row->seq); /* a row without a number is given the next one */
-    bind_i64(&b, row->at_us);
-    bind_i64(&b, (int64_t)r->lease);
-    bind_text(&b, r->resource);
-    bind_text_or_null(&b, r->account);
-    bind_text_or_null(&b, r->model);
-    bind_text_or_null(&b, r->route);
-    bind_i64_or_null(&b, r->step);
-    bind_text_or_null(&b, r->tenant);
-    bind_text_or_null(&b, r->session);
-    bind_text_or_null(&b, r->labels);
-    bind_text(&b, text_of(outcome_of(r)));
-    bind_i64(&b, r->attempt);
-    bind_i64(&b, r->late);
-    bind_i64(&b, min_i64(r->waited_us, LEDGER_TIME_US_MAX));
-    bind_i64(&b, min_i64(r->held_for_us, LEDGER_TIME_US_MAX));
-    bind_count(&b, r->load.of[UNIT_REQUESTS]);
-    bind_count(&b, r->load.of[UNIT_TOKENS]);
-    for (int i = 0; i < PARTS; i++) {
-        bind_count(&b, row->parts.of[i]);
-    }
-    bind_i64(&b, r->load.of[UNIT_USD]);
-    assert(b.at == (nth + 1) * ROW_COLUMNS);
-    return b.rc;
+    return min_i64(n, LEDGER_COUNT_MAX);
 }
 
-/* --- Sums. --- */
-
-static bool same_group(const struct hour_sums *s, const struct record *r, int64_t hour)
+static int64_t time_of(int64_t us)
 {
-    return s->hour == hour && text_equal(s->tenant, r->tenant) &&
-           text_equal(s->resource, r->resource) && text_equal(s->model, r->model) &&
-           text_equal(s->account, r->account) && text_equal(s->route, r->route);
+    return min_i64(us, LEDGER_TIME_US_MAX);
 }
 
-static int write_sums(struct clerk *c, const struct hour_sums *s)
-{
-    struct binder b = {.stmt = c->statements[LEDGER_ADD_UP]};
-    const struct text names[] = {s->resource, s->account, s->model, s->route, s->tenant};
-    bind_i64(&b, s->hour);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        bind_text(&b, names[i]);
-    }
-    for (int i = 0; i < SUMS; i++) {
-        bind_i64(&b, min_i64(s->of[i], LEDGER_SUM_MAX));
-    }
-    bind_i64(&b, s->first_seq);
-    bind_i64(&b, s->last_seq);
-    return b.rc == SQLITE_OK ? bind_run(b.stmt) : b.rc;
-}
-
-static int write_all_sums(struct clerk *c)
-{
-    int rc = SQLITE_OK;
-    for (size_t i = 0; i < c->sums_n && rc == SQLITE_OK; i++) {
-        rc = write_sums(c, &c->sums[i]);
-    }
-    c->sums_n = 0;
-    return rc;
-}
-
-/* The sums to which a row is to be added; the newest are looked at first. NULL with a code where
- * others could not be written to make room. */
-static struct hour_sums *find_sums(struct clerk *c, const struct record *r, int64_t hour, int *rc)
-{
-    for (size_t i = c->sums_n; i > 0; i--) {
-        if (same_group(&c->sums[i - 1], r, hour)) {
-            return &c->sums[i - 1];
-        }
-    }
-    *rc = c->sums_n == LEDGER_SUMS_MAX ? write_all_sums(c) : SQLITE_OK;
-    if (*rc != SQLITE_OK) {
-        return NULL;
-    }
-    struct hour_sums *s = &c->sums[c->sums_n++];
-    *s = (struct hour_sums){.hour = hour,
-                            .resource = r->resource,
-                            .account = r->account,
-                            .model = r->model,
-                            .route = r->route,
-                            .tenant = r->tenant,
-                            .first_seq = INT64_MAX};
-    return s;
-}
-
-static int add_to_sums(struct clerk *c, const struct ledger_row *row, int64_t seq)
+static void write_facts(struct ledger_row *row)
 {
     const struct record *r = row->record;
-    int rc = SQLITE_OK;
-    struct hour_sums *s = find_sums(c, r, row->at_us / LEDGER_HOUR_US, &rc);
-    if (!s) {
-        return rc;
+    const int64_t *parts = row->parts.of;
+    const int64_t facts[FACTS] = {
+        [FACT_ATTEMPT] = r->attempt,
+        [FACT_REQUESTS] = count_of(r->load.of[UNIT_REQUESTS]),
+        [FACT_TOKENS] = count_of(r->load.of[UNIT_TOKENS]),
+        [FACT_HELD_US] = time_of(r->held_for_us),
+        [FACT_WAITED_US] = time_of(r->waited_us),
+        [FACT_INPUT] = count_of(parts[PART_INPUT]),
+        [FACT_OUTPUT] = count_of(parts[PART_OUTPUT]),
+        [FACT_USD_PICO] = r->load.of[UNIT_USD],
+        [FACT_CACHE_READ] = count_of(parts[PART_CACHE_READ]),
+        [FACT_CACHE_WRITE_5M] = count_of(parts[PART_CACHE_WRITE_5M]),
+        [FACT_CACHE_WRITE_1H] = count_of(parts[PART_CACHE_WRITE_1H]),
+        [FACT_STEP] = r->step,
+        [FACT_LATE] = r->late,
+    };
+    int n = FACTS;
+    while (n > FACT_ATTEMPT && facts[n - 1] == 0) {
+        n--;
     }
+    char *at = row->facts;
+    text_copy(&at, TEXT(FACTS_HEAD));
+    text_copy(&at, text_of(outcome_of(r)));
+    *at++ = '"';
+    for (int i = FACT_ATTEMPT; i < n; i++) {
+        *at++ = ',';
+        at = text_put_i64(at, facts[i]);
+    }
+    *at++ = ']';
+    row->facts_len = (size_t)(at - row->facts);
+    assert(row->facts_len <= sizeof(row->facts));
+}
+
+static void bind_row(struct binder *b, const struct ledger_row *row)
+{
+    const struct record *r = row->record;
+    bind_i64_or_null(b, row->given_seq);
+    bind_i64(b, row->at_us);
+    bind_i64(b, (int64_t)r->lease);
+    bind_i64(b, row->sums);
+    bind_text_or_null(b, r->session);
+    bind_text_or_null(b, r->labels);
+    bind_text(b, (struct text){row->facts, row->facts_len});
+}
+
+static void add_to_sums(struct hour_sums *s, const struct ledger_row *row)
+{
+    const struct record *r = row->record;
     bool expired = r->kind == RECORD_EXPIRE;
-    s->first_seq = min_i64(s->first_seq, seq);
-    s->last_seq = max_i64(s->last_seq, seq);
-    s->of[SUM_CALLS]++;
-    s->of[SUM_ERRORS] += !expired && r->outcome != ANSWER_OK;
-    s->of[SUM_EXPIRED] += expired;
-    s->of[SUM_WAITED_US] += min_i64(r->waited_us, LEDGER_TIME_US_MAX);
-    s->of[SUM_HELD_US] += min_i64(r->held_for_us, LEDGER_TIME_US_MAX);
-    s->of[SUM_REQUESTS] += min_i64(r->load.of[UNIT_REQUESTS], LEDGER_COUNT_MAX);
-    s->of[SUM_TOKENS] += min_i64(r->load.of[UNIT_TOKENS], LEDGER_COUNT_MAX);
+    s->first_seq = min_i64(s->first_seq, row->seq);
+    s->last_seq = max_i64(s->last_seq, row->seq);
+    sums_add(s, SUM_CALLS, 1);
+    sums_add(s, SUM_ERRORS, !expired && r->outcome != ANSWER_OK);
+    sums_add(s, SUM_EXPIRED, expired);
+    sums_add(s, SUM_WAITED_US, time_of(r->waited_us));
+    sums_add(s, SUM_HELD_US, time_of(r->held_for_us));
+    sums_add(s, SUM_REQUESTS, count_of(r->load.of[UNIT_REQUESTS]));
+    sums_add(s, SUM_TOKENS, count_of(r->load.of[UNIT_TOKENS]));
     for (int i = 0; i < PARTS; i++) {
-        s->of[SUM_PARTS + i] += min_i64(row->parts.of[i], LEDGER_COUNT_MAX);
+        sums_add(s, (enum sum)(SUM_PARTS + i), count_of(row->parts.of[i]));
     }
-    s->of[SUM_USD_MILLI] += r->load.of[UNIT_USD] / LEDGER_PICOUSD_PER_MILLI;
-    s->of[SUM_USD_REST] += r->load.of[UNIT_USD] % LEDGER_PICOUSD_PER_MILLI;
-    return SQLITE_OK;
+    sums_add(s, SUM_USD_MILLI, r->load.of[UNIT_USD] / LEDGER_PICOUSD_PER_MILLI);
+    sums_add(s, SUM_USD_REST, r->load.of[UNIT_USD] % LEDGER_PICOUSD_PER_MILLI);
 }
 
 /* --- Booking. --- */
@@ -268,19 +201,18 @@ static const struct insert {
 
 _Static_assert(LEDGER_ROWS_MAX == 16, "what is gathered is one statement");
 
+/* SQLite numbers rows from the highest number on, as the clerk does: that takes less than to be
+ * given numbers, of which each is looked for first. */
 static int insert_rows(struct clerk *c, const struct insert *insert, const struct ledger_row *rows)
 {
-    sqlite3_stmt *stmt = c->statements[insert->statement];
-    int rc = SQLITE_OK;
-    for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
-        rc = bind_row(stmt, (int)i, &rows[i]);
+    struct binder b = {.stmt = c->statements[insert->statement]};
+    for (size_t i = 0; i < insert->rows; i++) {
+        bind_row(&b, &rows[i]);
     }
-    rc = rc == SQLITE_OK ? bind_run(stmt) : rc;
-    int64_t last_seq = sqlite3_last_insert_rowid(sqlite3_db_handle(stmt));
-    for (size_t i = 0; i < insert->rows && rc == SQLITE_OK; i++) {
-        rc = add_to_sums(c, &rows[i], last_seq - (int64_t)(insert->rows - 1 - i));
-    }
-    return rc;
+    assert(b.at == (int)insert->rows * ROW_COLUMNS);
+    int rc = b.rc == SQLITE_OK ? bind_run(b.stmt) : b.rc;
+    sqlite3_int64 last_seq = sqlite3_last_insert_rowid(sqlite3_db_handle(b.stmt));
+    return rc == SQLITE_OK && last_seq != rows[insert->rows - 1].seq ? SQLITE_CORRUPT : rc;
 }
 
 /* Writes the rows that were gathered, in their order, by as few statements as it takes. */
@@ -302,13 +234,27 @@ static int write_rows(struct clerk *c)
 int clerk_finish(struct clerk *c)
 {
     int rc = write_rows(c);
-    return rc == SQLITE_OK ? write_all_sums(c) : rc;
+    rc = rc == SQLITE_OK ? expiries_write(&c->expiries) : rc;
+    return rc == SQLITE_OK ? sums_write(&c->sums) : rc;
 }
 
 void clerk_forget(struct clerk *c)
 {
     c->rows_n = 0;
-    c->sums_n = 0;
+    c->next_seq = 0;
+    sums_forget(&c->sums);
+    expiries_forget(&c->expiries);
+}
+
+static int find_next_seq(struct clerk *c)
+{
+    sqlite3_stmt *stmt = c->statements[LEDGER_LAST];
+    int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        c->next_seq = add_sat(max_i64(0, sqlite3_column_int64(stmt, 0)), 1);
+    }
+    int reset = sqlite3_reset(stmt);
+    return rc == SQLITE_ROW ? reset : rc;
 }
 
 static int run_for(sqlite3_stmt *stmt, int64_t seq)
@@ -317,32 +263,42 @@ static int run_for(sqlite3_stmt *stmt, int64_t seq)
     return rc == SQLITE_OK ? bind_run(stmt) : rc;
 }
 
-/* Takes the row of a lease's expiry out again, where there is one; the late settlement has its
- * number and its time. */
-static int take_back(struct clerk *c, struct ledger_row *late)
-{
-    sqlite3_stmt *find = c->statements[LEDGER_FIND_EXPIRED];
-    int rc = sqlite3_bind_int64(find, 1, (int64_t)late->record->lease);
-    if (rc == SQLITE_OK && sqlite3_step(find) == SQLITE_ROW) {
-        late->seq = sqlite3_column_int64(find, 0);
-        late->at_us = sqlite3_column_int64(find, 1);
-    }
-    int reset = sqlite3_reset(find);
-    rc = rc == SQLITE_OK ? reset : rc;
-    if (rc != SQLITE_OK || late->seq == 0) {
-        return rc;
-    }
-    rc = run_for(c->statements[LEDGER_SUBTRACT], late->seq);
-    return rc == SQLITE_OK ? run_for(c->statements[LEDGER_DROP], late->seq) : rc;
-}
-
-/* The expiry may be among what was gathered, so that is written first; and the row has a number
- * that does not follow on the others', so it is written by itself. */
-static int book_late(struct clerk *c, struct ledger_row *late)
+/* Takes the row of a lease's expiry out again, where there is one, and says which number and time
+ * it had. The expiry may be among what was gathered, so that is written first. */
+static int take_back(struct clerk *c, uint64_t lease, int64_t *seq, int64_t *at_us)
 {
     int rc = clerk_finish(c);
-    rc = rc == SQLITE_OK ? take_back(c, late) : rc;
-    return rc == SQLITE_OK ? insert_rows(c, &inserts[INSERTS_N - 1], late) : rc;
+    rc = rc == SQLITE_OK ? expiries_find(&c->expiries, lease, seq, at_us) : rc;
+    if (rc != SQLITE_OK || *seq == 0) {
+        return rc;
+    }
+    rc = run_for(c->statements[LEDGER_SUBTRACT], *seq);
+    sums_forget(&c->sums);
+    return rc == SQLITE_OK ? run_for(c->statements[LEDGER_DROP], *seq) : rc;
+}
+
+/* Adds a row to its sums, and to those that one statement is to write. */
+static int gather(struct clerk *c, const struct record *r, int64_t seq, int64_t at_us)
+{
+    struct ledger_row *row = &c->rows[c->rows_n];
+    struct hour_sums *sums;
+    int rc = sums_find(&c->sums, r, at_us / LEDGER_HOUR_US, &sums);
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    row->record = r;
+    row->given_seq = seq;
+    row->seq = seq ? seq : c->next_seq++;
+    row->at_us = at_us;
+    row->sums = sums->id;
+    row->parts = parts_of(r);
+    write_facts(row);
+    add_to_sums(sums, row);
+    if (r->kind == RECORD_EXPIRE) {
+        rc = expiries_note(&c->expiries, r->lease, row->seq);
+    }
+    c->rows_n++;
+    return rc == SQLITE_OK && c->rows_n == LEDGER_ROWS_MAX ? write_rows(c) : rc;
 }
 
 static bool is_charged(const struct load *load)
@@ -358,13 +314,14 @@ int clerk_book(struct clerk *c, const struct record *r)
     if (!settled && (r->kind != RECORD_EXPIRE || !is_charged(&r->load))) {
         return SQLITE_OK;
     }
-    struct ledger_row row = {.record = r, .parts = parts_of(r)};
-    row.at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
-    if (r->late) {
-        return book_late(c, &row);
+    int64_t seq = 0; /* the next */
+    int64_t at_us = max_i64(0, add_sat(r->at_us, r->skew_us));
+    /* Asked while nothing is gathered, and before the newest row may be taken back. */
+    int rc = c->next_seq ? SQLITE_OK : find_next_seq(c);
+    if (rc == SQLITE_OK && r->late) {
+        rc = take_back(c, r->lease, &seq, &at_us);
     }
-    c->rows[c->rows_n++] = row;
-    return c->rows_n == LEDGER_ROWS_MAX ? write_rows(c) : SQLITE_OK;
+    return rc == SQLITE_OK ? gather(c, r, seq, at_us) : rc;
 }
 
 /* --- Forgetting. --- */
@@ -382,11 +339,18 @@ int clerk_prune(struct clerk *c, int64_t horizon_us, uint64_t *pruned, bool *mor
 {
     int64_t hour = horizon_us / LEDGER_HOUR_US;
     uint64_t hours = 0;
+    uint64_t expiries = 0;
     *pruned = 0;
     int rc = prune(c->statements[LEDGER_PRUNE_ROWS], hour, pruned);
+    c->next_seq = 0; /* it may have been the newest */
     if (rc == SQLITE_OK && *pruned < LEDGER_PRUNE_ROWS_MAX) {
         rc = prune(c->statements[LEDGER_PRUNE_HOURS], hour, &hours);
+        sums_forget(&c->sums);
     }
-    *more = rc == SQLITE_OK && (*pruned == LEDGER_PRUNE_ROWS_MAX || hours == LEDGER_PRUNE_ROWS_MAX);
+    if (rc == SQLITE_OK) {
+        rc = prune(c->statements[LEDGER_PRUNE_EXPIRIES], 0, &expiries);
+    }
+    *more = rc == SQLITE_OK &&
+            (*pruned == LEDGER_PRUNE_ROWS_MAX || hours == LEDGER_PRUNE_ROWS_MAX || expiries > 0);
     return rc;
 }

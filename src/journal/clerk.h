@@ -3,8 +3,13 @@
  * word and was charged.
  *
  * A row is written in the transaction of the record that it tells of, and so are the sums of its
- * hour (usage_hour): none of the three is ever there without the others. A late settlement takes
- * the place of its lease's expiry, at the expiry's time, since it corrects what was booked then.
+ * hour (sums.h): none of the three is ever there without the others. A late settlement takes the
+ * place of its lease's expiry, at the expiry's time, since it corrects what was booked then.
+ *
+ * A column costs more to write than all else that is done for a number. So a row of the table
+ * `entry` has columns only for what rows are looked for by: its names are those of its sums, and
+ * the rest is one text, a JSON array of the outcome and of numbers (enum ledger_fact), without the
+ * zeros at its end. The view `ledger` takes it apart again.
  *
  * What the file cannot be sure to add up is capped in a row (LEDGER_COUNT_MAX tokens, and so on):
  * usage comes from outside, and a sum that overflowed would stop the journal.
@@ -22,70 +27,72 @@
 #include <stdint.h>
 
 #include "core/record.h"
+#include "journal/expiry.h"
+#include "journal/sums.h"
 
-#define LEDGER_HOUR_US        INT64_C(3600000000)
-#define LEDGER_COUNT_MAX      INT64_C(1000000000000)       /* requests, tokens of a row */
-#define LEDGER_TIME_US_MAX    INT64_C(10000000000000)      /* waited, held of a row: 115 days */
-#define LEDGER_SUM_MAX        INT64_C(1000000000000000000) /* an hour's sum stays at this */
-#define LEDGER_PRUNE_ROWS_MAX 500                          /* of each table, in one step */
-#define LEDGER_ROWS_MAX       16                           /* gathered for one statement */
-#define LEDGER_SUMS_MAX       32                           /* gathered before they are written */
-
+#define LEDGER_HOUR_US           INT64_C(3600000000)
+#define LEDGER_COUNT_MAX         INT64_C(1000000000000)  /* requests, tokens of a row */
+#define LEDGER_TIME_US_MAX       INT64_C(10000000000000) /* waited, held of a row: 115 days */
+#define LEDGER_PRUNE_ROWS_MAX    500                     /* of each table, in one step */
+#define LEDGER_ROWS_MAX          16                      /* gathered for one statement */
 #define LEDGER_PICOUSD_PER_MILLI INT64_C(1000000000)
 
 enum clerk_statement {
     LEDGER_INSERT_1,
     LEDGER_INSERT_4,
     LEDGER_INSERT_16,
-    LEDGER_ADD_UP,
     LEDGER_SUBTRACT,
-    LEDGER_FIND_EXPIRED,
+    LEDGER_LAST,
     LEDGER_DROP,
     LEDGER_PRUNE_ROWS,
     LEDGER_PRUNE_HOURS,
+    LEDGER_PRUNE_EXPIRIES,
     LEDGER_STATEMENTS
 };
+
+/* What the text of a row says, in its order: the outcome, and numbers of which the last are mostly
+ * 0, since those are left out. */
+enum ledger_fact {
+    FACT_OUTCOME,
+    FACT_ATTEMPT,
+    FACT_REQUESTS,
+    FACT_TOKENS,
+    FACT_HELD_US,
+    FACT_WAITED_US,
+    FACT_INPUT,
+    FACT_OUTPUT,
+    FACT_USD_PICO,
+    FACT_CACHE_READ,
+    FACT_CACHE_WRITE_5M,
+    FACT_CACHE_WRITE_1H,
+    FACT_STEP,
+    FACT_LATE,
+    FACTS
+};
+#define FACTS_HEAD      "[\""
+#define FACTS_BYTES_MAX (16 + FACTS * (TEXT_NUMBER_MAX + 1))
 
 /* A row that is to be written. */
 struct ledger_row {
     const struct record *record;
-    int64_t seq; /* 0: the next */
+    int64_t seq;
+    int64_t given_seq; /* 0: the one that follows the highest */
     int64_t at_us;
+    int64_t sums; /* hour_sums.id */
     struct parts parts;
+    size_t facts_len;
+    char facts[FACTS_BYTES_MAX];
 };
 
-/* What usage_hour sums up, in the order of its columns. */
-enum sum {
-    SUM_CALLS,
-    SUM_ERRORS,
-    SUM_EXPIRED,
-    SUM_WAITED_US,
-    SUM_HELD_US,
-    SUM_REQUESTS,
-    SUM_TOKENS,
-    SUM_PARTS,
-    SUM_USD_MILLI = SUM_PARTS + PARTS,
-    SUM_USD_REST,
-    SUMS
-};
-
-/* What this transaction adds to one row of usage_hour. */
-struct hour_sums {
-    int64_t hour;
-    struct text resource, account, model, route, tenant;
-    int64_t of[SUMS];
-    int64_t first_seq; /* of its rows in the ledger */
-    int64_t last_seq;
-};
-
-/* Rows are gathered for one statement, and sums until the commit or until there are too many; both
- * lend from the records, which stay where they are for as long. */
+/* Rows are gathered for one statement. They lend from the records, which stay where they are for as
+ * long. */
 struct clerk {
     sqlite3_stmt *statements[LEDGER_STATEMENTS];
     struct ledger_row rows[LEDGER_ROWS_MAX];
     size_t rows_n;
-    struct hour_sums sums[LEDGER_SUMS_MAX];
-    size_t sums_n;
+    int64_t next_seq; /* the number of the next row; 0: the file has to be asked */
+    struct sums sums;
+    struct expiries expiries;
 };
 
 /* The words of the table for how a call went, by enum answer_class. */

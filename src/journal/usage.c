@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,6 +16,9 @@
 #define SECONDS_PER_HOUR   3600
 #define KEY_BYTES_MAX      32 /* of a date */
 #define LABEL_FUNCTION_SQL "label_value"
+#define FACT_SQL           "fact"
+#define FACT_MAX           INT64_C(1000000000000000000) /* all that a row may say */
+#define OUTCOME_SQL        "outcome"
 
 /* --- The statement. --- */
 
@@ -26,10 +30,10 @@ static const struct dimension {
     [USAGE_BY_TENANT] = {"tenant", "coalesce(tenant, '')"},
     [USAGE_BY_SESSION] = {NULL, "coalesce(session, '')"},
     [USAGE_BY_MODEL] = {"model", "coalesce(model, '')"},
-    [USAGE_BY_RESOURCE] = {"resource", "resource"},
+    [USAGE_BY_RESOURCE] = {"resource", "coalesce(resource, '')"},
     [USAGE_BY_ACCOUNT] = {"account", "coalesce(account, '')"},
     [USAGE_BY_ROUTE] = {"route", "coalesce(route, '')"},
-    [USAGE_BY_OUTCOME] = {NULL, "outcome"},
+    [USAGE_BY_OUTCOME] = {NULL, OUTCOME_SQL "(facts)"},
     [USAGE_BY_LABEL] = {NULL, LABEL_FUNCTION_SQL "(labels, ?10)"},
     [USAGE_BY_DAY] = {"hour / 24", "at_us / 86400000000"},
     [USAGE_BY_HOUR] = {"hour", "at_us / 3600000000"},
@@ -40,24 +44,22 @@ static bool by_time(enum usage_by by)
     return by == USAGE_BY_DAY || by == USAGE_BY_HOUR;
 }
 
-/* The filters' parameters and columns. A column that may be NULL is compared so that its index is
- * used where there is one. */
+/* The filters' parameters and columns. */
 struct filter_column {
     size_t offset; /* in the question */
     int parameter;
     const char *column;
-    bool null;    /* the ledger has NULL where it is empty */
-    bool by_hour; /* told by the sums of hours */
+    bool by_hour; /* told by the sums of hours, which have the names of rows as well */
 };
 
-#define FILTER(name, parameter, null, by_hour)                                                     \
+#define FILTER(name, parameter, by_hour)                                                           \
     {                                                                                              \
-        offsetof(struct usage_question, name), parameter, #name, null, by_hour                     \
+        offsetof(struct usage_question, name), parameter, #name, by_hour                           \
     }
 
 static const struct filter_column filters[] = {
-    FILTER(tenant, 3, true, true),    FILTER(session, 4, true, false), FILTER(model, 5, true, true),
-    FILTER(resource, 6, false, true), FILTER(account, 7, true, true),  FILTER(route, 8, true, true),
+    FILTER(tenant, 3, true),   FILTER(session, 4, false), FILTER(model, 5, true),
+    FILTER(resource, 6, true), FILTER(account, 7, true),  FILTER(route, 8, true),
 };
 
 #define FILTERS_N (sizeof(filters) / sizeof(filters[0]))
@@ -76,14 +78,20 @@ static bool sums_tell(const struct usage_question *q)
     return tell;
 }
 
+/* A row's session may be NULL, and is compared so that its index is used where there is one. Its
+ * names may be, where its sums were lost with a damaged page; they are compared so that the sums
+ * are still looked up by the row, and not the other way around. */
 static void add_filters(struct buf *sql, const struct usage_question *q, bool rows)
 {
     for (size_t i = 0; i < FILTERS_N; i++) {
         const struct usage_filter *f = filter_of(q, i);
-        if (f->set && rows && filters[i].null && f->value.len == 0) {
-            buf_addf(sql, " AND %s IS NULL", filters[i].column);
+        const char *column = filters[i].column;
+        if (f->set && !filters[i].by_hour && f->value.len == 0) {
+            buf_addf(sql, " AND %s IS NULL", column);
+        } else if (f->set && filters[i].by_hour && rows) {
+            buf_addf(sql, " AND coalesce(%s, '') = ?%d", column, filters[i].parameter);
         } else if (f->set) {
-            buf_addf(sql, " AND %s = ?%d", filters[i].column, filters[i].parameter);
+            buf_addf(sql, " AND %s = ?%d", column, filters[i].parameter);
         }
     }
 }
@@ -111,14 +119,37 @@ static void add_range(struct buf *sql, const struct usage_question *q, struct ra
     }
 }
 
+/* What sums are of, out of a row's text. */
+static void add_facts(struct buf *sql)
+{
+    static const struct {
+        enum ledger_fact fact;
+        const char *rest;
+    } columns[] = {
+        {FACT_WAITED_US, ""},
+        {FACT_HELD_US, ""},
+        {FACT_REQUESTS, ""},
+        {FACT_TOKENS, ""},
+        {FACT_INPUT, ""},
+        {FACT_CACHE_READ, ""},
+        {FACT_CACHE_WRITE_5M, ""},
+        {FACT_CACHE_WRITE_1H, ""},
+        {FACT_OUTPUT, ""},
+        {FACT_USD_PICO, " / 1000000000"},
+        {FACT_USD_PICO, " % 1000000000"},
+    };
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        buf_addf(sql, FACT_SQL "(facts, %d)%s, ", (int)columns[i].fact, columns[i].rest);
+    }
+}
+
+/* The names of rows are those of their sums, which need not be looked at for anything else. */
 static void add_rows(struct buf *sql, const struct usage_question *q, struct range range)
 {
-    buf_addf(sql,
-             "SELECT %s AS key, 1 AS calls, outcome NOT IN ('ok', 'expired') AS errors, "
-             "outcome = 'expired' AS expired, waited_us, held_us, requests, tokens, input, "
-             "cache_read, cache_write_5m, cache_write_1h, output, usd_pico / 1000000000 AS "
-             "usd_milli, usd_pico %% 1000000000 AS usd_rest, at_us AS at FROM ledger WHERE ",
+    buf_addf(sql, "SELECT %s AS key, 1, refused(facts), expired(facts), ",
              dimensions[q->by].of_row);
+    add_facts(sql);
+    buf_add_str(sql, "at_us FROM entry LEFT JOIN usage_hour AS s ON s.id = sums WHERE ");
     add_range(sql, q, range);
     add_filters(sql, q, true);
 }
@@ -128,17 +159,13 @@ static void add_hours(struct buf *sql, const struct usage_question *q)
     buf_addf(sql,
              "SELECT %s AS key, calls, errors, expired, waited_us, held_us, requests, tokens, "
              "input, cache_read, cache_write_5m, cache_write_1h, output, usd_milli, usd_rest, "
-             "NULL AS at FROM usage_hour WHERE hour >= ?11 AND hour < ?12",
+             "NULL FROM usage_hour WHERE hour >= ?11 AND hour < ?12",
              dimensions[q->by].of_hour);
     add_filters(sql, q, false);
 }
 
-static void write_sql(struct buf *sql, const struct usage_question *q, bool hours)
+static void add_all(struct buf *sql, const struct usage_question *q, bool hours)
 {
-    buf_add_str(sql, "SELECT key, sum(calls), sum(errors), sum(expired), sum(waited_us), "
-                     "sum(held_us), sum(requests), sum(tokens), sum(input), sum(cache_read), "
-                     "sum(cache_write_5m), sum(cache_write_1h), sum(output), sum(usd_milli), "
-                     "sum(usd_rest), coalesce(min(at), 0), coalesce(max(at), 0) FROM (");
     if (hours) {
         add_hours(sql, q);
         buf_add_str(sql, " UNION ALL ");
@@ -148,7 +175,18 @@ static void write_sql(struct buf *sql, const struct usage_question *q, bool hour
     } else {
         add_rows(sql, q, (struct range){"?1", "?2"});
     }
-    buf_add_str(sql, ") ");
+}
+
+static void write_sql(struct buf *sql, const struct usage_question *q, bool hours)
+{
+    buf_add_str(sql, "WITH said (key, calls, errors, expired, waited_us, held_us, requests, "
+                     "tokens, input, cache_read, cache_write_5m, cache_write_1h, output, "
+                     "usd_milli, usd_rest, at) AS (");
+    add_all(sql, q, hours);
+    buf_add_str(sql, ") SELECT key, sum(calls), sum(errors), sum(expired), sum(waited_us), "
+                     "sum(held_us), sum(requests), sum(tokens), sum(input), sum(cache_read), "
+                     "sum(cache_write_5m), sum(cache_write_1h), sum(output), sum(usd_milli), "
+                     "sum(usd_rest), coalesce(min(at), 0), coalesce(max(at), 0) FROM said ");
     if (q->after.set) {
         buf_add_str(sql, "WHERE key > ?9 ");
     }
@@ -227,6 +265,77 @@ static void label_value(sqlite3_context *ctx, int n, sqlite3_value **values)
     sqlite3_result_text(ctx, "", 0, SQLITE_STATIC);
 }
 
+static bool begins(const char *facts, const char *with)
+{
+    return facts && strncmp(facts, with, strlen(with)) == 0;
+}
+
+/* outcome(facts): the word that a row's text begins with. */
+static void outcome(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    const char *facts = (const char *)sqlite3_value_text(values[0]);
+    if (begins(facts, FACTS_HEAD)) {
+        const char *word = facts + strlen(FACTS_HEAD);
+        sqlite3_result_text(ctx, word, (int)strcspn(word, "\""), SQLITE_TRANSIENT);
+    }
+}
+
+/* expired(facts): whether that word is `expired`. */
+static void expired(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    const char *facts = (const char *)sqlite3_value_text(values[0]);
+    sqlite3_result_int(ctx, begins(facts, FACTS_HEAD "expired\""));
+}
+
+/* refused(facts): whether it is neither that nor `ok`. */
+static void refused(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    const char *facts = (const char *)sqlite3_value_text(values[0]);
+    sqlite3_result_int(ctx,
+                       !begins(facts, FACTS_HEAD "ok\"") && !begins(facts, FACTS_HEAD "expired\""));
+}
+
+/* fact(facts, n): the n-th number behind the outcome; 0 where it was left out. */
+static void fact(sqlite3_context *ctx, int n, sqlite3_value **values)
+{
+    (void)n;
+    const char *at = (const char *)sqlite3_value_text(values[0]);
+    int64_t number = 0;
+    for (int left = sqlite3_value_int(values[1]); at && *at && left > 0; at++) {
+        left -= *at == ',';
+    }
+    for (; at && *at >= '0' && *at <= '9' && number <= FACT_MAX / 10; at++) {
+        number = number * 10 + (*at - '0');
+    }
+    sqlite3_result_int64(ctx, number);
+}
+
+/* What is asked of a row with what SQLite has of its own for JSON takes several times as long. */
+static int create_functions(sqlite3 *db)
+{
+    static const struct {
+        const char *name;
+        int arguments;
+        void (*call)(sqlite3_context *ctx, int n, sqlite3_value **values);
+    } functions[] = {
+        {LABEL_FUNCTION_SQL, 2, label_value},
+        {OUTCOME_SQL, 1, outcome},
+        {"expired", 1, expired},
+        {"refused", 1, refused},
+        {FACT_SQL, 2, fact},
+    };
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]) && rc == SQLITE_OK; i++) {
+        rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments,
+                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, functions[i].call,
+                                        NULL, NULL, NULL);
+    }
+    return rc;
+}
+
 static int fail(const struct asking *a, int rc, struct buf *why)
 {
     if ((rc & 0xff) == SQLITE_INTERRUPT) {
@@ -253,10 +362,7 @@ static int open_reader(struct asking *a, const char *path)
     rc = sqlite3_exec(a->db,
                       "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768",
                       NULL, NULL, NULL);
-    return rc != SQLITE_OK ? rc
-                           : sqlite3_create_function_v2(a->db, LABEL_FUNCTION_SQL, 2,
-                                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-                                                        label_value, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? create_functions(a->db) : rc;
 }
 
 static int bind_text(sqlite3_stmt *stmt, int parameter, struct text t)

@@ -134,6 +134,66 @@ static void test_any_one_operation_may_fail_and_nothing_is_lost(void **state)
     assert_true(refused > 0);
 }
 
+/* A settlement, an expiry, and the late word of an expiry of the batch before. */
+static size_t ends_of_batch(uint64_t batch, struct record ends[3])
+{
+    ends[0] = sample_end(RECORD_SETTLE, 10 * batch, 1000);
+    ends[1] = sample_end(RECORD_EXPIRE, 10 * batch + 1, 1000);
+    ends[2] = sample_end(RECORD_SETTLE, 10 * batch - 9, 2000);
+    ends[2].late = true;
+    return batch > 1 ? 3 : 2;
+}
+
+static void write_ends(struct store *store)
+{
+    struct backlog b;
+    struct backlog_cursor cursor;
+    assert_int_equal(backlog_init(&b, 1u << 20, &key, &cursor), 0);
+    for (uint64_t batch = 1; batch <= BATCHES; batch++) {
+        struct record ends[3];
+        size_t n = ends_of_batch(batch, ends);
+        for (size_t i = 0; i < n; i++) {
+            assert_int_equal(backlog_append(&b, &ends[i]), 0);
+        }
+        backlog_hand_over(&b);
+        int tries = 0;
+        while (store_write(store, &cursor, n) != 0) {
+            assert_true(++tries < 3);
+        }
+    }
+    backlog_release(&b);
+}
+
+static void assert_booked_once(struct fixture *f)
+{
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger"), 2 * BATCHES);
+    assert_int_equal(fixture_sql(f, "SELECT sum(calls) FROM usage_hour"), 2 * BATCHES);
+    assert_int_equal(fixture_sql(f, "SELECT sum(late) FROM ledger"), BATCHES - 1);
+    assert_int_equal(fixture_sql(f, "SELECT sum(expired) FROM usage_hour"), 1);
+    assert_int_equal(fixture_sql(f, "SELECT (SELECT sum(tokens) FROM ledger) = (SELECT "
+                                    "sum(tokens) FROM usage_hour)"),
+                     1);
+}
+
+/* What the clerk keeps in memory of the ledger is as the file is, also after a transaction that was
+ * taken back. */
+static void test_any_one_operation_may_fail_and_the_ledger_adds_up(void **state)
+{
+    struct fixture *f = *state;
+    bool reached = true;
+    for (int nth = 1; reached; nth += 3) {
+        struct store *store = NULL;
+        assert_int_equal(store_open(f->path, DURABILITY_PROCESS, &store, &f->why), 0);
+        faults_set(nth, false);
+        write_ends(store);
+        reached = faults_count() >= nth;
+        faults_set(0, false);
+        store_close(store);
+        assert_booked_once(f);
+        fixture_remove_files(f);
+    }
+}
+
 static void test_a_disk_that_stays_broken_loses_only_what_was_never_durable(void **state)
 {
     struct fixture *f = *state;
@@ -310,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_rest_changes_nothing_in_what_a_commit_waits_for),
         T(test_any_one_operation_may_fail_and_nothing_is_lost),
+        T(test_any_one_operation_may_fail_and_the_ledger_adds_up),
         T(test_a_disk_that_stays_broken_loses_only_what_was_never_durable),
         T(test_trouble_is_told_and_ends_when_the_disk_is_well),
         T(test_a_counter_that_cannot_be_read_is_not_taken_for_none),

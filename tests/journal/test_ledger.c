@@ -140,12 +140,12 @@ static void test_grants_renewals_and_cancels_are_not_in_the_ledger(void **state)
     assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour"), 0);
 }
 
-/* More than are gathered at once, of tenants that come again. */
+/* More than are kept at once, of tenants that come again. */
 static void test_one_transaction_may_be_of_very_many_tenants(void **state)
 {
     struct fixture *f = *state;
     struct told by_tenant;
-    enum { TENANTS = 3 * LEDGER_SUMS_MAX, ROWS = 3 * TENANTS + 7 };
+    enum { TENANTS = 2 * SUMS_KEPT, ROWS = 3 * TENANTS + 7 };
     fixture_start(f, DURABILITY_PROCESS);
     for (uint64_t i = 0; i < ROWS; i++) {
         char tenant[16];
@@ -219,6 +219,25 @@ static void test_an_expiry_and_its_settlement_may_be_of_one_batch(void **state)
     assert_hours_agree(f);
 }
 
+/* It is given the number of the newest row, which is none for those that follow. */
+static void test_a_late_settlement_may_be_the_first_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct record expired = settled(1, day_us, "a", 5000);
+    struct record late = settled(1, day_us + 10, "a", 40);
+    struct record next = settled(2, day_us + 20, "a", 7);
+    expired.kind = RECORD_EXPIRE;
+    late.late = true;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, &expired, 1);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, (struct record[]){late, next}, 2);
+    assert_int_equal(fixture_sql(f, "SELECT sum(usd_pico) FROM ledger"), 47);
+    assert_int_equal(fixture_sql(f, "SELECT seq FROM ledger WHERE lease = 2"), 2);
+    assert_hours_agree(f);
+}
+
 static void test_a_late_settlement_without_its_expiry_is_booked_by_itself(void **state)
 {
     struct fixture *f = *state;
@@ -228,6 +247,73 @@ static void test_a_late_settlement_without_its_expiry_is_booked_by_itself(void *
     append(f, &late, 1);
     assert_int_equal(fixture_sql(f, "SELECT late FROM ledger WHERE at_us = 86400000000"), 1);
     assert_hours_agree(f);
+}
+
+/* Many expire side by side in an order of their own; some are settled late, long after. */
+static void test_a_late_settlement_finds_its_expiry_among_many(void **state)
+{
+    struct fixture *f = *state;
+    enum { LEASES = 1500, BATCH = 100 };
+    fixture_start(f, DURABILITY_PROCESS);
+    for (uint64_t i = 0; i < LEASES; i++) {
+        uint64_t lease = i * 7919 % LEASES * 13;
+        struct record expired = settled(lease, (int64_t)i * US_PER_MIN, "a", 5000);
+        expired.kind = RECORD_EXPIRE;
+        assert_int_equal(journal_append(f->journal, &expired), 0);
+        if (i % BATCH == BATCH - 1) {
+            fixture_commit(f);
+        }
+    }
+    for (uint64_t i = 0; i < LEASES; i += 7) {
+        struct record late = settled(i * 13, 50 * day_us, "a", 40);
+        late.late = true;
+        append(f, &late, 1);
+    }
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger"), LEASES);
+    assert_int_equal(fixture_sql(f, "SELECT sum(late) FROM ledger"), (LEASES + 6) / 7);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE at_us >= 50 * 86400000000"),
+                     0);
+    assert_int_equal(
+        fixture_sql(f, "SELECT count(*) FROM ledger WHERE late = (lease / 13 % 7 > 0)"), 0);
+    assert_hours_agree(f);
+}
+
+/* They are stored as signed numbers, of which the ends are far apart. */
+static void test_a_late_settlement_finds_its_expiry_whatever_the_lease(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t leases[] = {0, 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
+    enum { LEASES = sizeof(leases) / sizeof(leases[0]) };
+    fixture_start(f, DURABILITY_PROCESS);
+    for (size_t i = 0; i < LEASES; i++) {
+        struct record expired = settled(leases[i], 1000, "a", 5000);
+        expired.kind = RECORD_EXPIRE;
+        append(f, &expired, 1);
+    }
+    for (size_t i = 0; i < LEASES; i++) {
+        struct record late = settled(leases[i], 2000, "a", 40);
+        late.late = true;
+        append(f, &late, 1);
+    }
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE late = 1"), LEASES);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE at_us = 1000"), LEASES);
+    assert_hours_agree(f);
+}
+
+/* A text that is none of ours is no expiry, and does not stop the journal. */
+static void test_a_late_settlement_passes_over_a_row_that_was_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct record expired = settled(1, 1000, "a", 5000);
+    struct record late = settled(1, 2000, "a", 40);
+    expired.kind = RECORD_EXPIRE;
+    late.late = true;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, &expired, 1);
+    fixture_sql(f, "UPDATE entry SET facts = '[\"expired\", noise'");
+    append(f, &late, 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM entry"), 2);
+    assert_int_equal(journal_trouble(f->journal, &f->why), 0);
 }
 
 static void test_rows_are_booked_by_the_wall_clock(void **state)
@@ -414,6 +500,43 @@ static void test_rows_older_than_the_horizon_go_by_whole_hours(void **state)
     assert_hours_agree(f);
 }
 
+static void test_what_is_booked_after_its_hour_went_is_summed_up_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct record expired = settled(1, 1000, "a", 1);
+    struct record again = settled(2, 2000, "a", 1);
+    expired.kind = RECORD_EXPIRE;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, &expired, 1);
+    prune_to(f, US_PER_H, 0);
+    append(f, &again, 1);
+    assert_int_equal(fixture_sql(f, "SELECT sum(calls) FROM usage_hour"), 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE tenant = 'a'"), 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM expiry"), 0);
+    assert_hours_agree(f);
+}
+
+/* Sums that give way to others come back with what they stood at. */
+static void test_tenants_that_take_turns_keep_their_sums(void **state)
+{
+    struct fixture *f = *state;
+    enum { TENANTS = 3 * SUMS_KEPT, TURNS = 3 };
+    fixture_start(f, DURABILITY_PROCESS);
+    for (uint64_t i = 0; i < TURNS * TENANTS; i++) {
+        char tenant[16];
+        snprintf(tenant, sizeof(tenant), "t%u", (unsigned)(i % TENANTS));
+        struct record r = settled(i, 1000, tenant, 10);
+        assert_int_equal(journal_append(f->journal, &r), 0);
+        if (i % 50 == 0) {
+            fixture_commit(f);
+        }
+    }
+    fixture_commit(f);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour WHERE calls = 3"), TENANTS);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM usage_hour"), TENANTS);
+    assert_hours_agree(f);
+}
+
 static void test_the_view_is_for_people(void **state)
 {
     struct fixture *f = *state;
@@ -449,7 +572,11 @@ int main(void)
         T(test_an_expiry_is_booked_where_it_was_charged),
         T(test_a_late_settlement_takes_the_place_of_the_expiry),
         T(test_an_expiry_and_its_settlement_may_be_of_one_batch),
+        T(test_a_late_settlement_may_be_the_first_after_a_restart),
         T(test_a_late_settlement_without_its_expiry_is_booked_by_itself),
+        T(test_a_late_settlement_finds_its_expiry_among_many),
+        T(test_a_late_settlement_finds_its_expiry_whatever_the_lease),
+        T(test_a_late_settlement_passes_over_a_row_that_was_damaged),
         T(test_rows_are_booked_by_the_wall_clock),
         T(test_any_range_of_time_adds_up),
         T(test_a_label_groups_and_what_lacks_it_has_no_key),
@@ -458,6 +585,8 @@ int main(void)
         T(test_absurd_amounts_are_capped_and_money_is_not),
         T(test_a_question_that_is_stopped_says_so),
         T(test_rows_older_than_the_horizon_go_by_whole_hours),
+        T(test_what_is_booked_after_its_hour_went_is_summed_up_anew),
+        T(test_tenants_that_take_turns_keep_their_sums),
         T(test_the_view_is_for_people),
         T(test_the_ledger_goes_on_after_a_restart),
     };

@@ -124,9 +124,9 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
 {
     struct fixture *f = *state;
     make_store(f, 1);
-    fixture_sql(f, "PRAGMA user_version=7");
-    assert_refused(f, ERR_STORE_NEWER, "has version 7 and this sluice knows up to 6");
-    assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 7);
+    fixture_sql(f, "PRAGMA user_version=8");
+    assert_refused(f, ERR_STORE_NEWER, "has version 8 and this sluice knows up to 7");
+    assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 8);
 }
 
 static void test_a_database_of_another_program_is_refused_untouched(void **state)
@@ -196,7 +196,7 @@ static void test_a_refused_start_keeps_the_wal(void **state)
         /* Leaves a version that is too new in the WAL only. */
         sqlite3 *db;
         _exit(sqlite3_open(f->path, &db) == SQLITE_OK &&
-                      sqlite3_exec(db, "PRAGMA user_version=7", NULL, NULL, NULL) == SQLITE_OK
+                      sqlite3_exec(db, "PRAGMA user_version=8", NULL, NULL, NULL) == SQLITE_OK
                   ? 0
                   : 1);
     }
@@ -207,7 +207,7 @@ static void test_a_refused_start_keeps_the_wal(void **state)
     struct stat after;
     assert_int_equal(stat(wal, &before), 0);
     assert_true(before.st_size > 0);
-    assert_refused(f, ERR_STORE_NEWER, "version 7");
+    assert_refused(f, ERR_STORE_NEWER, "version 8");
     assert_int_equal(stat(wal, &after), 0);
     assert_int_equal(after.st_size, before.st_size);
 }
@@ -403,6 +403,84 @@ static void test_the_ledger_of_version_4_is_found_by_time(void **state)
     assert_int_equal(fixture_sql(f, "SELECT last_seq FROM usage_hour WHERE hour = 1"), 2);
 }
 
+/* A ledger as version 6 wrote it: names that are there or not, an expiry, amounts of each kind, and
+ * a row whose sums are missing. */
+static const char version_6_rows[] =
+    "INSERT INTO ledger VALUES "
+    "(1, 1000, 5, 'r', 'acc', 'm', 'best', 2, 'it''s \"a\"', 's', 'k=v', 'ok', 2, 0, 11, 12, 1, "
+    "900, "
+    "1, 2, 3, 4, 5, 999), "
+    "(2, 2000, -6, 'r', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'expired', 1, 0, 0, 13, 1, 800, "
+    "0, 0, 0, 0, 0, 0), "
+    "(3, 3600002000, 7, 'r', NULL, NULL, NULL, NULL, NULL, 's', NULL, 'slow_down', 1, 1, 0, 0, 0, "
+    "0, 0, 0, 0, 0, 0, 1000000000000000000);"
+    "INSERT INTO usage_hour VALUES "
+    "(0, 'r', 'acc', 'm', 'best', 'it''s \"a\"', 1, 0, 0, 11, 12, 1, 900, 1, 2, 3, 4, 5, 0, 999, "
+    "1, "
+    "1), "
+    "(0, 'r', '', '', '', '', 1, 0, 1, 0, 13, 1, 800, 0, 0, 0, 0, 0, 0, 0, 2, 2);";
+
+static void make_version_6(struct fixture *f)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(schema_migrate(db, f->path, 0, schema_steps, 6, &f->why), 0);
+    assert_int_equal(sqlite3_exec(db, version_6_rows, NULL, NULL, NULL), SQLITE_OK);
+    /* What is to be found again. */
+    assert_int_equal(sqlite3_exec(db,
+                                  "CREATE TABLE was AS SELECT * FROM ledger;"
+                                  "CREATE TABLE told AS SELECT * FROM usage;"
+                                  "CREATE TABLE summed AS SELECT * FROM usage_hour",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+#define SUMMED                                                                                     \
+    "SELECT hour, resource, account, model, route, tenant, calls, errors, expired, waited_us, "    \
+    "held_us, requests, tokens, input, cache_read, cache_write_5m, cache_write_1h, output, "       \
+    "usd_milli, usd_rest, first_seq, last_seq FROM "
+
+static void test_the_ledger_of_version_6_says_what_it_said(void **state)
+{
+    struct fixture *f = *state;
+    make_version_6(f);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM (SELECT * FROM ledger EXCEPT SELECT * "
+                                    "FROM was)"),
+                     0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM (SELECT * FROM was EXCEPT SELECT * FROM "
+                                    "ledger)"),
+                     0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM (SELECT * FROM told EXCEPT SELECT * FROM "
+                                    "usage)"),
+                     0);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM (SELECT name FROM "
+                                    "pragma_table_info('ledger') EXCEPT SELECT name FROM "
+                                    "pragma_table_info('was'))"),
+                     0);
+    assert_int_equal(
+        fixture_sql(f, "SELECT count(*) FROM (" SUMMED "summed EXCEPT " SUMMED "usage_hour)"), 0);
+}
+
+static void test_an_expiry_of_version_6_may_be_settled_late(void **state)
+{
+    struct fixture *f = *state;
+    struct record late = sample_end(RECORD_SETTLE, (uint64_t)-6, 5000);
+    late.late = true;
+    make_version_6(f);
+    fixture_start(f, DURABILITY_PROCESS);
+    assert_int_equal(journal_append(f->journal, &late), 0);
+    fixture_commit(f);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger"), 3);
+    assert_int_equal(fixture_sql(f, "SELECT seq = 2 AND at_us = 2000 FROM ledger WHERE lease = -6 "
+                                    "AND late = 1 AND outcome = 'ok' AND tokens = 900"),
+                     1);
+    assert_int_equal(fixture_sql(f, "SELECT sum(expired) FROM usage_hour"), 0);
+    assert_int_equal(fixture_sql(f, "SELECT sum(tokens) FROM usage_hour"), 1800);
+}
+
 static void test_a_step_that_fails_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -439,6 +517,8 @@ int main(void)
         T(test_the_records_of_version_4_come_back_as_they_were),
         T(test_a_store_of_version_4_is_written_on_and_pruned),
         T(test_the_ledger_of_version_4_is_found_by_time),
+        T(test_the_ledger_of_version_6_says_what_it_said),
+        T(test_an_expiry_of_version_6_may_be_settled_late),
         T(test_a_step_that_fails_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
