@@ -74,35 +74,47 @@ void buf_add_slowly(struct buf *b, const void *bytes, size_t len)
     b->at[b->len] = '\0';
 }
 
-/* Where a number is written: at the end, or aside where there may be no room for it. */
-static char *number_place(struct buf *b, char aside[TEXT_NUMBER_MAX])
+static bool has_room_for_number(const struct buf *b)
 {
-    bool room = !b->failed && TEXT_NUMBER_MAX < b->size - b->len;
-    return room ? b->at + b->len : aside;
+    return !b->failed && TEXT_NUMBER_MAX < b->size - b->len;
 }
 
-static void add_number(struct buf *b, const char *from, const char *end, const char *aside)
+static void end_at(struct buf *b, char *end)
 {
-    if (from == aside) {
-        buf_add(b, from, (size_t)(end - from));
-    } else {
-        b->len += (size_t)(end - from);
-        b->at[b->len] = '\0';
-    }
+    *end = '\0';
+    b->len = (size_t)(end - b->at);
+}
+
+/* Near the end of the memory at hand a number is written aside, since it may need less than most.
+ */
+static void add_u64_slowly(struct buf *b, uint64_t n)
+{
+    char digits[TEXT_NUMBER_MAX];
+    buf_add_slowly(b, digits, (size_t)(text_put_u64(digits, n) - digits));
+}
+
+static void add_i64_slowly(struct buf *b, int64_t n)
+{
+    char digits[TEXT_NUMBER_MAX];
+    buf_add_slowly(b, digits, (size_t)(text_put_i64(digits, n) - digits));
 }
 
 void buf_add_u64(struct buf *b, uint64_t n)
 {
-    char aside[TEXT_NUMBER_MAX];
-    char *to = number_place(b, aside);
-    add_number(b, to, text_put_u64(to, n), aside);
+    if (has_room_for_number(b)) {
+        end_at(b, text_put_u64(b->at + b->len, n));
+    } else {
+        add_u64_slowly(b, n);
+    }
 }
 
 void buf_add_i64(struct buf *b, int64_t n)
 {
-    char aside[TEXT_NUMBER_MAX];
-    char *to = number_place(b, aside);
-    add_number(b, to, text_put_i64(to, n), aside);
+    if (has_room_for_number(b)) {
+        end_at(b, text_put_i64(b->at + b->len, n));
+    } else {
+        add_i64_slowly(b, n);
+    }
 }
 
 void buf_addf(struct buf *b, const char *format, ...)
