@@ -100,6 +100,7 @@ int rule_use(struct rule *rule, struct line *line)
     rule->users = users;
     rule->users[rule->users_n++] = line;
     line->rules[line->rules_n++] = rule;
+    rule->plain = rule->whole && rule->users_n == 1 && !rule->paced;
     rule->certain = is_certain(rule);
     line->scoped |= !rule->whole;
     line->refuses |= rule->refuses || rule->terms.kind == WINDOW_LIFETIME;

@@ -35,6 +35,11 @@ bool others_asleep(const struct counter *c, const struct asker *a)
     return flow != a->flow && comes_before(flow_first(flow), a);
 }
 
+bool limit_lets(struct core *core, const struct asker *a, struct counter *c, int64_t n)
+{
+    return judge_limit(core, a, c, n) == VERDICT_FITS;
+}
+
 struct judgement judge(struct core *core, const struct asker *a)
 {
     struct judgement j = {.verdict = VERDICT_FITS};

@@ -21,14 +21,15 @@ struct line;
 struct rule {
     /* What every decision asks comes first: the limit itself is far larger. */
     enum unit unit;
-    bool of_all;             /* counts every request: it is no meter of a reserve, and no route's */
-    bool refuses;            /* a full limit refuses rather than lets wait */
-    bool holds;              /* charges are held beside the window until the lease ends */
-    bool paced;              /* by slices */
-    bool recorded;           /* in COUNTER records: those of leases cannot rebuild its windows */
-    bool watched;            /* somebody is to be warned */
-    bool reported;           /* either of both: what changes is looked at when the step ends */
-    bool certain;            /* nothing comes back but by time: it is known when it will fit */
+    bool of_all;   /* counts every request: it is no meter of a reserve, and no route's */
+    bool refuses;  /* a full limit refuses rather than lets wait */
+    bool holds;    /* charges are held beside the window until the lease ends */
+    bool paced;    /* by slices */
+    bool recorded; /* in COUNTER records: those of leases cannot rebuild its windows */
+    bool watched;  /* somebody is to be warned */
+    bool reported; /* either of both: what changes is looked at when the step ends */
+    bool plain;    /* one resource's, unscoped, unpaced: what is free is all that counts */
+    bool certain;  /* nothing comes back but by time: it is known when it will fit */
     enum settle_rule settle; /* what is only held is kept */
     struct counter *whole;   /* SCOPE_RESOURCE; NULL where scoped */
     size_t users_n;          /* > 1: shared */

@@ -59,13 +59,22 @@ static inline enum verdict judge_limit(struct core *core, const struct asker *a,
     return rule->whole ? VERDICT_STALLED : VERDICT_ASLEEP;
 }
 
+/* Whether a limit that is no plain one lets the asker pass. */
+bool limit_lets(struct core *core, const struct asker *a, struct counter *c, int64_t n);
+
 /* Whether all limits let the asker pass now. */
 static inline bool fits(struct core *core, const struct asker *a)
 {
     const struct load *load = a->load;
     struct counter *const *end = a->counters + a->line->limits_n;
     for (struct counter *const *at = a->counters; at < end; at++) {
-        if (*at && judge_limit(core, a, *at, load->of[(*at)->rule->unit]) != VERDICT_FITS) {
+        struct counter *c = *at;
+        if (!c) {
+            continue;
+        }
+        int64_t n = load->of[c->rule->unit];
+        bool plain = likely(c->rule->plain);
+        if (unlikely(!(plain ? counter_free_units(core, c) >= n : limit_lets(core, a, c, n)))) {
             return false;
         }
     }
