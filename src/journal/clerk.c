@@ -157,15 +157,37 @@ static void write_facts(struct ledger_row *row)
     assert(row->facts_len <= sizeof(row->facts));
 }
 
-static void bind_row(struct binder *b, const struct ledger_row *row)
+static void bind_again(struct binder *b, int64_t n, int64_t *bound)
+{
+    if (n != *bound) {
+        bind_i64_or_null(b, n);
+        *bound = n;
+    } else {
+        b->at++;
+    }
+}
+
+static void bind_text_again(struct binder *b, struct text t, bool *bound)
+{
+    if (t.len > 0 || *bound) {
+        bind_text_or_null(b, t);
+        *bound = t.len > 0;
+    } else {
+        b->at++;
+    }
+}
+
+/* Parameters stay bound from one run of a statement to the next. So what was NULL and is again, as
+ * most of it is from row to row, is passed over, and so are the sums of before. */
+static void bind_row(struct binder *b, const struct ledger_row *row, struct ledger_slot *slot)
 {
     const struct record *r = row->record;
-    bind_i64_or_null(b, row->given_seq);
+    bind_again(b, row->given_seq, &slot->given_seq);
     bind_i64(b, row->at_us);
     bind_i64(b, (int64_t)r->lease);
-    bind_i64(b, row->sums);
-    bind_text_or_null(b, r->session);
-    bind_text_or_null(b, r->labels);
+    bind_again(b, row->sums, &slot->sums);
+    bind_text_again(b, r->session, &slot->session);
+    bind_text_again(b, r->labels, &slot->labels);
     bind_text(b, (struct text){row->facts, row->facts_len});
 }
 
@@ -195,7 +217,8 @@ static void add_to_sums(struct hour_sums *s, const struct ledger_row *row)
 static const struct insert {
     enum clerk_statement statement;
     size_t rows;
-} inserts[] = {{LEDGER_INSERT_16, 16}, {LEDGER_INSERT_4, 4}, {LEDGER_INSERT_1, 1}};
+    size_t slot; /* of its first row */
+} inserts[] = {{LEDGER_INSERT_16, 16, 0}, {LEDGER_INSERT_4, 4, 16}, {LEDGER_INSERT_1, 1, 20}};
 
 #define INSERTS_N (sizeof(inserts) / sizeof(inserts[0]))
 
@@ -207,7 +230,7 @@ static int insert_rows(struct clerk *c, const struct insert *insert, const struc
 {
     struct binder b = {.stmt = c->statements[insert->statement]};
     for (size_t i = 0; i < insert->rows; i++) {
-        bind_row(&b, &rows[i]);
+        bind_row(&b, &rows[i], &c->slots[insert->slot + i]);
     }
     assert(b.at == (int)insert->rows * ROW_COLUMNS);
     int rc = b.rc == SQLITE_OK ? bind_run(b.stmt) : b.rc;

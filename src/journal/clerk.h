@@ -35,6 +35,7 @@
 #define LEDGER_TIME_US_MAX       INT64_C(10000000000000) /* waited, held of a row: 115 days */
 #define LEDGER_PRUNE_ROWS_MAX    500                     /* of each table, in one step */
 #define LEDGER_ROWS_MAX          16                      /* gathered for one statement */
+#define LEDGER_SLOTS             21                      /* rows of all statements that insert */
 #define LEDGER_PICOUSD_PER_MILLI INT64_C(1000000000)
 
 enum clerk_statement {
@@ -84,12 +85,19 @@ struct ledger_row {
     char facts[FACTS_BYTES_MAX];
 };
 
+/* What a statement's parameters for a row are bound to, of those that hardly change. */
+struct ledger_slot {
+    int64_t given_seq, sums; /* 0: NULL */
+    bool session, labels;    /* false: NULL */
+};
+
 /* Rows are gathered for one statement. They lend from the records, which stay where they are for as
  * long. */
 struct clerk {
     sqlite3_stmt *statements[LEDGER_STATEMENTS];
     struct ledger_row rows[LEDGER_ROWS_MAX];
     size_t rows_n;
+    struct ledger_slot slots[LEDGER_SLOTS]; /* of all statements that insert */
     int64_t next_seq; /* the number of the next row; 0: the file has to be asked */
     struct sums sums;
     struct expiries expiries;
