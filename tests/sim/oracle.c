@@ -41,6 +41,8 @@ void oracle_free(struct oracle *o)
     for (size_t i = 0; i < o->idents_n; i++) {
         free(o->idents[i].charges);
         free(o->idents[i].deeds);
+        free(o->idents[i].pages);
+        free(o->idents[i].page_notes);
     }
     free(o->facts);
     free(o->renewals);
@@ -332,6 +334,8 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     struct waiter *w;
     memset(x, 0, sizeof(*x));
     o->now_us = max_i64(o->now_us, e->now_us);
+    o->skew_us = o->starting && e->kind == EVENT_CLOCK ? e->skew_us : o->skew_us;
+    o->starting = false;
     history_advance(o);
     forget_sums(o);
     switch (e->kind) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oracle_calendar.h"
 #include "oracle_health.h"
 #include "oracle_routes.h"
 
@@ -81,7 +82,8 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
     c->n = n;
     c->at_us = at_us;
     c->wall_us = f->granted_wall_us;
-    c->period = has_periods(id->limit) && present ? id->period : 0;
+    uint64_t period = has_periods(id->limit) ? page_of(o, id, key)->number : 0;
+    c->period = present ? period : 0;
     if (id->limit->charge == CHARGE_AT_GRANT) {
         deed_units(o, id, c->key, -n);
     }
@@ -89,14 +91,15 @@ static void charge_fact(struct oracle *o, struct ident *id, size_t fact, const s
 
 void history_advance(struct oracle *o)
 {
-    int64_t wall_us = o->now_us + o->skew_us;
+    if (o->restoring) {
+        return; /* the wall clock is not known again yet */
+    }
     for (size_t i = 0; i < o->idents_n; i++) {
-        struct ident *id = &o->idents[i];
-        if (id->live && has_periods(id->limit) && (id->period == 0 || wall_us >= id->until_us)) {
-            id->period++;
-            id->until_us = period_end_us(id->limit, wall_us);
+        if (o->idents[i].live && has_periods(o->idents[i].limit)) {
+            pages_advance(o, &o->idents[i]);
         }
     }
+    o->wall_us_max = max_i64(o->wall_us_max, o->now_us + o->skew_us);
 }
 
 /* --- Policies --- */
@@ -286,7 +289,7 @@ static void note_periods(struct oracle *o, size_t fact, bool late)
         for (size_t k = 0; id->live && has_periods(id->limit) && k < id->charges_n; k++) {
             struct charge *c = &id->charges[k];
             if (c->fact == fact) {
-                *(late ? &c->late_period : &c->end_period) = period_now(o, id);
+                *(late ? &c->late_period : &c->end_period) = period_now(o, id, c->key);
             }
         }
     }
@@ -345,7 +348,6 @@ static void end_fact(struct oracle *o, const struct record *r)
     f->late = true;
     f->late_record = o->records;
     f->late_us = o->now_us;
-    f->late_wall_us = o->now_us + o->skew_us;
     f->late_used = r->load;
     deeds_of_end(o, fact, END_SETTLED, &r->load, true);
     note_periods(o, fact, true);
@@ -367,8 +369,13 @@ static void note_counter(struct oracle *o, const struct record *r)
 {
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
-        if (!id->live || id->window != WINDOW_BUCKET || !text_equal(text_of(id->name), r->limit) ||
+        bool noted = id->window == WINDOW_BUCKET || id->window == WINDOW_CALENDAR;
+        if (!id->live || !noted || !text_equal(text_of(id->name), r->limit) ||
             (!id->pool && !text_equal(text_of(id->resource), r->resource))) {
+            continue;
+        }
+        if (id->window == WINDOW_CALENDAR) {
+            page_note(o, id, r);
             continue;
         }
         struct deed *d = add_deed(o, id, DEED_NOTE);
@@ -461,6 +468,7 @@ void history_cut(struct oracle *o, size_t records)
     }
     for (size_t i = 0; i < o->idents_n; i++) {
         cut_charges(o, &o->idents[i]);
+        pages_cut(&o->idents[i], records);
     }
     o->records = records;
     forget_sums(o);
@@ -547,6 +555,11 @@ void history_restored(struct oracle *o)
     }
     for (size_t i = 0; i < o->facts_n; i++) {
         restore_fact(o, i);
+    }
+    for (size_t i = 0; i < o->idents_n; i++) {
+        if (o->idents[i].live && o->idents[i].window == WINDOW_CALENDAR) {
+            pages_back(o, &o->idents[i]);
+        }
     }
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];

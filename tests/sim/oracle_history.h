@@ -51,7 +51,6 @@ struct fact {
     bool late;     /* settled after it had expired */
     size_t late_record;
     int64_t late_us;
-    int64_t late_wall_us;
     struct load late_used;
 };
 
@@ -69,9 +68,25 @@ struct charge {
     int64_t wall_us; /* wall clock of the grant */
     char key[KEY_MAX];
     bool gone; /* had left its window at a reload, or the core did not get it back */
-    /* By calendar, of the whole resource: the period of the grant, of the lease's end, and of a
-     * late settle. */
+    /* By calendar: the period of the grant, of the lease's end, and of a late settle. */
     uint64_t period, end_period, late_period;
+    bool stuck;       /* a restart could not tell in which period it was charged: it stays … */
+    int64_t stuck_at; /* … what it was */
+};
+
+/* Which period of the calendar a counter is in, wherever the wall clock goes meanwhile. */
+struct page {
+    char key[KEY_MAX];
+    uint64_t number, newest; /* counted from 1; the newest so far */
+    int64_t at_us;           /* an instant of it by the wall clock … */
+    int64_t until_us;        /* … and its end */
+    bool used; /* something of it was recorded: only then must a counter of a scope keep it */
+};
+
+/* What a record said of that: all that a fresh core knows. */
+struct page_note {
+    size_t record;
+    struct page page;
 };
 
 /* What happened to a bucket, in order. */
@@ -92,8 +107,6 @@ struct deed {
 struct ident {
     bool live;
     bool learns;      /* answers may have made it stricter than its limit says */
-    uint64_t period;  /* by calendar, of the whole resource: which it is, counted from 1 … */
-    int64_t until_us; /* … and to which wall clock it goes on, wherever that goes meanwhile */
     int64_t told;     /* the amount that the provider told, 0: none … */
     uint64_t told_by; /* … by the answer to this lease's call */
     bool pool;
@@ -107,6 +120,10 @@ struct ident {
     size_t charges_n, charges_size;
     struct deed *deeds;
     size_t deeds_n, deeds_size;
+    struct page *pages; /* by calendar */
+    size_t pages_n, pages_size;
+    struct page_note *page_notes;
+    size_t page_notes_n, page_notes_size;
 };
 
 struct oracle;

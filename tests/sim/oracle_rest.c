@@ -248,10 +248,12 @@ void oracle_crash(struct oracle *o, size_t records)
     o->draining = false;
     o->restoring = true;
     o->skew_us = 0;
+    o->now_us = 0; /* where the wall clock was set back, time goes on from the newest record */
 }
 
 void oracle_restored(struct oracle *o)
 {
     o->restoring = false;
+    o->starting = true;
     history_restored(o);
 }

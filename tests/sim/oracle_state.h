@@ -81,9 +81,11 @@ struct oracle {
     int64_t skew_us;
     bool late; /* ticks come late */
     bool draining;
-    size_t reloads; /* policies after the first */
-    bool restoring; /* between a crash and oracle_restored */
-    size_t records; /* emitted so far */
+    size_t reloads;      /* policies after the first */
+    bool restoring;      /* between a crash and oracle_restored */
+    bool starting;       /* … and from there to the first step, which tells of the wall clock */
+    int64_t wall_us_max; /* the latest that it has shown */
+    size_t records;      /* emitted so far */
     uint64_t next_seq;
     struct fact *facts;
     size_t facts_n, facts_size;

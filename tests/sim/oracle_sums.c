@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "oracle_state.h"
+#include "oracle_calendar.h"
 
 #define GRANULES     131072
 #define PERIODS_KEPT 8191
@@ -123,7 +123,7 @@ int64_t period_number(const struct limit *l, int64_t wall_us)
 
 bool has_periods(const struct limit *l)
 {
-    return l->window == WINDOW_CALENDAR && l->scope == SCOPE_RESOURCE;
+    return l->window == WINDOW_CALENDAR;
 }
 
 /* Numbers of periods never come again: the first instant of another number is looked for. */
@@ -145,11 +145,6 @@ int64_t period_end_us(const struct limit *l, int64_t wall_us)
         }
     }
     return other_us;
-}
-
-uint64_t period_now(const struct oracle *o, const struct ident *id)
-{
-    return id->period + (o->now_us + o->skew_us >= id->until_us);
 }
 
 size_t resource_index(const struct oracle *o, const char *name)
@@ -260,14 +255,9 @@ static int64_t entered_us(const struct limit *l, const struct fact *f, const str
     return l->charge == CHARGE_AT_SETTLE ? f->end_us : c->at_us;
 }
 
-static int64_t entered_wall_us(const struct limit *l, const struct fact *f, const struct charge *c)
-{
-    return l->charge == CHARGE_AT_SETTLE ? f->end_wall_us : c->wall_us;
-}
-
 /* An instant after a charge entered. */
 struct instant {
-    int64_t us, wall_us;
+    int64_t us;
     uint64_t period;
 };
 
@@ -279,20 +269,21 @@ static bool inside(const struct limit *l, const struct fact *f, const struct cha
         return at.us < rolling_leave_us(l, entered_us(l, f, c));
     }
     if (has_periods(l)) {
-        return at.period == (l->charge == CHARGE_AT_SETTLE ? c->end_period : c->period);
-    }
-    if (l->window == WINDOW_CALENDAR) {
-        return period_number(l, entered_wall_us(l, f, c)) == period_number(l, at.wall_us);
+        return at.period &&
+               at.period == (l->charge == CHARGE_AT_SETTLE ? c->end_period : c->period);
     }
     return true;
 }
 
 /* What a charge amounts to, the lease's end and late settle taken into account. */
-static int64_t charge_amount(const struct limit *l, const struct fact *f, const struct charge *c)
+int64_t charge_amount(const struct limit *l, const struct fact *f, const struct charge *c)
 {
     int64_t amount = c->n;
-    struct instant end = {f->end_us, f->end_wall_us, c->end_period};
-    struct instant late = {f->late_us, f->late_wall_us, c->late_period};
+    struct instant end = {f->end_us, c->end_period};
+    struct instant late = {f->late_us, c->late_period};
+    if (c->stuck) {
+        return c->stuck_at;
+    }
     if (f->end != END_OPEN && (l->charge == CHARGE_AT_SETTLE || inside(l, f, c, end))) {
         amount = end_amount(l, f, c->n);
     }
@@ -318,6 +309,9 @@ struct level {
 
 static void refill(struct level *v, int64_t now_us)
 {
+    if (now_us < v->us) {
+        return; /* a restart went back to the newest record */
+    }
     v->at += (int128)(now_us - v->us) * v->amount;
     if (v->at > (int128)v->burst * v->per_us) {
         v->at = (int128)v->burst * v->per_us;
@@ -364,7 +358,7 @@ static void add_charge(struct oracle *o, const struct ident *id, const struct ch
 {
     const struct limit *l = id->limit;
     const struct fact *f = &o->facts[c->fact];
-    struct instant now = {o->now_us, o->now_us + o->skew_us, period_now(o, id)};
+    struct instant now = {o->now_us, period_now(o, id, c->key)};
     if (is_held(l, f)) {
         s->held += c->n;
     } else if (!c->gone && l->window != WINDOW_NONE && l->window != WINDOW_BUCKET &&

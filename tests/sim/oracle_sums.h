@@ -29,7 +29,6 @@ int64_t period_number(const struct limit *l, int64_t wall_us);
  * zone: to which wall clock the one around an instant goes, and which it is now. */
 bool has_periods(const struct limit *l);
 int64_t period_end_us(const struct limit *l, int64_t wall_us);
-uint64_t period_now(const struct oracle *o, const struct ident *id);
 
 size_t resource_index(const struct oracle *o, const char *name);
 
@@ -64,6 +63,9 @@ int64_t rolling_fits_us(struct oracle *o, size_t ident, int64_t n);
 
 /* History has changed: what was worked out does not hold any longer. */
 void forget_sums(struct oracle *o);
+
+/* What a charge amounts to, the lease's end and late settle taken into account. */
+int64_t charge_amount(const struct limit *l, const struct fact *f, const struct charge *c);
 
 int64_t booked_amount(const struct limit *l, int64_t n, int64_t real);
 

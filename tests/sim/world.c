@@ -66,8 +66,8 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
         init_api(w);
     }
     struct random back = {seed ^ UINT64_C(0x6261636b)};
-    /* Which empty period goes on is not in the journal. */
-    w->sets_back = w->skews && !w->crashes && random_chance(&back, 60);
+    w->sets_back = w->skews && random_chance(&back, 60);
+    w->scopes_days = w->rough || random_chance(&back, 50);
     w->guessing.state = seed ^ UINT64_C(0x6775657373);
     w->guesses = random_chance(&w->guessing, 30);
     w->stormy = stormy;

@@ -92,7 +92,8 @@ struct world {
     bool crashes;
     bool reloads;
     bool skews;
-    bool sets_back; /* the wall clock also goes back, and reloads change zones */
+    bool sets_back;   /* the wall clock also goes back, and reloads change zones */
+    bool scopes_days; /* limits of the calendar may be of a scope where the clock goes back */
     bool late_ticks;
     bool hurried; /* little time passes, so lines are long */
     bool pools;   /* some limits are shared */

@@ -291,18 +291,19 @@ static void forget_limits(struct random *r, struct world_policy *p)
     }
 }
 
-/* A counter of a scope that was idle may have been forgotten or not, and with it which period had
- * begun before the clock was set back. */
+/* What a reload makes of a period that goes on is judged where nothing else is in doubt: in limits
+ * of whole resources, without restarts. */
 static void fix_calendars(struct world *w, struct policy *p, bool change)
 {
     for (size_t i = 0; w->sets_back && i < p->resources_n; i++) {
         for (size_t k = 0; k < p->resources[i].limits_n; k++) {
             struct limit *l = &p->resources[i].limits[k];
             bool whole = l->window == WINDOW_CALENDAR && !l->shared[0];
-            if (l->window == WINDOW_CALENDAR) {
+            if (l->window == WINDOW_CALENDAR && !w->scopes_days) {
                 l->scope = SCOPE_RESOURCE;
                 l->label[0] = 0;
             }
+            whole = whole && l->scope == SCOPE_RESOURCE && !w->crashes;
             if (whole && change && random_chance(&w->random, 20)) {
                 l->zone = l->zone ? NULL : &ZONE;
             }
