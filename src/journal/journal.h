@@ -58,7 +58,7 @@ int journal_replay(struct journal *journal, int (*each)(void *ctx, const struct 
 
 /* Starts the worker. `progress` is called from the worker's thread after each batch that became
  * durable and at each change between failing and well; it may only do what is safe there
- * (uv_async_send). 0 or ERR_NO_MEMORY, ERR_INTERNAL. */
+ * (a write to an eventfd). 0 or ERR_NO_MEMORY, ERR_INTERNAL. */
 int journal_start(struct journal *journal, void (*progress)(void *ctx), void *ctx);
 
 /* Copies a record into the gathering batch. 0, ERR_NO_MEMORY, or ERR_OVER_CAP; the batch is as it
