@@ -204,13 +204,18 @@ static uint64_t flow_hash(const struct party *party, int base_priority,
     return h;
 }
 
-static bool flow_is(const struct flow *flow, int base_priority, struct counter *const *counters)
+static inline bool flow_is(const struct flow *flow, int base_priority,
+                           struct counter *const *counters)
 {
-    bool is = flow->base_priority == base_priority;
-    for (size_t i = 0; i < flow->counters_n && is; i++) {
-        is = flow->counters[i] == counters[i];
+    if (unlikely(flow->base_priority != base_priority)) {
+        return false;
     }
-    return is;
+    for (size_t i = 0; i < flow->counters_n; i++) {
+        if (unlikely(flow->counters[i] != counters[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static struct flow *flow_find(const struct core *core, const struct party *party, int base_priority,

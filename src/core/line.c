@@ -163,7 +163,8 @@ static int line_admit(struct core *core, struct line *line, const struct request
     return rc != 0 ? rc : flow_get(core, line, r, counters, flow);
 }
 
-static void line_enter(struct core *core, struct line *line, struct request *r, struct flow *flow)
+static inline void line_enter(struct core *core, struct line *line, struct request *r,
+                              struct flow *flow)
 {
     r->arrival = line->arrivals++;
     rank_insert(&line->urgencies[r->priority].rank, r->arrival);
