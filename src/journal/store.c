@@ -220,6 +220,9 @@ static int set_up(struct store *s, enum durability durability, struct buf *why)
 
 int store_open(const char *path, enum durability durability, struct store **store, struct buf *why)
 {
+    /* Nobody asks how much memory SQLite has, and to count it takes a lock that is the process's at
+     * each allocation. It can be said before SQLite's first use alone, and is no harm later. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     struct store *s = calloc(1, sizeof(*s));
     if (s) {
         s->lock = -1;
