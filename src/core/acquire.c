@@ -22,69 +22,6 @@
 #include "core/retry.h"
 #include "core/turn.h"
 
-/* The value of a label in "key=value" lines; empty where there is none. */
-static struct text label_value(struct text labels, const char *key)
-{
-    size_t key_len = strlen(key);
-    const char *end = labels.at + labels.len;
-    for (const char *at = labels.at; at < end;) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop ? stop : end;
-        if ((size_t)(stop - at) > key_len && at[key_len] == '=' && !memcmp(at, key, key_len)) {
-            return (struct text){at + key_len + 1, (size_t)(stop - at) - key_len - 1};
-        }
-        at = stop + 1;
-    }
-    return TEXT_NONE;
-}
-
-/* What is called: the model of the route's step, where it names one. */
-static struct text model_of(const struct core *core, const struct line *line,
-                            const struct acquire *a)
-{
-    const struct path *path = a->route.len ? path_find(core, a->route) : NULL;
-    size_t step = path ? path_step(path, line) : 0;
-    bool named = path && step < path->route->steps_n && path->route->steps[step].model[0];
-    return named ? text_of(path->route->steps[step].model) : line->model;
-}
-
-struct text scope_key(const struct core *core, const struct rule *rule, const struct line *line,
-                      const struct acquire *a)
-{
-    switch (rule->limit->scope) {
-    case SCOPE_TENANT: return a->tenant;
-    case SCOPE_SESSION: return a->session;
-    case SCOPE_MODEL: return model_of(core, line, a);
-    case SCOPE_ROUTE: return a->route;
-    case SCOPE_LABEL: return label_value(a->labels, rule->limit->label);
-    case SCOPE_RESOURCE: break;
-    }
-    return TEXT_NONE;
-}
-
-/* Whether a reserve's meters count this request. */
-static bool reserve_is_for(const struct reserve *reserve, const struct acquire *a)
-{
-    return reserve->tenant[0] ? text_equal(text_of(reserve->tenant), a->tenant)
-                              : a->priority <= reserve->priority;
-}
-
-bool rule_counts(const struct rule *rule, const struct resource *resource, const struct acquire *a)
-{
-    if (rule->reserve >= 0) {
-        return reserve_is_for(&resource->reserves[rule->reserve], a);
-    }
-    return rule->limit->scope != SCOPE_ROUTE || text_equal(text_of(rule->limit->label), a->route);
-}
-
-int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
-                     const struct acquire *a, struct counter **counter)
-{
-    struct text key = scope_key(core, rule, line, a);
-    *counter = counter_find(core, rule, key);
-    return *counter ? 0 : counter_new(core, rule, key, counter);
-}
-
 /* What is estimated may be another number the next time. */
 static bool load_equal(const struct load *a, const struct acquire *b)
 {
@@ -262,14 +199,37 @@ static inline bool is_first(const struct core *core, const struct line *line)
     return line_is_open(core, line) && list_empty(&core->pending);
 }
 
+/* Finds the counters of whoever asks, and says whether all limits let it pass; then there is room
+ * for a charge in each of them. One walk for all three: most decisions are nothing else. 0 or
+ * ERR_NO_MEMORY. */
+static inline int judge_at_once(struct core *core, const struct asker *asker,
+                                const struct acquire *a, struct counter **counters, bool *lets)
+{
+    struct line *line = asker->line;
+    bool all = is_first(core, line);
+    for (size_t i = 0; i < line->rules_n; i++) {
+        if (unlikely(counter_of(core, line, line->rules[i], a, &counters[i]) != 0)) {
+            return ERR_NO_MEMORY;
+        }
+        struct counter *c = counters[i];
+        if (likely(c && all)) {
+            int64_t n = a->load.of[c->rule->unit];
+            all = unlikely(i >= line->limits_n) || lets_pass(core, asker, c, n);
+            if (unlikely(counter_reserve(core, c) != 0)) {
+                return ERR_NO_MEMORY;
+            }
+        }
+    }
+    *lets = all;
+    return 0;
+}
+
 static int acquire_from(struct core *core, const struct event *event, struct line *line)
 {
     const struct acquire *a = &event->acquire;
     struct counter *counters[CHARGES_MAX];
     enum error_code code;
-    if (counters_of(core, line, a, counters) != 0) {
-        return ERR_NO_MEMORY;
-    }
+    bool lets;
     struct asker asker = {
         .line = line,
         .counters = counters,
@@ -277,7 +237,10 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (is_first(core, line) && fits(core, &asker)) {
+    if (unlikely(judge_at_once(core, &asker, a, counters, &lets) != 0)) {
+        return ERR_NO_MEMORY;
+    }
+    if (likely(lets)) {
         return grant_at_once(core, event, &asker, NULL);
     }
     struct counter *c = never_fits(core, &asker, a->parent, &code);
@@ -363,9 +326,7 @@ static int acquire_by(struct core *core, const struct event *event, const struct
     at_step.acquire.load = choice->load;
     at_step.acquire.estimated = choice->estimated;
     const struct acquire *a = &at_step.acquire;
-    if (counters_of(core, choice->line, a, counters) != 0) {
-        return ERR_NO_MEMORY;
-    }
+    bool lets;
     struct asker asker = {
         .line = choice->line,
         .counters = counters,
@@ -373,10 +334,10 @@ static int acquire_by(struct core *core, const struct event *event, const struct
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    if (is_first(core, choice->line) && fits(core, &asker)) {
-        return grant_at_once(core, &at_step, &asker, way);
+    if (judge_at_once(core, &asker, a, counters, &lets) != 0) {
+        return ERR_NO_MEMORY;
     }
-    return join(core, &at_step, &asker, way);
+    return lets ? grant_at_once(core, &at_step, &asker, way) : join(core, &at_step, &asker, way);
 }
 
 APART static int acquire_by_route(struct core *core, const struct event *event, struct path *path)

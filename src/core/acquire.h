@@ -23,19 +23,24 @@ struct text scope_key(const struct core *core, const struct rule *rule, const st
 int counter_of_scope(struct core *core, const struct line *line, struct rule *rule,
                      const struct acquire *a, struct counter **counter);
 
-/* The counters that a request is charged to, by the line's rules, NULL where it asks nothing; makes
- * those that are missing. 0 or ERR_NO_MEMORY. */
+/* The counter that a rule charges a request to, NULL where it asks nothing of it; made where it is
+ * missing. 0 or ERR_NO_MEMORY. */
+static inline int counter_of(struct core *core, const struct line *line, struct rule *rule,
+                             const struct acquire *a, struct counter **counter)
+{
+    bool counts = a->load.of[rule->unit] > 0 &&
+                  (likely(rule->of_all) || rule_counts(rule, line->resource, a));
+    *counter = counts ? rule->whole : NULL;
+    return unlikely(counts && !rule->whole) ? counter_of_scope(core, line, rule, a, counter) : 0;
+}
+
+/* The counters that a request is charged to, by the line's rules. 0 or ERR_NO_MEMORY. */
 static inline int counters_of(struct core *core, const struct line *line, const struct acquire *a,
                               struct counter **counters)
 {
     struct rule *const *end = line->rules + line->rules_n;
     for (struct rule *const *at = line->rules; at < end; at++, counters++) {
-        struct rule *rule = *at;
-        bool counts = a->load.of[rule->unit] > 0 &&
-                      (likely(rule->of_all) || rule_counts(rule, line->resource, a));
-        *counters = counts ? rule->whole : NULL;
-        if (unlikely(counts && !rule->whole) &&
-            counter_of_scope(core, line, rule, a, counters) != 0) {
+        if (counter_of(core, line, *at, a, counters) != 0) {
             return ERR_NO_MEMORY;
         }
     }

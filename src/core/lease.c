@@ -66,11 +66,10 @@ void lease_facts(const struct lease *l, struct acquire *a)
 
 /* --- Making. --- */
 
-/* Makes room in all counters. 0 or ERR_NO_MEMORY. */
-static inline int charges_admit(struct core *core, const struct grant_facts *f)
+int counters_admit(struct core *core, const struct line *line, struct counter *const *counters)
 {
-    struct counter *const *end = f->counters + f->line->rules_n;
-    for (struct counter *const *at = f->counters; at < end; at++) {
+    struct counter *const *end = counters + line->rules_n;
+    for (struct counter *const *at = counters; at < end; at++) {
         if (*at && unlikely(counter_reserve(core, *at) != 0)) {
             return ERR_NO_MEMORY;
         }
@@ -181,7 +180,7 @@ int lease_grant(struct core *core, const struct grant_facts *f, struct lease **l
     if (unlikely(!l)) {
         return ERR_NO_MEMORY;
     }
-    if (unlikely(charges_admit(core, f) != 0 || lease_admit(core, f) != 0)) {
+    if (unlikely(lease_admit(core, f) != 0)) {
         spares_give(&core->spares, l, l->size);
         return ERR_NO_MEMORY;
     }

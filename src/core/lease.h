@@ -89,7 +89,11 @@ void lease_facts(const struct lease *l, struct acquire *a);
 /* By the caller's own id, which belongs to its tenant; a NULL tenant is any. */
 struct lease *lease_find_id(const struct core *core, struct text id, const struct text *tenant);
 
-/* Charges all counters and makes the lease, or changes nothing: 0 or ERR_NO_MEMORY. */
+/* Makes room for a charge in each of these counters. 0 or ERR_NO_MEMORY. */
+int counters_admit(struct core *core, const struct line *line, struct counter *const *counters);
+
+/* Charges all counters, in which there is room, and makes the lease, or changes nothing: 0 or
+ * ERR_NO_MEMORY. */
 int lease_grant(struct core *core, const struct grant_facts *facts, struct lease **lease);
 
 /* The same lease in another state, with room for `charges_n` charges but none yet. 0 or

@@ -90,24 +90,20 @@ __attribute__((cold)) static void record_advice(const struct core *core, struct 
     }
 }
 
-static void release_open(struct core *core, const struct event *event, const struct load *usage,
-                         struct lease *l)
+static inline void release_open(struct core *core, const struct load *usage, struct lease *l)
 {
     struct line *line = l->line;
     lease_settle(core, l, usage);
     line->stats.settled++;
     line->stats.held_for_us = add_sat(line->stats.held_for_us, l->ended_us - l->granted_us);
     count_usage(line, usage);
-    record_settle(core, event, l, false);
 }
 
-static void release_late(struct core *core, const struct event *event, const struct load *usage,
-                         struct lease *l)
+RARE static void release_late(struct core *core, const struct load *usage, struct lease *l)
 {
     lease_settle_late(core, l, usage);
     l->line->stats.late++;
     count_usage(l->line, usage);
-    record_settle(core, event, l, true);
 }
 
 void lease_release(struct core *core, const struct event *event)
@@ -128,9 +124,12 @@ void lease_release(struct core *core, const struct event *event)
         learn_note(l, &basis);
     }
     if (likely(open)) {
-        release_open(core, event, &usage, l);
+        release_open(core, &usage, l);
     } else if (late) {
-        release_late(core, event, &usage, l);
+        release_late(core, &usage, l);
+    }
+    if (likely(open || late)) {
+        record_settle(core, event, l, late);
     }
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
     if (likely(open || late)) {

@@ -220,7 +220,8 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
         .expires_us = r->expires_us,
         .waited_us = r->waited_us,
     };
-    return lease_grant(core, &facts, &lease);
+    int rc = counters_admit(core, line, counters);
+    return rc != 0 ? rc : lease_grant(core, &facts, &lease);
 }
 
 /* Without its grant there is nothing left of it: see horizon.h. */

@@ -129,7 +129,8 @@ static bool grant(struct core *core, struct request *r)
                    r->estimated, r->input_bytes},
     };
     struct lease *lease;
-    if (unlikely(lease_grant(core, &facts, &lease) != 0)) {
+    if (unlikely(counters_admit(core, line, facts.counters) != 0 ||
+                 lease_grant(core, &facts, &lease) != 0)) {
         return false;
     }
     line->stats.granted++;

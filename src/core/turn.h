@@ -62,19 +62,18 @@ static inline enum verdict judge_limit(struct core *core, const struct asker *a,
 /* Whether a limit that is no plain one lets the asker pass. */
 bool limit_lets(struct core *core, const struct asker *a, struct counter *c, int64_t n);
 
+/* Whether one limit, of whose unit the asker wants n > 0, lets it pass now. */
+static inline bool lets_pass(struct core *core, const struct asker *a, struct counter *c, int64_t n)
+{
+    return likely(c->rule->plain) ? counter_free_units(core, c) >= n : limit_lets(core, a, c, n);
+}
+
 /* Whether all limits let the asker pass now. */
 static inline bool fits(struct core *core, const struct asker *a)
 {
-    const struct load *load = a->load;
     struct counter *const *end = a->counters + a->line->limits_n;
     for (struct counter *const *at = a->counters; at < end; at++) {
-        struct counter *c = *at;
-        if (!c) {
-            continue;
-        }
-        int64_t n = load->of[c->rule->unit];
-        bool plain = likely(c->rule->plain);
-        if (unlikely(!(plain ? counter_free_units(core, c) >= n : limit_lets(core, a, c, n)))) {
+        if (*at && unlikely(!lets_pass(core, a, *at, a->load->of[(*at)->rule->unit]))) {
             return false;
         }
     }
