@@ -120,10 +120,45 @@ static const struct shape shapes[] = {
 #define SHAPES         (sizeof(shapes) / sizeof(shapes[0]))
 #define SHAPE_UNMARKED (&shapes[SHAPES - 1])
 
-static bool has_marker(const struct shape *shape, const json_value *object)
+/* An object, and the kinds of its members' names. It is asked for dozens of names and has few, and
+ * by the kind most of them are told to be absent without a walk over its members. */
+struct sight {
+    const json_value *object;
+    uint64_t kinds;
+};
+
+/* One bit: the length and the first letter tell nearly all names of the shapes apart. Names that
+ * share a bit cost a walk, no more. */
+static inline uint64_t kind_of(struct text name)
+{
+    size_t first = name.len ? (unsigned char)name.at[0] : 0;
+    return UINT64_C(1) << ((name.len + 5 * first) % 64);
+}
+
+static int add_kind(void *ctx, struct text name, json_value *v)
+{
+    (void)v;
+    *(uint64_t *)ctx |= kind_of(name);
+    return 0;
+}
+
+static struct sight look_at(const json_value *object)
+{
+    struct sight sight = {.object = object};
+    (void)json_each(object, add_kind, &sight.kinds); /* add_kind goes on to the end */
+    return sight;
+}
+
+/* The same as json_member. */
+static inline const json_value *find(const struct sight *in, struct text name)
+{
+    return in->kinds & kind_of(name) ? json_member(in->object, name) : NULL;
+}
+
+static bool has_marker(const struct shape *shape, const struct sight *object)
 {
     for (size_t i = 0; i < MARKERS_MAX && shape->markers[i].len; i++) {
-        if (json_member(object, shape->markers[i])) {
+        if (find(object, shape->markers[i])) {
             return true;
         }
     }
@@ -138,26 +173,26 @@ static void add_part(struct usage *usage, enum usage_part part, int64_t n)
     }
 }
 
-/* A member, or NULL where it is missing or null. */
-static const json_value *member(const json_value *object, struct text name)
+/* A value, or NULL where it is missing or null. */
+static const json_value *present(const json_value *v)
 {
-    const json_value *v = json_member(object, name);
     return v && !json_is_null(v) ? v : NULL;
 }
 
 /* The value a rule speaks of, or NULL where there is none. */
-static const json_value *rule_value(const struct rule *rule, const json_value *object)
+static const json_value *rule_value(const struct rule *rule, const struct sight *object)
 {
-    if (rule->unless.len && member(object, rule->unless)) {
+    if (rule->unless.len && present(find(object, rule->unless))) {
         return NULL;
     }
     if (rule->group.len) {
-        object = json_member(object, rule->group);
+        const json_value *group = find(object, rule->group);
+        return group ? present(json_member(group, rule->field)) : NULL;
     }
-    return object ? member(object, rule->field) : NULL;
+    return present(find(object, rule->field));
 }
 
-static int apply_rule(const struct rule *rule, const json_value *object, struct usage *usage,
+static int apply_rule(const struct rule *rule, const struct sight *object, struct usage *usage,
                       struct buf *why)
 {
     const json_value *v = rule_value(rule, object);
@@ -176,7 +211,7 @@ static int apply_rule(const struct rule *rule, const json_value *object, struct 
     return 0;
 }
 
-static int read_shape(const struct shape *shape, const json_value *object, struct usage *usage,
+static int read_shape(const struct shape *shape, const struct sight *object, struct usage *usage,
                       struct buf *why)
 {
     for (size_t i = 0; i < RULES_MAX && shape->rules[i].field.len; i++) {
@@ -190,9 +225,12 @@ static int read_shape(const struct shape *shape, const json_value *object, struc
 
 /* Bedrock lists what it wrote by how long it is kept. What is not readable is kept for the shorter
  * time, as is everything that does not say. */
-static void read_cache_details(const json_value *object, struct usage *usage)
+static void read_cache_details(const struct sight *object, struct usage *usage)
 {
-    const json_value *details = json_get(object, "cacheDetails");
+    const json_value *details = find(object, TEXT("cacheDetails"));
+    if (!details) {
+        return;
+    }
     const json_value *at = json_array_next(details, NULL);
     for (int i = 0; at && i < USAGE_EVENTS_MAX; i++, at = json_array_next(details, at)) {
         struct text ttl;
@@ -264,22 +302,36 @@ static void nest(struct usage *usage)
 }
 
 /* What an answer or an event holds its usage under. Null: there is none in it. */
-static const json_value *inside(const json_value *object)
+static const json_value *inside(const struct sight *object)
 {
     static const struct text usages[] = {NAMED("usage"), NAMED("usageMetadata"),
                                          NAMED("usage_metadata")};
     static const struct text holders[] = {NAMED("message"), NAMED("response"), NAMED("x_groq"),
                                           NAMED("metadata")};
     for (size_t i = 0; i < sizeof(usages) / sizeof(usages[0]); i++) {
-        const json_value *v = json_member(object, usages[i]);
+        const json_value *v = find(object, usages[i]);
         if (v && (json_is_object(v) || json_is_null(v))) {
             return v;
         }
     }
     for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
-        const json_value *v = json_member(object, holders[i]);
-        if (json_is_object(v) && inside(v)) {
-            return v;
+        const json_value *v = find(object, holders[i]);
+        if (json_is_object(v)) {
+            struct sight held = look_at(v);
+            if (inside(&held)) {
+                return v;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The first shape of which the object has a marker, or NULL. */
+static const struct shape *shape_of(const struct sight *object)
+{
+    for (size_t i = 0; i < SHAPES; i++) {
+        if (has_marker(&shapes[i], object)) {
+            return &shapes[i];
         }
     }
     return NULL;
@@ -288,23 +340,21 @@ static const json_value *inside(const json_value *object)
 /* `ours` says that an object without marks may be the normal form. */
 static int read_object(const json_value *object, bool ours, struct usage *usage, struct buf *why)
 {
-    const json_value *found = object;
-    for (int i = 0; i < WRAPS_MAX && (found = inside(object)); i++) {
-        object = found;
+    struct sight sight = look_at(object);
+    const json_value *found;
+    for (int i = 0; i < WRAPS_MAX && (found = inside(&sight)); i++) {
+        sight = look_at(found);
         ours = false;
     }
-    if (json_is_null(object)) {
+    if (json_is_null(sight.object)) {
         return 0;
     }
-    const struct shape *shape = ours ? NULL : SHAPE_UNMARKED;
-    for (size_t i = SHAPES; i > 0; i--) {
-        shape = has_marker(&shapes[i - 1], object) ? &shapes[i - 1] : shape;
+    const struct shape *shape = shape_of(&sight);
+    if (!shape && ours) {
+        return read_normal(sight.object, usage, why);
     }
-    if (!shape) {
-        return read_normal(object, usage, why);
-    }
-    read_cache_details(object, usage);
-    return read_shape(shape, object, usage, why);
+    read_cache_details(&sight, usage);
+    return read_shape(shape ? shape : SHAPE_UNMARKED, &sight, usage, why);
 }
 
 /* A stream's numbers count up: of each, the largest is the last. Events without usage have no part
