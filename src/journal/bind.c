@@ -1,5 +1,22 @@
 #include "journal/bind.h"
 
+int bind_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **statements, int n)
+{
+    int rc = SQLITE_OK;
+    for (int i = 0; i < n && rc == SQLITE_OK; i++) {
+        rc = sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL);
+    }
+    return rc;
+}
+
+void bind_release(sqlite3_stmt **statements, int n)
+{
+    for (int i = 0; i < n; i++) {
+        sqlite3_finalize(statements[i]);
+        statements[i] = NULL;
+    }
+}
+
 static void note(struct binder *b, int rc)
 {
     b->rc = b->rc == SQLITE_OK ? rc : b->rc;

@@ -1,5 +1,5 @@
 /*
- * Statements: parameters bound one after the other, and a run to the end.
+ * Statements: prepared by tables, their parameters bound one after the other, and run to the end.
  *
  * What it is not for: reading rows, whose columns are not believed (row.h). May depend on
  * src/base/text.h. Knows SQLite.
@@ -11,6 +11,12 @@
 #include <stdint.h>
 
 #include "base/text.h"
+
+/* Compiles `n` statements that last. Fails with SQLite's code; what was compiled until then is
+ * given back by `bind_release`, which may be called for tables of which nothing was compiled, and
+ * twice. */
+int bind_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **statements, int n);
+void bind_release(sqlite3_stmt **statements, int n);
 
 /* Remembers the first failure. */
 struct binder {

@@ -66,14 +66,8 @@ static const char *const statement_sql[LEDGER_STATEMENTS] = {
 
 int clerk_prepare(struct clerk *c, sqlite3 *db)
 {
-    for (int i = 0; i < LEDGER_STATEMENTS; i++) {
-        int rc = sqlite3_prepare_v3(db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &c->statements[i], NULL);
-        if (rc != SQLITE_OK) {
-            return rc;
-        }
-    }
-    int rc = sums_prepare(&c->sums, db);
+    int rc = bind_prepare(db, statement_sql, c->statements, LEDGER_STATEMENTS);
+    rc = rc == SQLITE_OK ? sums_prepare(&c->sums, db) : rc;
     return rc == SQLITE_OK ? expiries_prepare(&c->expiries, db) : rc;
 }
 
@@ -81,10 +75,7 @@ void clerk_release(struct clerk *c)
 {
     sums_release(&c->sums);
     expiries_release(&c->expiries);
-    for (int i = 0; i < LEDGER_STATEMENTS; i++) {
-        sqlite3_finalize(c->statements[i]);
-        c->statements[i] = NULL;
-    }
+    bind_release(c->statements, LEDGER_STATEMENTS);
 }
 
 /* --- A row. --- */

@@ -15,22 +15,12 @@ static const char *const statement_sql[EXPIRY_STATEMENTS] = {
 
 int expiries_prepare(struct expiries *e, sqlite3 *db)
 {
-    for (int i = 0; i < EXPIRY_STATEMENTS; i++) {
-        int rc = sqlite3_prepare_v3(db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &e->statements[i], NULL);
-        if (rc != SQLITE_OK) {
-            return rc;
-        }
-    }
-    return SQLITE_OK;
+    return bind_prepare(db, statement_sql, e->statements, EXPIRY_STATEMENTS);
 }
 
 void expiries_release(struct expiries *e)
 {
-    for (int i = 0; i < EXPIRY_STATEMENTS; i++) {
-        sqlite3_finalize(e->statements[i]);
-        e->statements[i] = NULL;
-    }
+    bind_release(e->statements, EXPIRY_STATEMENTS);
 }
 
 void expiries_forget(struct expiries *e)

@@ -145,19 +145,13 @@ static int note_wal_pages(void *ctx, sqlite3 *db, const char *name, int pages)
 
 static int prepare_all(struct store *s, struct buf *why)
 {
-    for (int i = 0; i < STMT_COUNT; i++) {
-        int rc = sqlite3_prepare_v3(s->db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &s->statements[i], NULL);
-        if (rc != SQLITE_OK) {
-            return schema_trouble(s->db, rc, s->path, why);
-        }
-    }
-    int rc = clerk_prepare(&s->clerk, s->db);
+    static const char *const read_counter[] = {ROW_SELECT_COUNTER};
+    int rc = bind_prepare(s->db, statement_sql, s->statements, STMT_COUNT);
+    rc = rc == SQLITE_OK ? clerk_prepare(&s->clerk, s->db) : rc;
     if (rc != SQLITE_OK) {
         return schema_trouble(s->db, rc, s->path, why);
     }
-    rc = sqlite3_prepare_v3(s->reader, ROW_SELECT_COUNTER, -1, SQLITE_PREPARE_PERSISTENT,
-                            &s->read_counter, NULL);
+    rc = bind_prepare(s->reader, read_counter, &s->read_counter, 1);
     return rc == SQLITE_OK ? 0 : schema_trouble(s->reader, rc, s->path, why);
 }
 
@@ -748,11 +742,9 @@ void store_close(struct store *s)
     if (s->read_counter) {
         come_to_rest(s); /* it was opened as a whole */
     }
-    for (int i = 0; i < STMT_COUNT; i++) {
-        sqlite3_finalize(s->statements[i]);
-    }
+    bind_release(s->statements, STMT_COUNT);
     clerk_release(&s->clerk);
-    sqlite3_finalize(s->read_counter);
+    bind_release(&s->read_counter, 1);
     sqlite3_close(s->reader);
     sqlite3_close(s->db);
     if (s->lock >= 0) {

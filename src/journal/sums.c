@@ -24,22 +24,12 @@ static const char *const statement_sql[SUMS_STATEMENTS] = {
 
 int sums_prepare(struct sums *sums, sqlite3 *db)
 {
-    for (int i = 0; i < SUMS_STATEMENTS; i++) {
-        int rc = sqlite3_prepare_v3(db, statement_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                    &sums->statements[i], NULL);
-        if (rc != SQLITE_OK) {
-            return rc;
-        }
-    }
-    return SQLITE_OK;
+    return bind_prepare(db, statement_sql, sums->statements, SUMS_STATEMENTS);
 }
 
 void sums_release(struct sums *sums)
 {
-    for (int i = 0; i < SUMS_STATEMENTS; i++) {
-        sqlite3_finalize(sums->statements[i]);
-        sums->statements[i] = NULL;
-    }
+    bind_release(sums->statements, SUMS_STATEMENTS);
 }
 
 void sums_forget(struct sums *sums)
