@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from suite import core, daemon, ledger, redis, waiting
-from suite.machine import machine, versions
+from suite.machine import machine, processor_ticks, stolen_since, versions
 from suite.place import ROOT, Failed, Place
 from suite.report import page, rows_of, table
 
@@ -88,6 +88,7 @@ def run(options):
     place = Place(options.build.resolve(), seconds=1, warm_seconds=0.5)
     rounds_n = 1 if options.quick else options.rounds
     load_before = os.getloadavg()[0]
+    ticks_before = processor_ticks()
     try:
         rounds = measure(place, options.names, rounds_n)
         place.fresh_directory()
@@ -98,7 +99,11 @@ def run(options):
         "date": datetime.date.today().isoformat(),
         "rounds_n": rounds_n,
         "seconds": place.seconds,
-        "facts": {**facts, "load of the machine before": f"{load_before:.2f}"},
+        "facts": {
+            **facts,
+            "load of the machine before": f"{load_before:.2f}",
+            "processor time taken away by the machine's host": stolen_since(ticks_before),
+        },
         "commands": place.commands,
         "rounds": rounds,
     }

@@ -36,6 +36,19 @@ def machine(directory):
     }
 
 
+def processor_ticks():
+    """What the machine's programs have run, and what its host took away while they would have."""
+    with open("/proc/stat") as stat:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+    return user + nice + system + irq + softirq, steal
+
+
+def stolen_since(before):
+    """The part of the processor time wanted since then that went to the host's other guests, as a text."""
+    ran, stolen = (now - then for now, then in zip(processor_ticks(), before))
+    return f"{100 * stolen / max(ran + stolen, 1):.1f} %"
+
+
 def versions(binary):
     libraries = ["libuv", "sqlite3"]
     by_library = ", ".join(f"{name} {said('pkg-config', '--modversion', name)}" for name in libraries)
