@@ -237,6 +237,7 @@ static int acquire_from(struct core *core, const struct event *event, struct lin
         .priority = a->priority,
         .seq = core->next_seq,
     };
+    assert(line); /* who names none was refused */
     if (unlikely(judge_at_once(core, &asker, a, counters, &lets) != 0)) {
         return ERR_NO_MEMORY;
     }

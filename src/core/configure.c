@@ -1,5 +1,6 @@
 #include "core/configure.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/carry.h"
@@ -161,6 +162,7 @@ static struct counter *gate_of(const struct line *line)
     struct counter *gate = NULL;
     for (size_t i = 0; i < line->limits_n && !line->scoped && !line->refuses; i++) {
         const struct rule *rule = line->rules[i];
+        assert(rule); /* a line has one for each of its limits */
         bool own = rule->limit->shared[0] == '\0';
         gate = own && rule->terms.kind == WINDOW_NONE ? rule->whole : gate;
     }
