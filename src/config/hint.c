@@ -83,21 +83,11 @@ static const struct synonym synonyms[] = {
     {"port", "listen", NULL},
 };
 
-static const struct key_row *row_named(const struct section *section, struct text name)
-{
-    for (size_t i = 0; i < section->rows_n; i++) {
-        if (text_equal(name, text_of(section->rows[i].name))) {
-            return &section->rows[i];
-        }
-    }
-    return NULL;
-}
-
 static const struct synonym *synonym_find(const struct section *section, struct text wrong)
 {
     for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
         const struct synonym *s = &synonyms[i];
-        bool fits = !s->key || row_named(section, text_of(s->key));
+        bool fits = !s->key || section_row(section, text_of(s->key));
         if (fits && text_equal(wrong, text_of(s->said))) {
             return s;
         }
@@ -105,19 +95,39 @@ static const struct synonym *synonym_find(const struct section *section, struct 
     return NULL;
 }
 
-/* Where a section stands is what its title has between backticks; the file's own has none. */
-static struct hint place_hint(const struct section *s)
-{
-    const char *from = strchr(s->title, '`');
-    if (!from) {
-        return hint_of("; it belongs at the top of the file");
-    }
-    return hint_of("; it belongs in %.*s", (int)strcspn(from + 1, "`"), from + 1);
-}
-
 static const char *row_name(const void *names, size_t i)
 {
     return ((const struct key_row *)names)[i].name;
+}
+
+/* The key that differs from `wrong` in an "s" at the end alone, or NULL. */
+static const char *row_in_other_number(const struct section *section, struct text wrong)
+{
+    for (size_t i = 0; i < section->rows_n; i++) {
+        struct text name = text_of(section->rows[i].name);
+        struct text longer = name.len > wrong.len ? name : wrong;
+        size_t len = longer.len - 1;
+        if (name.len + wrong.len == len * 2 + 1 && longer.at[len] == 's' &&
+            memcmp(name.at, wrong.at, len) == 0) {
+            return name.at;
+        }
+    }
+    return NULL;
+}
+
+/* For a key that `other` has. Where a section stands is what its title has between backticks; the
+ * file's own has none. */
+static struct hint place_hint(const struct section *section, struct text wrong,
+                              const struct section *other)
+{
+    const char *meant = row_in_other_number(section, wrong);
+    const char *mark = strchr(other->title, '`');
+    const char *where = mark ? mark + 1 : "the top of the file";
+    int where_len = (int)strcspn(where, "`");
+    const char *in = mark ? "in" : "at";
+    return meant ? hint_of("; did you mean \"%s\"? \"%.*s\" belongs %s %.*s", meant,
+                           shown_len(wrong), wrong.at, in, where_len, where)
+                 : hint_of("; it belongs %s %.*s", in, where_len, where);
 }
 
 struct hint hint_key(const struct section *section, struct text wrong)
@@ -129,8 +139,8 @@ struct hint hint_key(const struct section *section, struct text wrong)
     }
     const struct section *other;
     for (size_t i = 0; (other = reference_section(i)); i++) {
-        if (row_named(other, wrong)) {
-            return place_hint(other);
+        if (section_row(other, wrong)) {
+            return place_hint(section, wrong, other);
         }
     }
     const char *nearest = nearest_name(wrong, row_name, section->rows, section->rows_n);
@@ -143,7 +153,7 @@ struct hint hint_map(const struct section *section, struct text wrong)
     while (len < wrong.len && wrong.at[len] != ' ' && wrong.at[len] != '=') {
         len++;
     }
-    const struct key_row *row = row_named(section, (struct text){wrong.at, len});
+    const struct key_row *row = section_row(section, (struct text){wrong.at, len});
     return row && len < wrong.len ? hint_of("; is a \":\" missing after \"%s\"?", row->name)
                                   : no_hint();
 }

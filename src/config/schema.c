@@ -106,7 +106,7 @@ static void report_unknown(struct problems *p, const struct place *up,
                 shown_len(key->text), key->text.at, hint.text);
 }
 
-static const struct key_row *row_find(const struct section *section, struct text name)
+const struct key_row *section_row(const struct section *section, struct text name)
 {
     for (size_t i = 0; i < section->rows_n; i++) {
         if (text_equal(name, text_of(section->rows[i].name))) {
@@ -141,7 +141,7 @@ void section_read(struct problems *p, const struct place *at, const struct secti
         return;
     }
     for (const struct node *n = map->first; n; n = n->next) {
-        const struct key_row *row = row_find(section, n->key->text);
+        const struct key_row *row = section_row(section, n->key->text);
         if (!row) {
             report_unknown(p, at, section, n->key);
             continue;

@@ -65,6 +65,9 @@ struct section {
     const char *sample; /* what its map may look like, for messages; or NULL */
 };
 
+/* The section's row of that name, or NULL. */
+const struct key_row *section_row(const struct section *section, struct text name);
+
 /* Reads a map by the section's table; every problem is reported. */
 void section_read(struct problems *p, const struct place *at, const struct section *section,
                   const struct node *map, void *draft);
