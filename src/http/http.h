@@ -107,6 +107,10 @@ struct text http_header(const struct http_request *req, const char *name);
  * malformed. */
 bool http_query_get(const struct http_request *req, const char *name, struct buf *out);
 
+/* Whether the query has no parameter but those of `names`, which NULL ends; else `other` is the
+ * first of the others, as sent. */
+bool http_query_only(const struct http_request *req, const char *const *names, struct text *other);
+
 /* Whether all of the query can be decoded. */
 bool http_query_well_formed(const struct http_request *req);
 

@@ -76,23 +76,57 @@ static bool add_decoded(struct buf *out, struct text t)
     return !out->failed;
 }
 
+/* Takes the parameter at the front of a query; false at its end. */
+static bool take_parameter(struct text *rest, struct text *key, struct text *value)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    const char *end = memchr(rest->at, '&', rest->len);
+    struct text pair = {rest->at, end ? (size_t)(end - rest->at) : rest->len};
+    size_t step = pair.len + (end ? 1 : 0);
+    *rest = (struct text){rest->at + step, rest->len - step};
+    const char *equals = memchr(pair.at, '=', pair.len);
+    *key = (struct text){pair.at, equals ? (size_t)(equals - pair.at) : pair.len};
+    size_t skip = key->len + (equals ? 1 : 0);
+    *value = (struct text){pair.at + skip, pair.len - skip};
+    return true;
+}
+
 bool http_query_get(const struct http_request *req, const char *name, struct buf *out)
 {
     struct text rest = http_query(req);
     struct text wanted = text_of(name);
-    while (rest.len) {
-        const char *end = memchr(rest.at, '&', rest.len);
-        struct text pair = {rest.at, end ? (size_t)(end - rest.at) : rest.len};
-        size_t step = pair.len + (end ? 1 : 0);
-        rest = (struct text){rest.at + step, rest.len - step};
-        const char *equals = memchr(pair.at, '=', pair.len);
-        struct text key = {pair.at, equals ? (size_t)(equals - pair.at) : pair.len};
+    struct text key;
+    struct text value;
+    while (take_parameter(&rest, &key, &value)) {
         if (text_equal(key, wanted)) {
-            size_t skip = key.len + (equals ? 1 : 0);
-            return add_decoded(out, (struct text){pair.at + skip, pair.len - skip});
+            return add_decoded(out, value);
         }
     }
     return false;
+}
+
+static bool is_one_of(struct text name, const char *const *names)
+{
+    while (*names && !text_equal(name, text_of(*names))) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+bool http_query_only(const struct http_request *req, const char *const *names, struct text *other)
+{
+    struct text rest = http_query(req);
+    struct text key;
+    struct text value;
+    while (take_parameter(&rest, &key, &value)) {
+        if ((key.len || value.len) && !is_one_of(key, names)) {
+            *other = key;
+            return false;
+        }
+    }
+    return true;
 }
 
 void http_request_park(struct http_request *req, void (*gone)(void *ctx), void *ctx)

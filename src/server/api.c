@@ -20,6 +20,7 @@ struct endpoint {
     look_fn *look;
     ask_fn *ask;
     struct text tail;
+    const char *const *params; /* what its query may have, ended by NULL; NULL: nothing */
 };
 
 #define LITERAL(literal)                                                                           \
@@ -28,20 +29,25 @@ struct endpoint {
     }
 #define ROUTE(literal) .path = LITERAL(literal)
 
+static const char *const no_params[] = {NULL};
+static const char *const scope_params[] = {"scope_key", NULL};
+static const char *const page_params[] = {"after", "limit", NULL};
+static const char *const event_params[] = {"resource", "kind", NULL};
+
 static const struct endpoint routes[] = {
     {ROUTE("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
     {ROUTE("/v1/release"), RIGHT_ACQUIRE, false, false, NULL, api_release},
     {ROUTE("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
     {ROUTE("/v1/cancel"), RIGHT_ACQUIRE, false, false, NULL, api_cancel},
-    {ROUTE("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL},
+    {ROUTE("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL, .params = scope_params},
     {ROUTE("/v1/resources/"), RIGHT_ADMIN, false, true, NULL, api_reopen,
      .tail = LITERAL("/reopen")},
-    {ROUTE("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL},
-    {ROUTE("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL},
-    {ROUTE("/v1/usage"), RIGHT_READ, false, false, api_usage, NULL},
+    {ROUTE("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL, .params = scope_params},
+    {ROUTE("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL, .params = page_params},
+    {ROUTE("/v1/usage"), RIGHT_READ, false, false, api_usage, NULL, .params = api_usage_params},
     {ROUTE("/v1/sessions/"), RIGHT_READ, false, true, api_session, NULL},
     {ROUTE("/v1/budget"), RIGHT_ADMIN, false, false, NULL, api_budget},
-    {ROUTE("/v1/events"), RIGHT_READ, false, false, api_events, NULL},
+    {ROUTE("/v1/events"), RIGHT_READ, false, false, api_events, NULL, .params = event_params},
     {ROUTE("/metrics"), RIGHT_READ, false, false, api_metrics, NULL},
     {ROUTE("/healthz"), 0, true, false, api_health, NULL},
     {ROUTE("/readyz"), 0, true, false, api_ready, NULL},
@@ -158,6 +164,17 @@ static bool content_type_allowed(struct text type)
                              (type.len == len || type.at[len] == ';' || type.at[len] == ' '));
 }
 
+static void refuse_body(struct http_request *req, enum error_code err, const struct buf *why)
+{
+    struct buf message;
+    buf_init(&message, WHY_LEN_MAX);
+    if (why->len) {
+        buf_addf(&message, "the body cannot be read as JSON: %s", why->at);
+    }
+    api_refuse(req, err, message.at);
+    buf_release(&message);
+}
+
 static void ask(const struct endpoint *route, const struct call *call)
 {
     if (!content_type_allowed(http_header(call->req, "content-type"))) {
@@ -173,7 +190,7 @@ static void ask(const struct endpoint *route, const struct call *call)
     buf_init(&why, WHY_LEN_MAX);
     int err = json_parse_in(&call->api->room, http_body(call->req), &body, &why);
     if (err) {
-        api_refuse(call->req, (enum error_code)err, why.len ? why.at : NULL);
+        refuse_body(call->req, (enum error_code)err, &why);
     } else {
         route->ask(call, body);
     }
@@ -184,6 +201,30 @@ static void refuse_method(const struct endpoint *route, struct http_request *req
 {
     http_reply_header(req, "Allow", route->ask ? "POST" : "GET, HEAD");
     api_refuse(req, ERR_METHOD_NOT_ALLOWED, NULL);
+}
+
+/* Whether the query may stand; answers where it may not. A parameter that is not known would make
+ * the question another one than was meant. Who looks whether the daemon is well may add what it
+ * likes. */
+static bool query_allowed(const struct endpoint *route, struct http_request *req)
+{
+    struct text other = TEXT_NONE;
+    struct buf why;
+    if (!http_query_well_formed(req)) {
+        api_refuse(req, ERR_INVALID_REQUEST, "the query has a malformed percent escape");
+        return false;
+    }
+    if (route->open || http_query_only(req, route->params ? route->params : no_params, &other)) {
+        return true;
+    }
+    buf_init(&why, WHY_LEN_MAX);
+    buf_addf(&why, "unknown parameter `%.*s`", other.len < 64 ? (int)other.len : 64, other.at);
+    for (size_t i = 0; route->params && route->params[i]; i++) {
+        buf_addf(&why, "%s`%s`", i ? ", " : "; this path takes ", route->params[i]);
+    }
+    api_refuse(req, ERR_INVALID_REQUEST, why.at);
+    buf_release(&why);
+    return false;
 }
 
 void api_handle(void *ctx, struct http_request *req)
@@ -202,8 +243,7 @@ void api_handle(void *ctx, struct http_request *req)
         refuse_method(route, req);
         return;
     }
-    if (!http_query_well_formed(req)) {
-        api_refuse(req, ERR_INVALID_REQUEST, "the query has a malformed percent escape");
+    if (http_query(req).len && !query_allowed(route, req)) {
         return;
     }
     if (!route->open) {

@@ -94,6 +94,7 @@ void api_ready(const struct call *call);
 void api_root(const struct call *call);
 
 /* usage.c */
+extern const char *const api_usage_params[]; /* of the query, ended by NULL */
 void api_usage(const struct call *call);
 void api_session(const struct call *call);
 

@@ -528,12 +528,12 @@ void api_events(const struct call *call)
     known &= query(call, "resource", &resource_text, &resource);
     if (!known) {
         api_refuse(call->req, ERR_NO_MEMORY, NULL);
-    } else if ((names.len > 0 && !events_read_kinds(names, &kinds)) ||
-               resource.len > NAME_LEN_MAX) {
+    } else if (names.len > 0 && !events_read_kinds(names, &kinds)) {
         api_refuse(call->req, ERR_INVALID_REQUEST,
                    "`kind` must be of granted, settled, refused, expired, state, alert, config "
-                   "and store, "
-                   "with commas between them");
+                   "and store, with commas between them");
+    } else if (resource.len > NAME_LEN_MAX) {
+        api_refuse(call->req, ERR_INVALID_REQUEST, "`resource` must have at most 128 bytes");
     } else {
         listen_to_events(call, resource, kinds);
     }

@@ -42,9 +42,9 @@ enum param {
     PARAMS
 };
 
-static const char *const param_names[PARAMS] = {
+const char *const api_usage_params[PARAMS + 1] = {
     "by",       "since",   "until", "tenant", "session", "model",
-    "resource", "account", "route", "after",  "limit",
+    "resource", "account", "route", "after",  "limit",   NULL,
 };
 
 struct job {
@@ -289,7 +289,7 @@ static bool read_texts(const struct call *call, struct job *job, unsigned *given
 {
     bool failed = false;
     for (int i = 0; i < PARAMS; i++) {
-        bool there = http_query_get(call->req, param_names[i], &job->texts[i]);
+        bool there = http_query_get(call->req, api_usage_params[i], &job->texts[i]);
         *given |= there ? 1u << i : 0;
         failed |= job->texts[i].failed;
     }

@@ -128,6 +128,12 @@ struct text http_path(const struct http_request *req)
     return (struct text){req->path, strcspn(req->path, "?")};
 }
 
+struct text http_query(const struct http_request *req)
+{
+    const char *query = strchr(req->path, '?');
+    return query ? text_of(query + 1) : TEXT_NONE;
+}
+
 struct text http_body(const struct http_request *req)
 {
     return text_of(req->body);
@@ -150,6 +156,14 @@ bool http_query_get(const struct http_request *req, const char *name, struct buf
     }
     buf_add_str(out, query + 1 + len + 1);
     return !out->failed;
+}
+
+bool http_query_only(const struct http_request *req, const char *const *names, struct text *other)
+{
+    (void)req;
+    (void)names;
+    (void)other;
+    return true;
 }
 
 bool http_query_well_formed(const struct http_request *req)

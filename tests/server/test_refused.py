@@ -97,6 +97,30 @@ def test_other_requests_that_are_not_valid_say_what_is_wrong(daemon, path, field
 def test_a_body_that_is_no_json_is_refused(daemon, body):
     answer = daemon().post("/v1/acquire", body)
     assert answer.status == 400 and answer.code == "invalid_request"
+    assert "the body cannot be read as JSON: " in answer.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("/v1/usage?sinc=24h", "unknown parameter `sinc`; this path takes `by`, `since`, `until`"),
+        ("/v1/leases?after=&page=2", "unknown parameter `page`"),
+        ("/v1/resources?scopekey=a", "this path takes `scope_key`"),
+        ("/v1/resources/chat?x", "unknown parameter `x`"),
+        ("/v1/sessions/s-1?since=1h", "unknown parameter `since`"),
+        ("/v1/events?kinds=granted", "this path takes `resource`, `kind`"),
+        ("/v1/events?resource=" + "x" * 129, "`resource` must have at most 128 bytes"),
+        ("/metrics?resource=chat", "unknown parameter `resource`"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_refused_by_name(daemon, path, words):
+    answer = daemon().get(path)
+    assert answer.status == 400 and answer.code == "invalid_request"
+    assert words in answer.json["error"]["message"]
+
+
+def test_whoever_asks_for_health_may_add_what_it_likes(daemon):
+    assert daemon().get("/healthz?probe=7").status == 200
 
 
 def test_a_body_of_another_type_is_refused(daemon):
