@@ -28,8 +28,11 @@ static const struct error_row rows[ERR_COUNT] = {
                             "this request could only be served after its own parent has ended"},
     [ERR_ID_IN_USE] = {"id_in_use", 409,
                        "this id already names a request with another load or resource"},
-    [ERR_BODY_TOO_LARGE] = {"body_too_large", 413, "the request's body is too large"},
-    [ERR_HEADERS_TOO_LARGE] = {"headers_too_large", 431, "the request's headers are too large"},
+    [ERR_BODY_TOO_LARGE] = {"body_too_large", 413,
+                            "the request's body is larger than `server.body_max`"},
+    [ERR_HEADERS_TOO_LARGE] =
+        {"headers_too_large", 431,
+         "the request's headers are larger than `server.header_max`, or too many"},
     [ERR_URI_TOO_LONG] = {"uri_too_long", 414, "the request's target is too long"},
     [ERR_NEVER_FITS] = {"never_fits", 422, "the request is larger than a limit allows"},
     [ERR_WOULD_WAIT] = {"would_wait", 429, "the request would have to wait, and asked not to"},

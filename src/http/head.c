@@ -340,7 +340,7 @@ static int judge_body(struct head *head, const struct framing *f, const char **r
         return parse_length(head, f->length, reason);
     }
     if (method_brings_body(head->method)) {
-        return refuse(411, reason, "a Content-Length is required");
+        return refuse(411, reason, "a Content-Length is required, 0 where there is no body");
     }
     return 0;
 }

@@ -124,10 +124,17 @@ static enum error_code code_of_status(int status)
     }
 }
 
+/* Connections do not know the keys that set their caps; the table's sentences do. */
+static bool names_a_key(enum error_code code)
+{
+    return code == ERR_BODY_TOO_LARGE || code == ERR_HEADERS_TOO_LARGE;
+}
+
 void api_error_body(void *ctx, int status, const char *reason, struct buf *body)
 {
     (void)ctx;
-    write_error(body, code_of_status(status), reason);
+    enum error_code code = code_of_status(status);
+    write_error(body, code, names_a_key(code) ? NULL : reason);
 }
 
 /* --- Routes. --- */

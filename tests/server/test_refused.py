@@ -307,7 +307,9 @@ def test_caps_of_http_answer_in_the_same_form(daemon):
     d = daemon("server: {body_max: 4096}\nresources: {chat: {concurrency: 1}}\n")
     big = d.post("/v1/acquire", b" " * 5000)
     assert big.status == 413 and big.code == "body_too_large"
+    assert "`server.body_max`" in big.json["error"]["message"]
     long = d.get("/" + "x" * 20000)
     assert long.status == 414 and long.code == "uri_too_long"
     heavy = d.get("/healthz", headers={"X-Heavy": "x" * 60000})
     assert heavy.status == 431 and heavy.code == "headers_too_large"
+    assert "`server.header_max`" in heavy.json["error"]["message"]
