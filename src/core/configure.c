@@ -206,7 +206,7 @@ static void refuse_hopeless(struct core *core)
             at = at->next;
             request_judge_anew(core, line, r);
         }
-        line_is_pending(core, line);
+        line_make_pending(core, line);
     }
 }
 

@@ -143,7 +143,7 @@ static void serve_timer(struct core *core, struct timer *t)
     switch (t->kind) {
     case TIMER_REQUEST: request_timer(core, CONTAINER_OF(t, struct request, timer)); break;
     case TIMER_LEASE: expire(core, CONTAINER_OF(t, struct lease, timer)); break;
-    case TIMER_LINE: line_is_pending(core, CONTAINER_OF(t, struct line, timer)); break;
+    case TIMER_LINE: line_make_pending(core, CONTAINER_OF(t, struct line, timer)); break;
     case TIMER_COUNTER: counter_gained(core, CONTAINER_OF(t, struct counter, timer)); break;
     case TIMER_AGEING: line_age(core, CONTAINER_OF(t, struct flow, ageing)); break;
     }

@@ -183,7 +183,7 @@ void counter_overran(struct core *core, const struct counter *c)
     bool matters = rule->reserve >= 0 || !rule->whole;
     for (size_t i = 0; matters && i < rule->users_n; i++) {
         if (rule->users[i]->head) {
-            line_is_pending(core, rule->users[i]);
+            line_make_pending(core, rule->users[i]);
         }
     }
 }

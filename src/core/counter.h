@@ -108,7 +108,7 @@ static inline void rule_gained(struct core *core, const struct rule *rule)
     for (size_t i = 0; i < rule->users_n; i++) {
         struct line *line = rule->users[i];
         if (line->head || (line->crossing.pool && pool_waits(line->crossing.pool))) {
-            line_is_pending(core, line);
+            line_make_pending(core, line);
         }
     }
 }

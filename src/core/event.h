@@ -1,7 +1,7 @@
 /*
  * An event: what the core is told, one a step.
  *
- * Texts are lent for the step. May depend on src/base and policy.h only.
+ * Texts are lent for the step. May depend on src/base, answer.h and policy.h only.
  */
 #ifndef SLUICE_CORE_EVENT_H
 #define SLUICE_CORE_EVENT_H

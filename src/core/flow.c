@@ -336,7 +336,7 @@ void flow_place_awake(struct core *core, struct flow *flow)
 {
     heap_push(&flow->party->flows, &flow->place, flow_first(flow)->seq, 0);
     party_resort(flow->party);
-    line_is_pending(core, flow_line(flow));
+    line_make_pending(core, flow_line(flow));
 }
 
 void flow_sleep(struct flow *flow, struct counter *c)
@@ -395,7 +395,7 @@ static void flow_move_up(struct core *core, struct flow *flow)
     } else if (likely(heap_holds(&flow->place))) {
         heap_rekey(&flow->party->flows, &flow->place, r->seq, 0);
         party_resort(flow->party);
-        line_is_pending(core, flow_line(flow));
+        line_make_pending(core, flow_line(flow));
     }
     flow_time_ageing(core, flow);
 }
@@ -416,7 +416,7 @@ void flow_drop(struct core *core, struct request *r)
     list_remove(&r->in_flow);
     r->flow = NULL;
     if (alone && line->resource->reserves_n > 0) {
-        line_is_pending(core, line); /* the next of a reserve's holder may be below its share */
+        line_make_pending(core, line); /* the next of a reserve's holder may be below its share */
     }
     if (alone) {
         flow_free(core, flow);

@@ -148,7 +148,7 @@ static void set_state(struct core *core, struct line *line, enum health_state st
     h->since_us = was != state ? core->now_us : h->since_us;
     h->until_us = until_us;
     h->probe = 0;
-    line_is_pending(core, line);
+    line_make_pending(core, line);
     if (is_closed(h)) {
         line_closed(core, line);
     }
@@ -389,7 +389,7 @@ void health_unanswered(struct core *core, struct line *line, const struct lease 
     struct health *h = &line->health;
     if (h->state == HEALTH_PROBING && h->probe == l->lease) {
         h->probe = 0;
-        line_is_pending(core, line);
+        line_make_pending(core, line);
     }
 }
 
@@ -429,7 +429,7 @@ APART static void granted_unwell(struct core *core, struct line *line, const str
         int64_t full_us = time_share_us(line, &l->load);
         int64_t gap_us = mul_div_sat(full_us, PPM, rate_ppm(h, core->now_us));
         h->next_us = add_sat(max_i64(h->next_us, core->now_us), gap_us);
-        line_is_pending(core, line);
+        line_make_pending(core, line);
     }
 }
 

@@ -240,7 +240,8 @@ int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t 
     }
 }
 
-static void lease_unstick(struct lease *l, int sign)
+/* While a descendant waits (sign 1), what the lease holds cannot come back; then it can (-1). */
+static void lease_count_stuck(struct lease *l, int sign)
 {
     for (size_t i = 0; i < l->charges_n; i++) {
         struct charge *ch = &l->charges[i];
@@ -261,7 +262,7 @@ static void tell_overrun(struct core *core, const struct lease *l, struct counte
 void lease_settle(struct core *core, struct lease *l, const struct load *usage)
 {
     if (unlikely(l->waiting_below > 0)) {
-        lease_unstick(l, -1);
+        lease_count_stuck(l, -1);
     }
     for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
         struct counter *c = ch->counter;
@@ -280,7 +281,7 @@ void lease_settle(struct core *core, struct lease *l, const struct load *usage)
 void lease_cancel(struct core *core, struct lease *l)
 {
     if (unlikely(l->waiting_below > 0)) {
-        lease_unstick(l, -1);
+        lease_count_stuck(l, -1);
     }
     for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
         counter_settle(core, ch->counter, ch, 0);
@@ -308,7 +309,7 @@ static struct load charged(const struct lease *l)
 void lease_expire(struct core *core, struct lease *l)
 {
     if (unlikely(l->waiting_below > 0)) {
-        lease_unstick(l, -1);
+        lease_count_stuck(l, -1);
     }
     for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
         int64_t booked = expired_usage(ch->counter->rule, &l->load, ch->amount);
@@ -420,7 +421,7 @@ void lease_ancestors_wait(struct core *core, uint64_t parent, int sign)
         }
         l->waiting_below += (size_t)sign;
         if (l->state == LEASE_OPEN && l->waiting_below == (sign > 0 ? 1 : 0)) {
-            lease_unstick(l, sign);
+            lease_count_stuck(l, sign);
         }
         parent = l->parent;
     }

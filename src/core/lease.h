@@ -116,7 +116,7 @@ void lease_settle_late(struct core *core, struct lease *lease, const struct load
 /* What a limit takes an expired lease of that load to have used of what it held. */
 int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held);
 
-/* Moves the time of expiry; nothing for a lease that has ended. */
+/* Moves the time of expiry. One that has ended stays so. */
 void lease_extend(struct core *core, struct lease *lease, int64_t expires_us);
 
 /* Says that a GRANT or RENEW record of the lease was emitted now. */

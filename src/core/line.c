@@ -101,7 +101,7 @@ void line_free(struct core *core, struct line *line)
     free(line);
 }
 
-void line_is_pending(struct core *core, struct line *line)
+void line_make_pending(struct core *core, struct line *line)
 {
     if (!list_holds(&line->pending)) {
         leave_to_do(core, &core->pending, &line->pending);
@@ -179,7 +179,7 @@ static inline void line_enter(struct core *core, struct line *line, struct reque
         flow_append(core, flow, r);
     }
     if (line->head && !line_is_shut(core, line) && may_be_passer(line, r)) {
-        line_is_pending(core, line);
+        line_make_pending(core, line);
     }
     if (unlikely(r->way)) {
         way_joins(core, line, r->way);
@@ -197,16 +197,22 @@ int line_join(struct core *core, struct line *line, struct request *r,
     return 0;
 }
 
+/* A stalled line whose head goes is to be run again. */
+static inline void line_drop_head(struct core *core, struct line *line, const struct request *r)
+{
+    if (line->head == r) {
+        line->head = NULL;
+        line_make_pending(core, line);
+    }
+}
+
 static void line_quit(struct core *core, struct request *r)
 {
     struct line *line = flow_line(r->flow);
     if (unlikely(r->way)) {
         way_leaves(r->way);
     }
-    if (line->head == r) {
-        line->head = NULL;
-        line_is_pending(core, line);
-    }
+    line_drop_head(core, line, r);
     if (unlikely(r->state == REQUEST_AWAY)) {
         line->away--;
     }
@@ -250,10 +256,7 @@ int line_step_aside(struct core *core, struct request *r)
         return ERR_NO_MEMORY;
     }
     struct line *line = flow_line(from);
-    if (line->head == r) {
-        line->head = NULL;
-        line_is_pending(core, line);
-    }
+    line_drop_head(core, line, r);
     flow_drop(core, r);
     list_append(&own->requests, &r->in_flow);
     r->flow = own;
@@ -309,7 +312,7 @@ void line_age(struct core *core, struct flow *flow)
     } else {
         flow_append(core, to, r);
     }
-    line_is_pending(core, line);
+    line_make_pending(core, line);
 }
 
 /* --- The pick. --- */

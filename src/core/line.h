@@ -21,7 +21,7 @@ int line_new(struct core *core, const struct resource *resource, struct line **l
 void line_free(struct core *core, struct line *line);
 
 /* Marks a line to be run before the step ends. */
-void line_is_pending(struct core *core, struct line *line);
+void line_make_pending(struct core *core, struct line *line);
 
 /* The part of its line's largest limit that a load is, times 2^32. */
 uint64_t line_cost(const struct line *line, const struct load *load);

@@ -168,7 +168,7 @@ static void move_first(struct core *core, struct line *line)
     if (move_on(core, CONTAINER_OF(first, struct way, place)->request) == MOVE_LATER) {
         stop_moving(crossing);
         crossing->again_us = add_sat(core->now_us, MEMORY_RETRY_US);
-        line_is_pending(core, line);
+        line_make_pending(core, line);
     }
 }
 

@@ -5,7 +5,7 @@
  * core, which takes it as given: policy_check names the first thing that is not allowed.
  * Here are no files, no defaults of providers, no durations in words.
  *
- * May depend on src/base and limit.h only.
+ * May depend on src/base, limit.h, feedback.h, price.h and route.h only.
  */
 #ifndef SLUICE_CORE_POLICY_H
 #define SLUICE_CORE_POLICY_H

@@ -190,7 +190,7 @@ void remember_back(struct core *core, const struct record *r, bool *skipped)
         *skipped = !line;
         if (line) {
             health_back(line, r);
-            line_is_pending(core, line);
+            line_make_pending(core, line);
         }
         return;
     }

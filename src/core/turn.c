@@ -99,7 +99,7 @@ void tell_sharers_of_scopes(struct core *core, const struct line *line,
         bool scoped = counters[i] && !rule->whole && rule->users_n > 1;
         for (size_t u = 0; scoped && u < rule->users_n; u++) {
             if (rule->users[u] != line && head_is_at(rule->users[u], counters[i])) {
-                line_is_pending(core, rule->users[u]);
+                line_make_pending(core, rule->users[u]);
             }
         }
     }
@@ -161,7 +161,7 @@ static void tell_sharers(struct core *core, const struct line *line)
         const struct rule *rule = line->rules[i];
         for (size_t u = 0; rule->users_n > 1 && u < rule->users_n; u++) {
             if (rule->users[u] != line && rule->users[u]->backlog > 0) {
-                line_is_pending(core, rule->users[u]);
+                line_make_pending(core, rule->users[u]);
             }
         }
     }

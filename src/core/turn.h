@@ -133,6 +133,8 @@ struct counter *explain(struct core *core, const struct asker *asker, struct hel
 
 /* How long the asker will wait, as far as one can say. */
 int64_t estimate_us(struct core *core, const struct asker *asker, int64_t position);
+
+/* A request in line, as whoever asks. */
 struct asker asker_of(const struct request *r);
 
 #endif

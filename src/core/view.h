@@ -4,7 +4,7 @@
  * Nothing here changes what the core will decide. Texts and names are the core's own, valid until
  * its next step.
  *
- * May depend on src/base only.
+ * May depend on src/base and core.h only.
  */
 #ifndef SLUICE_CORE_VIEW_H
 #define SLUICE_CORE_VIEW_H

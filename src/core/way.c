@@ -62,7 +62,7 @@ void way_waits(struct core *core, const struct line *line, const struct way *way
     const struct path *pool = way->path ? line->crossing.pool : NULL;
     for (size_t i = 0; pool && i < pool->route->steps_n; i++) {
         if (pool->lines[i] != line && pool->lines[i]->backlog == 0) {
-            line_is_pending(core, pool->lines[i]);
+            line_make_pending(core, pool->lines[i]);
         }
     }
 }
