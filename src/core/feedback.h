@@ -53,7 +53,7 @@ enum health_state {
     HEALTH_STATES
 };
 
-/* The figures of README, DESIGN and PROVIDERS, as one table; what a configuration starts from. */
+/* What a configuration starts from: the figures of docs/feedback.md, as one table. */
 extern const struct feedback feedback_default;
 
 struct health_view {
