@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/nearest.h"
 #include "cmd/cmd.h"
 #include "config/reference.h"
-#include "config/schema.h"
 
 struct command {
     const char *name;

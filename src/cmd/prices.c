@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/num.h"
 #include "cmd/cmd.h"
-#include "config/schema.h"
 #include "config/show.h"
 #include "price/find.h"
 #include "price/import.h"

@@ -143,7 +143,12 @@ struct hint hint_key(const struct section *section, struct text wrong)
             return place_hint(section, wrong, other);
         }
     }
-    const char *nearest = nearest_name(wrong, row_name, section->rows, section->rows_n);
+    return hint_name(wrong, row_name, section->rows, section->rows_n);
+}
+
+struct hint hint_name(struct text wrong, name_at_fn *name_at, const void *names, size_t n)
+{
+    const char *nearest = nearest_name(wrong, name_at, names, n);
     return nearest ? hint_of("; did you mean \"%s\"?", nearest) : no_hint();
 }
 

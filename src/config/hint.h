@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include "base/nearest.h"
 #include "config/schema.h"
 #include "core/limit.h"
 
@@ -21,6 +22,9 @@ struct hint {
 /* For a key that `section` does not have: the word for it here, the section that has it, or the
  * nearest of this section's. */
 struct hint hint_key(const struct section *section, struct text wrong);
+
+/* For what is none of n names: the nearest of them. */
+struct hint hint_name(struct text wrong, name_at_fn *name_at, const void *names, size_t n);
 
 /* For a text where a map of `section` is wanted: a missing colon, or else nothing. */
 struct hint hint_map(const struct section *section, struct text wrong);

@@ -5,6 +5,7 @@
 
 #include "base/num.h"
 #include "config/feedback.h"
+#include "config/hint.h"
 #include "config/learn.h"
 #include "config/price.h"
 
@@ -347,12 +348,11 @@ static const struct profile *read_provider(struct build *b, const struct word *w
         n++;
     }
     char where[PLACE_LEN_MAX];
-    const char *nearest = nearest_name(w->text, profile_name, NULL, n);
+    struct hint hint = hint_name(w->text, profile_name, NULL, n);
     problem_add(b->c->problems, w->line,
                 "%s.provider: \"%.*s\" is not a known provider (generic, openai, anthropic, azure, "
-                "gemini, bedrock, mistral, groq, openrouter)%s%s%s",
-                place_text(b->at, where), shown_len(w->text), w->text.at,
-                nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+                "gemini, bedrock, mistral, groq, openrouter)%s",
+                place_text(b->at, where), shown_len(w->text), w->text.at, hint.text);
     return profile_at(0);
 }
 

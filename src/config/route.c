@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/hint.h"
 #include "config/price.h"
 #include "config/resource.h"
 #include "price/find.h"
@@ -158,12 +159,10 @@ static void resolve_step(struct build *b, const struct place *at, int line,
         }
     }
     if (!pool) {
-        const char *nearest =
-            nearest_name(d->resource.text, resource_name, p->resources, p->resources_n);
-        problem_add(b->c->problems, line, "%s: no resource is called \"%.*s\"%s%s%s",
+        struct hint hint = hint_name(d->resource.text, resource_name, p->resources, p->resources_n);
+        problem_add(b->c->problems, line, "%s: no resource is called \"%.*s\"%s",
                     place_text(at, where), shown_len(d->resource.text), d->resource.text.at,
-                    nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                    nearest ? "\"?" : "");
+                    hint.text);
     }
 }
 

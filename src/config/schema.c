@@ -1,6 +1,5 @@
 #include "config/schema.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +7,7 @@
 #include "config/config.h"
 #include "config/hint.h"
 
-#define SHOWN_MAX   80 /* of a wrong value, in a message */
-#define NEAREST_MAX 32 /* longer names are not compared */
+#define SHOWN_MAX 80 /* of a wrong value, in a message */
 
 int shown_len(struct text t)
 {
@@ -41,50 +39,6 @@ const char *place_text(const struct place *at, char *text)
     memcpy(text, b.at ? b.at : "", b.len + 1);
     buf_release(&b);
     return text;
-}
-
-/* The number of letters to change, add, drop or swap with a neighbour, ignoring case. */
-static size_t edit_distance(struct text a, struct text b)
-{
-    size_t rows[3][NEAREST_MAX + 1];
-    for (size_t j = 0; j <= b.len; j++) {
-        rows[0][j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t *row = rows[i % 3], *up = rows[(i + 2) % 3], *up2 = rows[(i + 1) % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            int x = tolower((unsigned char)a.at[i - 1]), y = tolower((unsigned char)b.at[j - 1]);
-            size_t best = up[j - 1] + (x != y);
-            best = up[j] + 1 < best ? up[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b.at[j - 2]) &&
-                y == tolower((unsigned char)a.at[i - 2]) && up2[j - 2] + 1 < best) {
-                best = up2[j - 2] + 1;
-            }
-            row[j] = best;
-        }
-    }
-    return rows[a.len % 3][b.len];
-}
-
-const char *nearest_name(struct text wrong, const char *(*name_of)(const void *names, size_t i),
-                         const void *names, size_t n)
-{
-    const char *nearest = NULL;
-    size_t least = wrong.len / 3 + 2; /* a word that differs in more was hardly meant */
-    for (size_t i = 0; i < n && wrong.len <= NEAREST_MAX; i++) {
-        struct text name = text_of(name_of(names, i));
-        if (name.len > NEAREST_MAX) {
-            continue;
-        }
-        size_t distance = edit_distance(wrong, name);
-        if (distance < least && distance < name.len) {
-            least = distance;
-            nearest = name.at;
-        }
-    }
-    return nearest;
 }
 
 static const char *choice_name(const void *names, size_t i)
@@ -240,10 +194,9 @@ void read_choice(struct problems *p, const struct place *at, const struct key_ro
         }
     }
     char where[PLACE_LEN_MAX];
-    const char *nearest = nearest_name(value->text, choice_name, row->choices, n);
-    problem_add(p, value->line, "%s: \"%.*s\" is not %s%s%s%s", place_text(at, where),
-                shown_len(value->text), value->text.at, row->takes,
-                nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    struct hint hint = hint_name(value->text, choice_name, row->choices, n);
+    problem_add(p, value->line, "%s: \"%.*s\" is not %s%s", place_text(at, where),
+                shown_len(value->text), value->text.at, row->takes, hint.text);
 }
 
 /* Names go into logs, headers and journals, where control characters could pretend to be more. */

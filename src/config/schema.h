@@ -107,10 +107,6 @@ void name_copy(char to[NAME_LEN_MAX + 1], struct text name);
 /* The place in words; `text` has room for PLACE_LEN_MAX bytes. Returns `text`. */
 const char *place_text(const struct place *at, char *text);
 
-/* The nearest of several names to a misspelt one, or NULL where none is near. */
-const char *nearest_name(struct text wrong, const char *(*name_of)(const void *names, size_t i),
-                         const void *names, size_t n);
-
 /* A text's length for printf's %.*s, cut to what a message bears. */
 int shown_len(struct text t);
 

@@ -3,56 +3,20 @@
 #include <assert.h>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/num.h"
 
-#define NEAREST_LEN_MAX  32 /* longer names are nobody's misspelling */
-#define NEAREST_DISTANCE 2
-
-/* How many letters must be added, dropped or changed to get from a to b (Levenshtein). */
-static size_t edit_distance(struct text a, struct text b)
+static const char *field_name(const void *fields, size_t i)
 {
-    size_t row[NEAREST_LEN_MAX + 1];
-    for (size_t j = 0; j <= b.len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t above = row[j];
-            size_t change = diagonal + (a.at[i - 1] != b.at[j - 1]);
-            size_t step = (above < row[j - 1] ? above : row[j - 1]) + 1;
-            row[j] = change < step ? change : step;
-            diagonal = above;
-        }
-    }
-    return row[b.len];
-}
-
-static const struct field *nearest(const struct fields *fields, struct text name)
-{
-    const struct field *best = NULL;
-    size_t best_distance = NEAREST_DISTANCE + 1;
-    if (name.len > NEAREST_LEN_MAX) {
-        return NULL;
-    }
-    for (size_t i = 0; i < fields->n; i++) {
-        struct text known = fields->at[i].name;
-        size_t distance = edit_distance(name, known);
-        if (distance < best_distance && distance < known.len) {
-            best = &fields->at[i];
-            best_distance = distance;
-        }
-    }
-    return best;
+    return ((const struct field *)fields)[i].name.at;
 }
 
 static int refuse_unknown(const struct fields *fields, struct text name, struct buf *why)
 {
-    const struct field *near = nearest(fields, name);
+    const char *nearest = nearest_name(name, field_name, fields->at, fields->n);
     buf_addf(why, "unknown field `%.*s`", (int)min_i64((int64_t)name.len, 64), name.at);
-    if (near) {
-        buf_addf(why, "; did you mean `%s`?", near->name.at);
+    if (nearest) {
+        buf_addf(why, "; did you mean `%s`?", nearest);
     }
     return ERR_INVALID_REQUEST;
 }

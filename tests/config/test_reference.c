@@ -106,40 +106,6 @@ static void test_every_profile_has_a_rule_for_every_unit_of_a_provider(void **st
     assert_null(profile_find(TEXT("nobody")));
 }
 
-static const char *name_at(const void *names, size_t i)
-{
-    return ((const char *const *)names)[i];
-}
-
-static void test_the_nearest_name_is_one_that_may_have_been_meant(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"rpm", "tpm", "itpm", "provider", "concurrency", "limits"};
-    static const struct {
-        const char *wrong;
-        const char *nearest;
-    } rows[] = {
-        {"rmp", "rpm"},
-        {"RPM", "rpm"},
-        {"porvider", "provider"},
-        {"provder", "provider"},
-        {"limit", "limits"},
-        {"concurency", "concurrency"},
-        {"concurrancy", "concurrency"},
-        {"xyzzy", NULL},
-        {"", NULL},
-        {"q", NULL},
-        {"a name that is far too long to be compared", NULL},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const char *nearest = nearest_name(text_of(rows[i].wrong), name_at, names, 6);
-        if (nearest != rows[i].nearest &&
-            (!nearest || !rows[i].nearest || strcmp(nearest, rows[i].nearest) != 0)) {
-            fail_msg("\"%s\": %s", rows[i].wrong, nearest ? nearest : "none");
-        }
-    }
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -152,7 +118,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_example_is_a_good_configuration),
         cmocka_unit_test(test_every_example_in_the_documentation_is_good),
         cmocka_unit_test(test_every_profile_has_a_rule_for_every_unit_of_a_provider),
-        cmocka_unit_test(test_the_nearest_name_is_one_that_may_have_been_meant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
