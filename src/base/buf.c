@@ -74,17 +74,6 @@ void buf_add_slowly(struct buf *b, const void *bytes, size_t len)
     b->at[b->len] = '\0';
 }
 
-static bool has_room_for_number(const struct buf *b)
-{
-    return !b->failed && TEXT_NUMBER_MAX < b->size - b->len;
-}
-
-static void end_at(struct buf *b, char *end)
-{
-    *end = '\0';
-    b->len = (size_t)(end - b->at);
-}
-
 /* Near the end of the memory at hand a number is written aside, since it may need less than most.
  */
 static void add_u64_slowly(struct buf *b, uint64_t n)
@@ -101,8 +90,8 @@ static void add_i64_slowly(struct buf *b, int64_t n)
 
 void buf_add_u64(struct buf *b, uint64_t n)
 {
-    if (has_room_for_number(b)) {
-        end_at(b, text_put_u64(b->at + b->len, n));
+    if (buf_at_hand(b, TEXT_NUMBER_MAX)) {
+        buf_end_at(b, text_put_u64(b->at + b->len, n));
     } else {
         add_u64_slowly(b, n);
     }
@@ -110,8 +99,8 @@ void buf_add_u64(struct buf *b, uint64_t n)
 
 void buf_add_i64(struct buf *b, int64_t n)
 {
-    if (has_room_for_number(b)) {
-        end_at(b, text_put_i64(b->at + b->len, n));
+    if (buf_at_hand(b, TEXT_NUMBER_MAX)) {
+        buf_end_at(b, text_put_i64(b->at + b->len, n));
     } else {
         add_i64_slowly(b, n);
     }

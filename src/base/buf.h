@@ -32,13 +32,26 @@ void buf_release(struct buf *b);
 /* Forgets the content and the failure, keeps the memory. */
 void buf_clear(struct buf *b);
 
+/* Whether the memory at hand does for so many: whoever knows the most that its pieces take may
+ * write them there and say where they end. */
+static inline bool buf_at_hand(const struct buf *b, size_t most)
+{
+    return likely(!b->failed && most < b->size - b->len);
+}
+
 /* Makes room for `more` bytes beyond len, and returns where they begin; NULL at the cap. */
 char *buf_reserve(struct buf *b, size_t more);
 
 /* The same, for much that is written piece by piece: most pieces find room. */
 static inline char *buf_room(struct buf *b, size_t more)
 {
-    return likely(!b->failed && more < b->size - b->len) ? b->at + b->len : buf_reserve(b, more);
+    return buf_at_hand(b, more) ? b->at + b->len : buf_reserve(b, more);
+}
+
+static inline void buf_end_at(struct buf *b, char *end)
+{
+    *end = '\0';
+    b->len = (size_t)(end - b->at);
 }
 
 /* Appends where the memory at hand may not do. */
@@ -67,7 +80,11 @@ static inline void buf_add_str(struct buf *b, const char *s)
 
 static inline void buf_add_char(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    char *to = buf_room(b, 1);
+    if (to) {
+        *to = c;
+        buf_end_at(b, to + 1);
+    }
 }
 
 void buf_add_i64(struct buf *b, int64_t n);

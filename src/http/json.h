@@ -106,6 +106,11 @@ void json_picousd(struct json_writer *w, int64_t picousd);
  * at least 0, the second less than a thousandth. */
 void json_milliusd(struct json_writer *w, int64_t milliusd, int64_t picousd);
 
+/* A member whose key is the program's own, in one piece: most of an answer. */
+void json_put_i64(struct json_writer *w, struct text key, int64_t n);
+void json_put_text(struct json_writer *w, struct text key, struct text t);
+void json_put_bool(struct json_writer *w, struct text key, bool b);
+
 /* What takes a literal stands where it is called, so that the compiler knows the literal's length.
  */
 #define JSON_INLINE static inline __attribute__((always_inline))

@@ -100,35 +100,96 @@ static void add_escaped(struct buf *out, struct text t)
     buf_add_char(out, '"');
 }
 
+static inline char *put_quoted(char *to, struct text t)
+{
+    *to++ = '"';
+    text_copy(&to, t);
+    *to++ = '"';
+    return to;
+}
+
 /* A text that is plain, as most are, is added in one piece with its quotes. */
 static void add_quoted(struct buf *out, struct text t)
 {
     char *to = plain_length(t) == t.len ? buf_room(out, t.len + 2) : NULL;
-    if (!to) {
+    if (to) {
+        buf_end_at(out, put_quoted(to, t));
+    } else {
         add_escaped(out, t);
-        return;
     }
-    *to++ = '"';
-    text_copy(&to, t);
-    memcpy(to, "\"", sizeof("\""));
-    out->len += t.len + 2;
 }
 
-/* An answer is keys for the most part, so one is added in one piece: comma, quotes and colon. */
-void json_put_key(struct json_writer *w, struct text key)
+#define KEY_ROOM (sizeof(",\"\":") - 1) /* what stands around a key */
+
+/* Comma, quotes, key and colon, to where there is room for them; returns where they end. */
+static inline char *put_key(char *to, const struct json_writer *w, struct text key)
 {
-    size_t size = w->comma + key.len + sizeof("\"\":") - 1;
-    char *to = buf_room(w->out, size);
-    if (!to) {
-        return;
-    }
     *to = ','; /* and the quote over it where there is none */
     to += w->comma;
     *to++ = '"';
     text_copy(&to, key);
-    memcpy(to, "\":", sizeof("\":"));
-    w->out->len += size;
-    w->comma = false;
+    memcpy(to, "\":", 2);
+    return to + 2;
+}
+
+void json_put_key(struct json_writer *w, struct text key)
+{
+    char *to = buf_room(w->out, w->comma + key.len + KEY_ROOM - 1);
+    if (to) {
+        buf_end_at(w->out, put_key(to, w, key));
+        w->comma = false;
+    }
+}
+
+/* Where a member may be written that takes up to so many bytes beside its key, if the memory at
+ * hand does for the most of them; else NULL, and it is added piece by piece. */
+static inline char *begin_member(struct json_writer *w, struct text key, size_t most)
+{
+    struct buf *out = w->out;
+    if (!buf_at_hand(out, key.len + KEY_ROOM + most)) {
+        json_put_key(w, key);
+        return NULL;
+    }
+    char *to = put_key(out->at + out->len, w, key);
+    w->comma = true;
+    return to;
+}
+
+void json_put_i64(struct json_writer *w, struct text key, int64_t n)
+{
+    char *to = begin_member(w, key, TEXT_NUMBER_MAX);
+    if (to) {
+        buf_end_at(w->out, text_put_i64(to, n));
+    } else {
+        json_i64(w, n);
+    }
+}
+
+void json_put_bool(struct json_writer *w, struct text key, bool b)
+{
+    struct text word = b ? TEXT("true") : TEXT("false");
+    char *to = begin_member(w, key, word.len);
+    if (to) {
+        text_copy(&to, word);
+        buf_end_at(w->out, to);
+    } else {
+        json_bool(w, b);
+    }
+}
+
+void json_put_text(struct json_writer *w, struct text key, struct text t)
+{
+    if (unlikely(plain_length(t) < t.len)) {
+        json_put_key(w, key);
+        json_text(w, t);
+        return;
+    }
+    char *to = begin_member(w, key, t.len + 2);
+    if (to) {
+        buf_end_at(w->out, put_quoted(to, t));
+    } else {
+        json_text(w, t);
+    }
 }
 
 void json_name(struct json_writer *w, struct text name)

@@ -13,27 +13,28 @@
 
 JSON_INLINE void member_i64(struct json_writer *w, const char *key, int64_t n)
 {
-    json_key(w, key);
-    json_i64(w, n);
+    json_put_i64(w, text_of(key), n);
 }
 
 JSON_INLINE void member_bool(struct json_writer *w, const char *key, bool b)
 {
-    json_key(w, key);
-    json_bool(w, b);
+    json_put_bool(w, text_of(key), b);
 }
 
 /* NULL is null. */
 JSON_INLINE void member_str(struct json_writer *w, const char *key, const char *s)
 {
-    json_key(w, key);
-    json_str(w, s);
+    if (s) {
+        json_put_text(w, text_of(key), text_of(s));
+    } else {
+        json_key(w, key);
+        json_null(w);
+    }
 }
 
 JSON_INLINE void member_text(struct json_writer *w, const char *key, struct text t)
 {
-    json_key(w, key);
-    json_text(w, t);
+    json_put_text(w, text_of(key), t);
 }
 
 /* Only where there is something to say. */

@@ -59,11 +59,10 @@ int64_t answer_retry_after_s(int64_t retry_after_ms)
 
 void answer_write_amount(const char *key, enum unit unit, int64_t n, struct json_writer *w)
 {
-    json_key(w, key);
     if (unit == UNIT_USD) {
-        json_picousd(w, n);
+        member_picousd(w, key, n);
     } else {
-        json_i64(w, n);
+        member_i64(w, key, n);
     }
 }
 
@@ -71,11 +70,9 @@ void answer_write_load(const struct load *load, struct json_writer *w)
 {
     json_object_begin(w);
     for (int unit = 0; unit < UNIT_COUNT; unit++) {
-        int64_t n = load->of[unit];
-        if (n == 0) {
-            continue;
+        if (load->of[unit] != 0) {
+            answer_write_amount(unit_name((enum unit)unit), (enum unit)unit, load->of[unit], w);
         }
-        answer_write_amount(unit_name((enum unit)unit), (enum unit)unit, n, w);
     }
     json_object_end(w);
 }
