@@ -401,7 +401,8 @@ static struct text read_reason(const struct raw_answer *raw, const struct compla
 static int64_t time_of(const struct headers *headers)
 {
     int64_t at_us;
-    return wait_read_date(header_get(headers, "date"), &at_us) ? at_us : headers->now_us;
+    struct text date = header_get(headers, "date");
+    return date.len && wait_read_date(date, &at_us) ? at_us : headers->now_us;
 }
 
 void answer_read(const struct dialect *dialect, const struct raw_answer *raw,
@@ -415,13 +416,14 @@ void answer_read(const struct dialect *dialect, const struct raw_answer *raw,
     headers.now_us = time_of(&headers);
     judge(dialect, raw, &complaint, header_get(&headers, "x-amzn-errortype"), &verdict);
     bool told = verdict.class != CLASS_UNKNOWN;
-    *answer = (struct answer){
-        .class = told ? verdict.class : class_of_rest(raw, &complaint),
-        .reached = raw->status != 0 || complaint.structured || told,
-        .resend = read_resend(&headers),
-        .status = raw->status,
-        .elapsed_us = raw->elapsed_us,
-    };
+    answer->class = told ? verdict.class : class_of_rest(raw, &complaint);
+    answer->reached = raw->status != 0 || complaint.structured || told;
+    answer->resend = read_resend(&headers);
+    answer->status = raw->status;
+    answer->elapsed_us = raw->elapsed_us;
+    answer->asked_us = 0;
+    answer->reason = TEXT_NONE;
+    answer->readings_n = 0; /* and those beyond are left as they are */
     read_wait(&headers, &complaint, dialect, answer);
     if (answer->class != ANSWER_OK) {
         answer->reason = read_reason(raw, &complaint, verdict.code, reason);

@@ -237,7 +237,14 @@ static void collect(struct complaint *c, const json_value *v, int depth)
 
 void complaint_init(struct complaint *c, const json_value *error)
 {
-    *c = (struct complaint){0};
+    /* The lists are left as they are: nothing is in them yet. */
+    c->words_n = 0;
+    c->sentences_n = 0;
+    c->quotas_n = 0;
+    c->status = 0;
+    c->retry_delay = TEXT_NONE;
+    c->headers = NULL;
+    c->documents_n = 0;
     if (error) {
         collect(c, error, 0);
     }
@@ -250,5 +257,5 @@ void complaint_release(struct complaint *c)
     for (size_t i = 0; i < c->documents_n; i++) {
         json_free(c->documents[i]);
     }
-    *c = (struct complaint){0};
+    c->documents_n = 0;
 }

@@ -339,7 +339,7 @@ static const struct dialect dialects[] = {
 const struct dialect *dialect_of(const char *provider)
 {
     for (size_t i = 1; i < sizeof(dialects) / sizeof(dialects[0]); i++) {
-        if (strcmp(provider, dialects[i].name) == 0) {
+        if (provider[0] == dialects[i].name[0] && strcmp(provider, dialects[i].name) == 0) {
             return &dialects[i];
         }
     }

@@ -51,7 +51,7 @@ static int match_member(void *ctx, struct text key, json_value *v)
     return same_name(key, w->name) && json_read_text(v, &w->value);
 }
 
-struct text header_get(const struct headers *headers, const char *name)
+struct text header_find(const struct headers *headers, const char *name)
 {
     struct wanted wanted = {text_of(name), TEXT_NONE};
     for (size_t i = 0; i < headers->n; i++) {

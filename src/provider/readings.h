@@ -22,7 +22,13 @@ struct headers {
 };
 
 /* The value of a header in any case; empty where it is missing. `name` is in small letters. */
-struct text header_get(const struct headers *headers, const char *name);
+struct text header_find(const struct headers *headers, const char *name);
+
+/* The same, for answers that told of no headers, as most do. */
+static inline struct text header_get(const struct headers *headers, const char *name)
+{
+    return headers->n || headers->object ? header_find(headers, name) : TEXT_NONE;
+}
 
 /* A wait that a header names; false where it does not. */
 bool header_wait(const struct headers *headers, const char *name, int64_t *wait_us);

@@ -25,28 +25,39 @@
 #define WRAPS_MAX   3 /* events hold an answer that holds the usage */
 #define NO_PART     USAGE_PARTS
 
-/* A number of the object is added to one part, and to a second where it is also a part of that. */
-struct rule {
-    struct text group; /* the object inside that has the field, or none */
-    struct text field;
-    enum usage_part part;
-    enum usage_part also;
-    struct text unless; /* passed over where the object has this, which says the same; or none */
+/* A name that is looked for, with its kind: one bit, by which most names are told to be absent from
+ * an object without a walk over its members. Length and first letter tell nearly all names of the
+ * shapes apart; those that share a bit cost a walk, no more. */
+struct known {
+    struct text name;
+    uint64_t kind;
 };
 
-struct shape {
-    struct text markers[MARKERS_MAX];
-    struct rule rules[RULES_MAX];
-};
+#define KIND_OF(len, first)                                                                        \
+    (UINT64_C(1) << ((13 * (len) + 4 * (size_t)(unsigned char)(first)) % 64))
 
 #define NAMED(literal)                                                                             \
     {                                                                                              \
-        "" literal, sizeof(literal) - 1                                                            \
+        {"" literal, sizeof(literal) - 1}, KIND_OF(sizeof(literal) - 1, ("" literal)[0])           \
     }
 #define NONE                                                                                       \
     {                                                                                              \
-        NULL, 0                                                                                    \
+        {NULL, 0}, 0                                                                               \
     }
+
+/* A number of the object is added to one part, and to a second where it is also a part of that. */
+struct rule {
+    struct known group; /* the object inside that has the field, or none */
+    struct known field;
+    enum usage_part part;
+    enum usage_part also;
+    struct known unless; /* passed over where the object has this, which says the same; or none */
+};
+
+struct shape {
+    struct known markers[MARKERS_MAX];
+    struct rule rules[RULES_MAX];
+};
 
 static const struct shape shapes[] = {
     /* Gemini: usageMetadata. */
@@ -120,25 +131,16 @@ static const struct shape shapes[] = {
 #define SHAPES         (sizeof(shapes) / sizeof(shapes[0]))
 #define SHAPE_UNMARKED (&shapes[SHAPES - 1])
 
-/* An object, and the kinds of its members' names. It is asked for dozens of names and has few, and
- * by the kind most of them are told to be absent without a walk over its members. */
+/* An object, and the kinds of its members' names: it is asked for dozens of names and has few. */
 struct sight {
     const json_value *object;
     uint64_t kinds;
 };
 
-/* One bit: the length and the first letter tell nearly all names of the shapes apart. Names that
- * share a bit cost a walk, no more. */
-static inline uint64_t kind_of(struct text name)
-{
-    size_t first = name.len ? (unsigned char)name.at[0] : 0;
-    return UINT64_C(1) << ((name.len + 5 * first) % 64);
-}
-
 static int add_kind(void *ctx, struct text name, json_value *v)
 {
     (void)v;
-    *(uint64_t *)ctx |= kind_of(name);
+    *(uint64_t *)ctx |= KIND_OF(name.len, name.len ? name.at[0] : 0);
     return 0;
 }
 
@@ -150,15 +152,15 @@ static struct sight look_at(const json_value *object)
 }
 
 /* The same as json_member. */
-static inline const json_value *find(const struct sight *in, struct text name)
+static inline const json_value *find(const struct sight *in, const struct known *known)
 {
-    return in->kinds & kind_of(name) ? json_member(in->object, name) : NULL;
+    return in->kinds & known->kind ? json_member(in->object, known->name) : NULL;
 }
 
 static bool has_marker(const struct shape *shape, const struct sight *object)
 {
-    for (size_t i = 0; i < MARKERS_MAX && shape->markers[i].len; i++) {
-        if (find(object, shape->markers[i])) {
+    for (size_t i = 0; i < MARKERS_MAX && shape->markers[i].kind; i++) {
+        if (find(object, &shape->markers[i])) {
             return true;
         }
     }
@@ -182,14 +184,14 @@ static const json_value *present(const json_value *v)
 /* The value a rule speaks of, or NULL where there is none. */
 static const json_value *rule_value(const struct rule *rule, const struct sight *object)
 {
-    if (rule->unless.len && present(find(object, rule->unless))) {
+    if (present(find(object, &rule->unless))) {
         return NULL;
     }
-    if (rule->group.len) {
-        const json_value *group = find(object, rule->group);
-        return group ? present(json_member(group, rule->field)) : NULL;
+    if (rule->group.kind) {
+        const json_value *group = find(object, &rule->group);
+        return group ? present(json_member(group, rule->field.name)) : NULL;
     }
-    return present(find(object, rule->field));
+    return present(find(object, &rule->field));
 }
 
 static int apply_rule(const struct rule *rule, const struct sight *object, struct usage *usage,
@@ -202,8 +204,8 @@ static int apply_rule(const struct rule *rule, const struct sight *object, struc
     int64_t n;
     if (!json_is_number(v) || !json_read_i64(v, &n) || n < 0 || n > AMOUNT_MAX) {
         buf_addf(why, "`usage.%s%s%s` must be a whole number from 0 to %lld",
-                 rule->group.len ? rule->group.at : "", rule->group.len ? "." : "", rule->field.at,
-                 (long long)AMOUNT_MAX);
+                 rule->group.kind ? rule->group.name.at : "", rule->group.kind ? "." : "",
+                 rule->field.name.at, (long long)AMOUNT_MAX);
         return ERR_INVALID_REQUEST;
     }
     add_part(usage, rule->part, n);
@@ -214,7 +216,7 @@ static int apply_rule(const struct rule *rule, const struct sight *object, struc
 static int read_shape(const struct shape *shape, const struct sight *object, struct usage *usage,
                       struct buf *why)
 {
-    for (size_t i = 0; i < RULES_MAX && shape->rules[i].field.len; i++) {
+    for (size_t i = 0; i < RULES_MAX && shape->rules[i].field.kind; i++) {
         int err = apply_rule(&shape->rules[i], object, usage, why);
         if (err) {
             return err;
@@ -227,7 +229,8 @@ static int read_shape(const struct shape *shape, const struct sight *object, str
  * time, as is everything that does not say. */
 static void read_cache_details(const struct sight *object, struct usage *usage)
 {
-    const json_value *details = find(object, TEXT("cacheDetails"));
+    static const struct known name = NAMED("cacheDetails");
+    const json_value *details = find(object, &name);
     if (!details) {
         return;
     }
@@ -304,18 +307,18 @@ static void nest(struct usage *usage)
 /* What an answer or an event holds its usage under. Null: there is none in it. */
 static const json_value *inside(const struct sight *object)
 {
-    static const struct text usages[] = {NAMED("usage"), NAMED("usageMetadata"),
-                                         NAMED("usage_metadata")};
-    static const struct text holders[] = {NAMED("message"), NAMED("response"), NAMED("x_groq"),
-                                          NAMED("metadata")};
+    static const struct known usages[] = {NAMED("usage"), NAMED("usageMetadata"),
+                                          NAMED("usage_metadata")};
+    static const struct known holders[] = {NAMED("message"), NAMED("response"), NAMED("x_groq"),
+                                           NAMED("metadata")};
     for (size_t i = 0; i < sizeof(usages) / sizeof(usages[0]); i++) {
-        const json_value *v = find(object, usages[i]);
+        const json_value *v = find(object, &usages[i]);
         if (v && (json_is_object(v) || json_is_null(v))) {
             return v;
         }
     }
     for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
-        const json_value *v = find(object, holders[i]);
+        const json_value *v = find(object, &holders[i]);
         if (json_is_object(v)) {
             struct sight held = look_at(v);
             if (inside(&held)) {
