@@ -79,6 +79,7 @@ static int rule_new(struct core *core, const char *resource, const struct limit 
         core->stay_us_max = max_i64(core->stay_us_max, rule->terms.stay_us);
     }
     core->rules[core->rules_n++] = rule;
+    core->recalls |= limit->window == WINDOW_LIFETIME && limit->scope != SCOPE_RESOURCE;
     *out = rule;
     return limit->scope == SCOPE_RESOURCE ? counter_new(core, rule, TEXT_NONE, &rule->whole) : 0;
 }

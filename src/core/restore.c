@@ -401,7 +401,7 @@ size_t missing_at(const struct core *core, const struct line *line, const struct
 size_t core_missing(const struct core *core, const struct acquire *acquire, struct record *keys,
                     size_t max)
 {
-    if (!core->spill) {
+    if (!core->spill || (acquire && !core->recalls)) {
         return 0;
     }
     if (!acquire) {

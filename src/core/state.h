@@ -94,10 +94,10 @@ struct core { /* what every decision asks comes first */
     bool to_do;     /* there may be more to do than the event: see leave_to_do */
     bool numbering; /* the first lease of this run has been numbered */
     bool draining;
-    bool restoring; /* core_restore is at work: recorded windows are not to be charged */
-    bool restored;  /* core_restore has set the time back, once */
-    bool starting;  /* records are being taken back: the next step ends that */
-    bool spill;     /* the journal keeps lifetime counters that are forgotten here */
+    bool restoring;      /* core_restore is at work: recorded windows are not to be charged */
+    bool restored;       /* core_restore has set the time back, once */
+    bool starting;       /* records are being taken back: the next step ends that */
+    bool spill, recalls; /* the journal keeps lifetime counters forgotten here; some are by scope */
     size_t open_n, ended_n;
     int64_t timer_us;    /* no timer is due before */
     struct list gained;  /* counters */
