@@ -11,6 +11,7 @@
 #include "http/head.h"
 
 #include <assert.h>
+#include <strings.h>
 
 #include "http/parser.h"
 
@@ -404,11 +405,11 @@ int head_parse(struct head *head, struct text bytes, const char **reason)
     return status ? status : judge_again(head, bytes, reason);
 }
 
-struct text head_field(const struct head *head, const char *name)
+struct text head_field(const struct head *head, struct text name)
 {
-    size_t len = strlen(name);
     for (size_t i = 0; i < head->fields_n; i++) {
-        if (is_word(head->fields[i].name, name, len)) {
+        struct text known = head->fields[i].name;
+        if (known.len == name.len && strncasecmp(known.at, name.at, name.len) == 0) {
             return head->fields[i].value;
         }
     }

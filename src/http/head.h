@@ -50,6 +50,6 @@ int head_find_end(struct head *head, struct text bytes, size_t *searched, const 
 int head_parse(struct head *head, struct text bytes, const char **reason);
 
 /* The value of the first field of that lower-case name; the empty text where there is none. */
-struct text head_field(const struct head *head, const char *name);
+struct text head_field(const struct head *head, struct text name);
 
 #endif

@@ -46,7 +46,7 @@ static bool wrong(struct parser *p, const char *words)
 }
 
 /* The byte at hand, or 0 at the end; a NUL in the text is nowhere taken. */
-static char peek(const struct parser *p)
+JSON_INLINE char peek(const struct parser *p)
 {
     return p->at < p->text.len ? p->text.at[p->at] : '\0';
 }
@@ -303,10 +303,10 @@ static bool scan_number(struct parser *p)
 /* --- Nodes. --- */
 
 /* The next node, or NULL at the cap. */
-static struct json_value *add_node(struct parser *p, enum json_kind kind)
+JSON_INLINE struct json_value *add_node(struct parser *p, enum json_kind kind)
 {
     p->values += kind < JSON_ARRAY;
-    if (p->values > JSON_VALUES_MAX || p->nodes_n == p->nodes_max) {
+    if (unlikely(p->values > JSON_VALUES_MAX || p->nodes_n == p->nodes_max)) {
         wrong(p, "there are too many values");
         return NULL;
     }
@@ -316,7 +316,7 @@ static struct json_value *add_node(struct parser *p, enum json_kind kind)
 }
 
 /* A node whose text was written from `from` on, its zero included. */
-static bool add_text(struct parser *p, enum json_kind kind, const char *from)
+JSON_INLINE bool add_text(struct parser *p, enum json_kind kind, const char *from)
 {
     struct json_value *v = add_node(p, kind);
     if (v) {
@@ -346,6 +346,11 @@ static bool parse_number(struct parser *p)
     return add_text(p, JSON_NUMBER, from);
 }
 
+static bool unexpected(struct parser *p)
+{
+    return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+}
+
 /* The words true, false and null, whole and in lower case. */
 static bool parse_word(struct parser *p)
 {
@@ -360,25 +365,30 @@ static bool parse_word(struct parser *p)
             return add_node(p, words[i].kind) != NULL;
         }
     }
-    return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+    return unexpected(p);
 }
 
-static void skip_space(struct parser *p)
+static bool is_space(char c)
 {
-    for (;; p->at++) {
-        char c = peek(p);
-        if (c != ' ' && c != '\n' && c != '\t' && c != '\r') {
-            return;
-        }
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* Goes to the next character that is not white space, as it mostly is at once; 0 at the end. */
+JSON_INLINE char skip_space(struct parser *p)
+{
+    char c = peek(p);
+    while (unlikely(c <= ' ') && is_space(c)) {
+        p->at++;
+        c = peek(p);
     }
+    return c;
 }
 
 /* Takes the character that must stand here. */
 static bool expect(struct parser *p, char c)
 {
-    skip_space(p);
-    if (peek(p) != c) {
-        return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+    if (skip_space(p) != c) {
+        return unexpected(p);
     }
     p->at++;
     return true;
@@ -446,9 +456,8 @@ static bool parse_value(struct parser *p);
 
 static bool parse_member(struct parser *p)
 {
-    skip_space(p);
-    if (peek(p) != '"') {
-        return wrong(p, p->at < p->text.len ? "unexpected character" : "unexpected end");
+    if (skip_space(p) != '"') {
+        return unexpected(p);
     }
     return parse_string(p) && expect(p, ':') && parse_value(p);
 }
@@ -456,8 +465,7 @@ static bool parse_member(struct parser *p)
 /* What stands between a container's brackets: children parted by commas. */
 static bool parse_children(struct parser *p, struct json_value *v, char close)
 {
-    skip_space(p);
-    if (peek(p) == close) {
+    if (skip_space(p) == close) {
         p->at++;
         return true;
     }
@@ -466,11 +474,14 @@ static bool parse_children(struct parser *p, struct json_value *v, char close)
             return false;
         }
         v->len++;
-        skip_space(p);
-        if (peek(p) != ',') {
-            return expect(p, close);
+        char c = skip_space(p);
+        if (c != ',' && c != close) {
+            return unexpected(p);
         }
         p->at++;
+        if (c == close) {
+            return true;
+        }
     }
 }
 
@@ -496,8 +507,7 @@ static bool parse_nest(struct parser *p, enum json_kind kind)
 
 static bool parse_value(struct parser *p)
 {
-    skip_space(p);
-    char c = peek(p);
+    char c = skip_space(p);
     switch (c) {
     case '{': return parse_nest(p, JSON_OBJECT);
     case '[': return parse_nest(p, JSON_ARRAY);
@@ -511,7 +521,7 @@ static bool parse_document(struct parser *p)
     if (!parse_value(p)) {
         return false;
     }
-    skip_space(p);
+    (void)skip_space(p);
     return p->at == p->text.len || wrong(p, "unexpected character");
 }
 

@@ -36,7 +36,7 @@ struct text http_body(const struct http_request *req)
 
 struct text http_header(const struct http_request *req, const char *name)
 {
-    return head_field(&shown_by(req)->head, name);
+    return head_field(&shown_by(req)->head, text_of(name));
 }
 
 /* The byte that an escape at `i` stands for; -1 where it is malformed or a NUL. */

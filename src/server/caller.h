@@ -84,6 +84,7 @@ struct callers {
     size_t live;
     struct list free;
     struct client *clients;
+    struct client *everyone; /* of the clients, or NULL where nobody has asked without a key */
     /* A caller who waits is gone: tell the core. Another's answer is void. */
     void (*gone)(void *ctx, struct caller *caller);
     void *ctx;
@@ -95,6 +96,15 @@ void callers_release(struct callers *callers);
 
 /* The client of that name; a new one where there is none yet. NULL: out of memory. */
 struct client *callers_client(struct callers *callers, const char *name, const char *tenant);
+
+/* The client of everyone, where there are no keys: the one without a name. NULL: out of memory. */
+static inline struct client *callers_everyone(struct callers *callers)
+{
+    if (unlikely(!callers->everyone)) {
+        callers->everyone = callers_client(callers, "", "");
+    }
+    return callers->everyone;
+}
 
 /* A caller that is ASKED. Parks `req`, so that a hang-up is noticed. NULL at the cap. */
 struct caller *caller_new(struct callers *callers, struct client *client, enum caller_kind kind,

@@ -73,7 +73,7 @@ static enum error_code without_keys(const struct identity_rules *rules, struct c
         *why = "without API keys, requests from web pages elsewhere are not taken";
         return ERR_FORBIDDEN;
     }
-    struct client *client = callers_client(callers, "", "");
+    struct client *client = callers_everyone(callers);
     if (!client) {
         return ERR_NO_MEMORY;
     }
