@@ -243,14 +243,6 @@ void read_node(struct problems *p, const struct place *at, const struct key_row 
     *n = value;
 }
 
-void read_absent(struct problems *p, const struct place *at, const struct key_row *row,
-                 const struct node *value, void *into)
-{
-    (void)into;
-    char where[PLACE_LEN_MAX];
-    problem_add(p, value->line, "%s: %s", place_text(at, where), row->help);
-}
-
 void name_copy(char to[NAME_LEN_MAX + 1], struct text name)
 {
     if (name.len) {

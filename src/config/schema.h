@@ -82,8 +82,6 @@ key_read_fn read_name;
 key_read_fn read_word;
 /* Into a const struct node *: taken as it is. */
 key_read_fn read_node;
-/* Always a problem: the row's `help` says that it is not there yet. */
-key_read_fn read_absent;
 
 /* Whether a node is a scalar that says something; reports it where it is not. */
 bool node_says(struct problems *p, const struct place *at, const struct node *value,

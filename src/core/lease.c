@@ -225,7 +225,8 @@ static inline void lease_close(struct core *core, struct lease *l, enum lease_st
     horizon_note(&core->horizon, core->now_us, l->noted_us, lease_end_matters_us(core));
 }
 
-int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held)
+/* What a limit takes an expired lease of that load to have used of what it held. */
+static int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held)
 {
     if (rule->limit->on_expire == EXPIRE_NOTHING) {
         return 0;
@@ -394,6 +395,14 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
 
 /* --- Living on. --- */
 
+/* A record that tells of it as it is was emitted now, or will be in this step. */
+static void lease_noted(struct core *core, struct lease *l)
+{
+    l->noted_us = core->now_us;
+    list_remove(&l->place);
+    list_append(&core->open, &l->place);
+}
+
 void lease_extend(struct core *core, struct lease *l, int64_t expires_us)
 {
     l->expires_us = expires_us;
@@ -401,13 +410,6 @@ void lease_extend(struct core *core, struct lease *l, int64_t expires_us)
         timer_set(core, &l->timer, expires_us);
         lease_noted(core, l);
     }
-}
-
-void lease_noted(struct core *core, struct lease *l)
-{
-    l->noted_us = core->now_us;
-    list_remove(&l->place);
-    list_append(&core->open, &l->place);
 }
 
 /* --- Ancestors. --- */

@@ -113,14 +113,8 @@ void lease_cancel(struct core *core, struct lease *lease);
 /* Books the real usage of an expired lease after all. */
 void lease_settle_late(struct core *core, struct lease *lease, const struct load *usage);
 
-/* What a limit takes an expired lease of that load to have used of what it held. */
-int64_t expired_usage(const struct rule *rule, const struct load *load, int64_t held);
-
 /* Moves the time of expiry. One that has ended stays so. */
 void lease_extend(struct core *core, struct lease *lease, int64_t expires_us);
-
-/* Says that a GRANT or RENEW record of the lease was emitted now. */
-void lease_noted(struct core *core, struct lease *lease);
 
 /* How long the end of a lease may be asked for, or be inside a window. */
 int64_t lease_end_matters_us(const struct core *core);

@@ -436,7 +436,7 @@ int64_t line_position_behind(const struct line *line, int priority)
     return (int64_t)ahead + 1;
 }
 
-size_t line_tenant_waiting(const struct core *core, const struct line *line, struct text tenant)
+static size_t tenant_waiting(const struct core *core, const struct line *line, struct text tenant)
 {
     size_t waiting = 0;
     for (int p = PRIORITY_MIN; p <= PRIORITY_MAX; p++) {
@@ -454,7 +454,7 @@ static bool line_takes(const struct core *core, const struct line *line, struct 
         return false;
     }
     return r->tenant_line_len_max >= r->line_len_max ||
-           (int64_t)(line_tenant_waiting(core, line, tenant) + more) <= r->tenant_line_len_max;
+           (int64_t)(tenant_waiting(core, line, tenant) + more) <= r->tenant_line_len_max;
 }
 
 bool line_overflows(const struct core *core, const struct line *line, struct text tenant)

@@ -76,9 +76,6 @@ static inline bool request_before(const struct request *a, const struct request 
 /* The request that has been in line longest, or NULL. */
 struct request *line_oldest(const struct line *line);
 
-/* How many requests of a tenant are in line. */
-size_t line_tenant_waiting(const struct core *core, const struct line *line, struct text tenant);
-
 /* Whether there are more in line than may be, all or of a tenant; whether one more may join. */
 bool line_overflows(const struct core *core, const struct line *line, struct text tenant);
 bool line_has_room(const struct core *core, const struct line *line, struct text tenant);

@@ -18,7 +18,7 @@ void headers_init(struct headers *h, struct http_request *req, const struct trou
     *h = (struct headers){.req = req, .script = script, .trouble = trouble};
 }
 
-void headers_put(struct headers *h, const char *name, const char *value)
+static void headers_put(struct headers *h, const char *name, const char *value)
 {
     for (size_t i = 0; i < h->script->rules_n; i++) {
         if (strcasecmp(h->script->rules[i].name, name) == 0) {

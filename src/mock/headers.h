@@ -26,8 +26,6 @@ struct headers {
 void headers_init(struct headers *h, struct http_request *req, const struct trouble_script *script,
                   const struct trouble *trouble);
 
-void headers_put(struct headers *h, const char *name, const char *value);
-
 /* Adds the headers which only the script has. */
 void headers_end(struct headers *h);
 

@@ -52,7 +52,8 @@ static void bucket_fill(struct meter *m, int64_t now_us)
     m->filled_us = now_us;
 }
 
-void meter_turn(struct meter *m, int64_t now_us)
+/* Lets go what has left the window. */
+static void meter_turn(struct meter *m, int64_t now_us)
 {
     switch (m->kind) {
     case METER_ROLLING:

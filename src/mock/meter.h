@@ -56,9 +56,6 @@ void meter_init(struct meter *m, enum meter_kind kind, int64_t amount, int64_t p
                 int64_t phase_us, int64_t now_us);
 void meter_release(struct meter *m);
 
-/* Lets go what has left the window at `now_us`. The others below do so themselves. */
-void meter_turn(struct meter *m, int64_t now_us);
-
 /* From now on the amount, which was and stays above 0, is another. */
 void meter_change(struct meter *m, int64_t now_us, int64_t amount);
 

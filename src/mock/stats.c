@@ -74,7 +74,7 @@ void mock_stats_refuse(struct mock_stats *s, int64_t elapsed_us,
     }
 }
 
-int64_t mock_stats_refused(const struct mock_stats *s)
+static int64_t mock_stats_refused(const struct mock_stats *s)
 {
     int64_t sum = s->refused_too_large + s->refused_scripted;
     for (int u = 0; u < QUOTA_UNIT_COUNT; u++) {

@@ -47,8 +47,6 @@ void mock_stats_admit(struct mock_stats *s, int64_t elapsed_us, int64_t tokens);
 void mock_stats_refuse(struct mock_stats *s, int64_t elapsed_us,
                        const struct quota_verdict *verdict);
 
-int64_t mock_stats_refused(const struct mock_stats *s);
-
 /* Adds the counts (not the series) of one model to a sum. */
 void mock_stats_sum(struct mock_stats *to, const struct mock_stats *s);
 
