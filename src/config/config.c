@@ -9,10 +9,6 @@
 #include "config/file.h"
 #include "config/zone.h"
 
-/* What a daemon enforces when no file is named: enough to try the API. */
-static const char example[] = "resources:\n"
-                              "  demo: {provider: generic, rpm: 60, tpm: 100k, concurrency: 4}\n";
-
 /* The core's own check last: what it would not take is a problem of the file, too. */
 static void check_policy(struct problems *p, const struct config *config)
 {
@@ -64,8 +60,7 @@ int config_parse(struct text yaml, const char *name, struct config **config, str
     struct config *built = calloc(1, sizeof(*built));
     if (built) {
         built->owned = calloc(1, sizeof(struct owned));
-        built->path = strdup(name);
-        p.no_memory = !built->owned || !built->path;
+        p.no_memory = !built->owned;
     }
     if (built && !p.no_memory) {
         build(&p, yaml, built);
@@ -109,14 +104,6 @@ static int load_file(const char *path, struct buf *bytes, struct buf *why)
 int config_load(const char *path, struct config **config, struct buf *why)
 {
     *config = NULL;
-    if (!path) {
-        int built_in = config_parse(text_of(example), "built-in example", config, why);
-        if (built_in == 0) {
-            free((*config)->path);
-            (*config)->path = NULL;
-        }
-        return built_in;
-    }
     struct buf bytes;
     buf_init(&bytes, TREE_BYTES_MAX + 1);
     int error = load_file(path, &bytes, why);
@@ -150,7 +137,6 @@ void config_free(struct config *config)
     }
     free(owned);
     free(config->listens);
-    free(config->path);
     free(config->store);
     free(config->alerts.webhook);
     free(config->keys);

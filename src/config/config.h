@@ -35,7 +35,6 @@ struct api_key {
 };
 
 struct config {
-    char *path;       /* the file, or NULL for the built-in example */
     char **listens;   /* each "127.0.0.1:7411", "[::1]:7411" or "unix:PATH"; numeric */
     size_t listens_n; /* at least 1 */
     char *store;      /* path of the SQLite file, relative to the working directory */
