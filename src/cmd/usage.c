@@ -20,7 +20,8 @@
 
 static const char help[] =
     "Usage: sluice usage [--by WHAT] [--since TIME] [--until TIME] [--tenant T] [--session S]\n"
-    "                    [--model M] [--resource R] [--route R] [--format F] [--url U]\n"
+    "                    [--model M] [--resource R] [--account A] [--route R] [--format F]\n"
+    "                    [--url U]\n"
     "\n"
     "Adds up what was settled: calls, tokens and money, to the last picodollar.\n"
     "\n"

@@ -233,7 +233,9 @@ static void on_alert(void *ctx, const struct alert *alert, int64_t now_us)
 static int apply_config(struct server *s, struct config *config)
 {
     if (needs_keys(s, config)) {
-        log_error("the new configuration has no keys, and the address is not loopback");
+        log_error(
+            "the new configuration has no `keys`, and other machines can reach the daemon: add "
+            "some (see `sluice key`), or start it with --insecure");
         return ERR_INVALID_REQUEST;
     }
     int err = driver_configure(&s->driver, &config->policy);

@@ -82,7 +82,7 @@ def test_keys_cannot_be_taken_away_from_an_open_address(daemon):
     d = daemon(keys + opened, key="secret", listening=False)
     d.port = int(d.wait_log(r"listening on 0\.0\.0\.0:(\d+)").group(1))
     reload(d, opened)
-    d.wait_log(r"the new configuration has no keys")
+    d.wait_log(r"the new configuration has no `keys`.*add some")
     d.wait_log(r"reload refused")
     assert d.acquire(key="").status == 401
     assert d.acquire().status == 200
