@@ -61,18 +61,24 @@ uint64_t text_hash(struct text t, const struct hash_key *key)
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+#define FOUR_DIGITS  10000u
 #define EIGHT_DIGITS 100000000u
 
-/* The eight digits of a number below 10^8, the first in the lowest byte: it is split into halves
- * side by side, these into quarters, and those into digits. The factors are a hundredth and a tenth
- * of a power of two, rounded up, and exact for what is below 10^4 and 10^2. */
-static inline uint64_t eight_digits(uint32_t n)
+/* The digits of two numbers below 10^4 that stand side by side, the first in the lowest byte: they
+ * are split into halves, and those into digits. The factors are a hundredth and a tenth of a power
+ * of two, rounded up, and exact for what is below 10^4 and 10^2. */
+static inline uint64_t digits_of(uint64_t fours)
 {
-    uint64_t fours = n / 10000 | (uint64_t)(n % 10000) << 32;
     uint64_t hundreds = (fours * 10486 >> 20) & UINT64_C(0x0000007f0000007f);
     uint64_t twos = hundreds | (fours - 100 * hundreds) << 16;
     uint64_t tens = (twos * 103 >> 10) & UINT64_C(0x000f000f000f000f);
     return tens | (twos - 10 * tens) << 8;
+}
+
+/* Of a number below 10^8. */
+static inline uint64_t eight_digits(uint32_t n)
+{
+    return digits_of(n / FOUR_DIGITS | (uint64_t)(n % FOUR_DIGITS) << 32);
 }
 
 static inline char *put_digits(char *to, uint64_t digits, unsigned n)
@@ -85,25 +91,28 @@ static inline char *put_digits(char *to, uint64_t digits, unsigned n)
     return to + n;
 }
 
-/* Without zeros at the beginning. */
-static inline char *put_first(char *to, uint32_t n)
+/* So many digits without the zeros at the beginning. */
+static inline char *put_first(char *to, uint64_t digits, unsigned n)
 {
-    uint64_t digits = eight_digits(n);
-    unsigned zeros = n ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
-    return put_digits(to, digits >> (8 * zeros), 8 - zeros);
+    unsigned zeros = digits ? (unsigned)__builtin_ctzll(digits) / 8 : n - 1;
+    return put_digits(to, digits >> (8 * zeros), n - zeros);
 }
 
-/* Eight digits at a time, since most numbers that are written are times. */
+/* Eight digits at a time, since most numbers that are written are times; the others are counts,
+ * and small. */
 char *text_put_u64(char *to, uint64_t n)
 {
+    if (n < FOUR_DIGITS) {
+        return put_first(to, digits_of(n), 4);
+    }
     if (n < EIGHT_DIGITS) {
-        return put_first(to, (uint32_t)n);
+        return put_first(to, eight_digits((uint32_t)n), 8);
     }
     uint64_t more = n / EIGHT_DIGITS;
     if (more < EIGHT_DIGITS) {
-        to = put_first(to, (uint32_t)more);
+        to = put_first(to, eight_digits((uint32_t)more), 8);
     } else {
-        to = put_first(to, (uint32_t)(more / EIGHT_DIGITS));
+        to = put_first(to, digits_of(more / EIGHT_DIGITS), 4);
         to = put_digits(to, eight_digits((uint32_t)(more % EIGHT_DIGITS)), 8);
     }
     return put_digits(to, eight_digits((uint32_t)(n % EIGHT_DIGITS)), 8);

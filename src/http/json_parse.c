@@ -210,7 +210,7 @@ static bool scan_special(struct parser *p)
 }
 
 /* Behind the opening quote, up to and with the closing one; decoded, with a zero behind. */
-static bool scan_string(struct parser *p)
+APART static bool scan_string(struct parser *p)
 {
     for (;;) {
         copy_plain(p);
@@ -232,13 +232,13 @@ static bool scan_string(struct parser *p)
 
 static bool scan_digits(struct parser *p)
 {
-    if (!is_digit(peek(p))) {
-        return wrong(p, "a number is malformed");
+    size_t at = p->at;
+    while (at < p->text.len && is_digit(p->text.at[at])) {
+        at++;
     }
-    while (is_digit(peek(p))) {
-        p->at++;
-    }
-    return true;
+    bool any = at > p->at;
+    p->at = at;
+    return any || wrong(p, "a number is malformed");
 }
 
 static bool scan_fraction_and_exponent(struct parser *p)
@@ -333,7 +333,7 @@ static bool parse_string(struct parser *p)
     return (scan_plain_string(p) || scan_string(p)) && add_text(p, JSON_STRING, from);
 }
 
-static bool parse_number(struct parser *p)
+APART static bool parse_number(struct parser *p)
 {
     const char *from = p->out;
     size_t start = p->at;
@@ -352,7 +352,7 @@ static bool unexpected(struct parser *p)
 }
 
 /* The words true, false and null, whole and in lower case. */
-static bool parse_word(struct parser *p)
+APART static bool parse_word(struct parser *p)
 {
     static const struct {
         struct text word;
@@ -408,6 +408,21 @@ static const struct json_value *next_member(const struct json_value *name)
     return name + 1 + name[1].size;
 }
 
+/* Whether no two names are of one length and first letter, as most of an object are not. */
+static bool names_surely_differ(const struct json_value *object)
+{
+    const struct json_value *name = object + 1;
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < object->len; i++, name = next_member(name)) {
+        uint64_t bit = UINT64_C(1) << (13 * name->len + 4 * (unsigned char)name->text[0]) % 64;
+        if (seen & bit) {
+            return false;
+        }
+        seen |= bit;
+    }
+    return true;
+}
+
 static bool few_names_differ(const struct json_value *object)
 {
     const struct json_value *a = object + 1;
@@ -446,7 +461,8 @@ static bool many_names_differ(struct parser *p, const struct json_value *object)
 static bool check_names(struct parser *p, const struct json_value *object)
 {
     bool differ =
-        object->len <= FEW_MEMBERS ? few_names_differ(object) : many_names_differ(p, object);
+        names_surely_differ(object) ||
+        (object->len <= FEW_MEMBERS ? few_names_differ(object) : many_names_differ(p, object));
     return differ || wrong(p, "an object has two members of one name");
 }
 

@@ -65,6 +65,11 @@ static bool is_plain(struct text t)
 
 static char *put_text(char *at, struct text t)
 {
+    static const char none[] = {',', '"', '"'};
+    if (t.len == 0) {
+        memcpy(at, none, sizeof(none));
+        return at + sizeof(none);
+    }
     *at++ = ',';
     *at++ = '"';
     if (is_plain(t)) {
