@@ -273,8 +273,26 @@ static bool integer_fits(const char *at, size_t len)
     return negative ? -n >= INT64_MIN : n <= UINT64_MAX;
 }
 
+/* The whole of a number that is a few digits, as most are. False where it is not such a one, and
+ * then nothing is taken. */
+static bool scan_plain_number(struct parser *p)
+{
+    const char *from = p->text.at + p->at;
+    size_t left = p->text.len - p->at;
+    size_t n = 0;
+    while (n < left && is_digit(from[n])) {
+        n++;
+    }
+    if (n == 0 || n == left || n > JSON_SHORT_DIGITS || from[0] == '0' || from[n] == '.' ||
+        (from[n] | 0x20) == 'e') {
+        return false;
+    }
+    p->at += n;
+    return true;
+}
+
 /* At a minus or a digit. */
-static bool scan_number(struct parser *p)
+APART static bool scan_number(struct parser *p)
 {
     size_t start = p->at;
     if (peek(p) == '-') {
@@ -337,7 +355,7 @@ APART static bool parse_number(struct parser *p)
 {
     const char *from = p->out;
     size_t start = p->at;
-    if (!scan_number(p)) {
+    if (!scan_plain_number(p) && !scan_number(p)) {
         return false;
     }
     bytes_copy(p->out, p->text.at + start, p->at - start);

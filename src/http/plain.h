@@ -21,13 +21,10 @@ static inline bool is_plain(char c)
     return (unsigned char)(c - ' ') < 0x7f - ' ' && c != '"' && c != '\\';
 }
 
-/* How many of eight bytes are plain before the first that is not. The sums carry beyond a byte that
- * is not plain alone, so what they say of those before it holds. */
-static inline size_t plain_of_eight(const char *at)
+/* How many of eight bytes are plain before the first that is not; the first is the lowest. The sums
+ * carry beyond a byte that is not plain alone, so what they say of those before it holds. */
+static inline size_t plain_of_word(uint64_t x)
 {
-    uint64_t x;
-    memcpy(&x, at, sizeof(x));
-    x = le64toh(x);
     uint64_t quote = x ^ PLAIN_EACH_BYTE('"');
     uint64_t backslash = x ^ PLAIN_EACH_BYTE('\\');
     uint64_t below = (x - PLAIN_EACH_BYTE(' ')) | (quote - PLAIN_EACH_BYTE(1)) |
@@ -37,11 +34,31 @@ static inline size_t plain_of_eight(const char *at)
     return special ? (size_t)__builtin_ctzll(special) / 8 : sizeof(x);
 }
 
+static inline size_t plain_of_eight(const char *at)
+{
+    uint64_t x;
+    memcpy(&x, at, sizeof(x));
+    return plain_of_word(le64toh(x));
+}
+
+/* Whether all of four to eight bytes are: as two halves that may overlap. */
+static inline bool all_plain(const char *at, size_t len)
+{
+    uint32_t front;
+    uint32_t back;
+    memcpy(&front, at, sizeof(front));
+    memcpy(&back, at + len - sizeof(back), sizeof(back));
+    return plain_of_word(front | (uint64_t)back << 32) == sizeof(uint64_t);
+}
+
 /* How many bytes from the front are plain. Built into its few callers, who ask it of every string.
  */
 __attribute__((always_inline)) static inline size_t plain_length(struct text t)
 {
     size_t n = 0;
+    if (t.len >= 4 && t.len <= 8 && all_plain(t.at, t.len)) {
+        return t.len;
+    }
     while (t.len - n >= sizeof(uint64_t)) {
         size_t plain = plain_of_eight(t.at + n);
         n += plain;
