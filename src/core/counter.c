@@ -110,6 +110,9 @@ bool counter_is_past_mark(const struct counter *c)
 APART static void advance_all(struct core *core, struct counter *c)
 {
     const struct rule *rule = c->rule;
+    if (core->restoring && rule->recorded) {
+        return; /* its record says where it stands; the wall clock of then would end its period */
+    }
     int64_t due_us = window_advance(&c->window, &rule->terms, core->now_us, core->skew_us);
     if (rule->paced) {
         int64_t next_us = window_advance(&c->slice, &rule->slice, core->now_us, core->skew_us);
@@ -254,10 +257,12 @@ void counter_record(struct core *core, const struct counter *c, struct record *r
     if (rule->terms.kind == WINDOW_BUCKET) {
         record->period_us = c->window.bucket.at_us;
         record->level = window_free(&c->window, &rule->terms);
-    } else {
-        record->period_us =
-            rule->terms.kind == WINDOW_CALENDAR ? c->window.count.period.start_us : 0;
-        record->used = c->window.count.used;
+        return;
+    }
+    record->used = c->window.count.used;
+    if (rule->terms.kind == WINDOW_CALENDAR) {
+        record->period_us = c->window.count.period.start_us;
+        record->period_end_us = c->window.count.period.end_us;
     }
 }
 

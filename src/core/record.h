@@ -119,7 +119,10 @@ struct record {
         int64_t used;   /* calendar, lifetime: used in the period */
         int64_t advice; /* an enum advice_action */
     };
-    int64_t level;    /* bucket: whole units left, rounded down */
+    union {
+        int64_t level;         /* bucket: whole units left, rounded down */
+        int64_t period_end_us; /* calendar: when the period ends */
+    };
     int64_t since_us; /* its limit is charged with leases that end from then on; -1: nothing is
                          stored */
 };

@@ -68,6 +68,17 @@ static bool record_is_sane(const struct record *r)
 
 /* --- Counters. --- */
 
+/* The period that had begun goes on to its end, also where the zone is another now. An end that the
+ * limit's own step does not lead to is of a limit that had this name before, or was never noted:
+ * then it is by the zone of now. */
+static struct period stored_period(const struct terms *t, const struct record *r)
+{
+    struct period around = calendar_period(t->step, t->zone, r->period_us);
+    struct period next = calendar_period(t->step, t->zone, around.end_us);
+    bool known = r->period_end_us > r->period_us && r->period_end_us <= next.end_us;
+    return (struct period){r->period_us, known ? r->period_end_us : around.end_us};
+}
+
 static void set_counter(struct counter *c, const struct record *r)
 {
     struct window *w = &c->window;
@@ -79,9 +90,7 @@ static void set_counter(struct counter *c, const struct record *r)
     if (t->kind == WINDOW_LIFETIME) {
         w->count.used = r->used;
     } else if (t->kind == WINDOW_CALENDAR) {
-        /* Where the zone is another now, the period that had begun still counts. */
-        w->count.period = calendar_period(t->step, t->zone, r->period_us);
-        w->count.period.start_us = r->period_us;
+        w->count.period = stored_period(t, r);
         w->count.used = r->used;
     } else {
         w->bucket.at_us = min_i64(r->period_us, r->at_us);

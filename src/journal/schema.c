@@ -42,7 +42,7 @@ static const char schema_1[] =
     "  expires_us INTEGER NOT NULL,   -- then it no longer matters; 2^63-1: it always does\n"
     "  period_us INTEGER NOT NULL,    -- when the period began, or when `level` held\n"
     "  used INTEGER NOT NULL,\n"
-    "  level INTEGER NOT NULL,        -- of a bucket\n"
+    "  level INTEGER NOT NULL,        -- of a bucket; by calendar: when the period ends\n"
     "  PRIMARY KEY (resource, limit_name, scope_key)\n"
     ") STRICT, WITHOUT ROWID;\n"
     "CREATE INDEX counter_spent ON counter (expires_us) WHERE expires_us < 9223372036854775807;\n"
