@@ -329,6 +329,7 @@ static void read_back(struct daemon *d)
     struct buf why;
     buf_init(&why, WHY_MAX);
     d->restoring = true;
+    ledger_read(&d->ledger);
     if (restore_run(d->journal, d->core, &d->restored, &why) != 0) {
         stage_object(&d->stage, d->machine_us, "P8: the store cannot be read back: %s", why.at);
     }
@@ -357,6 +358,9 @@ static void tell_oracle(struct daemon *d)
     struct event e = {.kind = EVENT_CONFIGURE, .now_us = now_of(d), .policy = &d->config->policy};
     if (d->starts > 1) {
         oracle_crash(d->stage.oracle, d->ledger.log.len);
+    }
+    for (size_t i = 0; (i = ledger_next_lost(&d->ledger, i)) > 0;) {
+        oracle_lost(d->stage.oracle, &d->ledger.log.at[i - 1]);
     }
     if (d->stage.names) {
         printf("%s", d->starts > 1 ? "restart\n" : "");

@@ -53,6 +53,11 @@ void ledger_prune(struct ledger *l, int64_t horizon_us)
     l->horizon_us = max_i64(l->horizon_us, horizon_us);
 }
 
+void ledger_read(struct ledger *l)
+{
+    record_log_cut(&l->given, 0);
+}
+
 void ledger_given(struct ledger *l, const struct record *record)
 {
     record_log_add(&l->given, record);
@@ -143,7 +148,6 @@ static bool counters_agree(const struct ledger *l, size_t n)
 static void go_on_from(struct ledger *l, size_t records)
 {
     record_log_cut(&l->log, records);
-    record_log_cut(&l->given, 0);
     while (l->batches_n && l->batches[l->batches_n - 1] > records) {
         l->batches_n--;
     }
@@ -165,4 +169,16 @@ bool ledger_restored(struct ledger *l, const char **why)
     }
     *why = records ? "a value is not what it was" : "leases' records are not those of any batch";
     return false;
+}
+
+size_t ledger_next_lost(const struct ledger *l, size_t after)
+{
+    for (size_t i = after; i < l->log.len; i++) {
+        const struct record *r = &l->log.at[i];
+        if (r->kind == RECORD_COUNTER && r->expires_us < l->horizon_us &&
+            !newest(&l->given, l->given.len, r) && newest(&l->log, l->log.len, r) == r) {
+            return i + 1;
+        }
+    }
+    return 0;
 }

@@ -33,11 +33,15 @@ void ledger_add(struct ledger *l, const struct record *record, int64_t now_us);
 void ledger_batch(struct ledger *l);
 void ledger_prune(struct ledger *l, int64_t horizon_us);
 
-/* The journal gives a record back. */
+/* The journal begins to give back what it has, and gives a record back. */
+void ledger_read(struct ledger *l);
 void ledger_given(struct ledger *l, const struct record *record);
 
 /* All that there was has been given back: goes on from there. False where that is no beginning of
  * the list at the end of a batch, or `why` then names what is amiss. */
 bool ledger_restored(struct ledger *l, const char **why);
+/* … and what had stood for a counter and did not matter any more has gone: the number of the next
+ * such record behind `after`, or 0. Numbers are counted from 1. */
+size_t ledger_next_lost(const struct ledger *l, size_t after);
 
 #endif

@@ -335,8 +335,11 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     memset(x, 0, sizeof(*x));
     o->now_us = max_i64(o->now_us, e->now_us);
     o->skew_us = o->starting && e->kind == EVENT_CLOCK ? e->skew_us : o->skew_us;
-    o->starting = false;
     history_advance(o);
+    if (o->starting) {
+        history_started(o);
+    }
+    o->starting = false;
     forget_sums(o);
     switch (e->kind) {
     case EVENT_ACQUIRE: expect_acquire(o, e, effects, x); break;

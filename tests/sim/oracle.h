@@ -46,6 +46,8 @@ void oracle_rest(struct oracle *o, const struct core *core);
  * were given back. */
 void oracle_crash(struct oracle *o, size_t records);
 void oracle_restored(struct oracle *o);
+/* Between both: what this one said of a counter did not matter any more, and is gone. */
+void oracle_lost(struct oracle *o, const struct record *record);
 
 /* How many grants were judged, of which so many passed a stalled head. */
 struct oracle_counts {

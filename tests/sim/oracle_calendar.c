@@ -100,6 +100,17 @@ void pages_cut(struct ident *id, size_t records)
     }
 }
 
+void page_lost(struct ident *id, const struct record *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < id->page_notes_n; i++) {
+        if (!text_equal(text_of(id->page_notes[i].page.key), r->scope_key)) {
+            id->page_notes[kept++] = id->page_notes[i];
+        }
+    }
+    id->page_notes_n = kept;
+}
+
 /* In which period an earlier lease was charged is told by the wall clock of then: where that was
  * another, as it had been set back, nothing is corrected any more. */
 static void stick_charges(const struct oracle *o, struct ident *id, const struct page *page)
@@ -129,7 +140,7 @@ void pages_back(struct oracle *o, struct ident *id)
             if (strcmp(then->key, page->key) == 0) {
                 page->number = then->number;
                 page->at_us = then->at_us;
-                page->until_us = period_end_us(id->limit, then->at_us);
+                page->until_us = then->until_us;
                 page->used = then->used;
             }
         }

@@ -20,6 +20,8 @@ uint64_t period_now(const struct oracle *o, const struct ident *id, const char *
 void pages_advance(struct oracle *o, struct ident *id);
 void page_note(struct oracle *o, struct ident *id, const struct record *r);
 void pages_cut(struct ident *id, size_t records);
+/* What this record and those before it say is not known any more. */
+void page_lost(struct ident *id, const struct record *r);
 void pages_back(struct oracle *o, struct ident *id);
 
 #endif

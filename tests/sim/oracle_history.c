@@ -365,13 +365,18 @@ static void renew_fact(struct oracle *o, const struct record *r)
     f->expires_us = r->expires_us;
 }
 
+static bool is_of(const struct ident *id, const struct record *r)
+{
+    return id->live && text_equal(text_of(id->name), r->limit) &&
+           (id->pool || text_equal(text_of(id->resource), r->resource));
+}
+
 static void note_counter(struct oracle *o, const struct record *r)
 {
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
         bool noted = id->window == WINDOW_BUCKET || id->window == WINDOW_CALENDAR;
-        if (!id->live || !noted || !text_equal(text_of(id->name), r->limit) ||
-            (!id->pool && !text_equal(text_of(id->resource), r->resource))) {
+        if (!noted || !is_of(id, r)) {
             continue;
         }
         if (id->window == WINDOW_CALENDAR) {
@@ -544,6 +549,15 @@ static void lose_facts(struct oracle *o)
     }
 }
 
+void history_lost(struct oracle *o, const struct record *r)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        if (o->idents[i].window == WINDOW_CALENDAR && is_of(&o->idents[i], r)) {
+            page_lost(&o->idents[i], r);
+        }
+    }
+}
+
 void history_restored(struct oracle *o)
 {
     lose_facts(o);
@@ -567,6 +581,53 @@ void history_restored(struct oracle *o)
             keep_durable(o, id);
         } else if (id->live && id->window == WINDOW_BUCKET) {
             restore_bucket(o, id);
+        }
+    }
+    forget_sums(o);
+}
+
+/* Whether a record tells what a counter stood at. A lifetime's is no other than its charges. */
+static bool is_noted(const struct ident *id, const char *key)
+{
+    for (size_t i = 0; i < id->page_notes_n; i++) {
+        if (strcmp(id->page_notes[i].page.key, key) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < id->deeds_n; i++) {
+        if (id->deeds[i].kind == DEED_NOTE && strcmp(id->deeds[i].key, key) == 0) {
+            return true;
+        }
+    }
+    return id->window == WINDOW_LIFETIME;
+}
+
+static bool is_recorded(const struct ident *id)
+{
+    return id->live && (id->window == WINDOW_CALENDAR || id->window == WINDOW_LIFETIME ||
+                        id->window == WINDOW_BUCKET);
+}
+
+/* A counter of which nothing is stored was not in force before: of a limit whose reload is not
+ * durable, or whose charges of then are not. */
+void history_started(struct oracle *o)
+{
+    for (size_t i = 0; i < o->idents_n; i++) {
+        struct ident *id = &o->idents[i];
+        size_t kept = 0;
+        for (size_t k = 0; is_recorded(id) && k < id->charges_n; k++) {
+            if (is_noted(id, id->charges[k].key)) {
+                id->charges[kept++] = id->charges[k];
+            }
+        }
+        id->charges_n = is_recorded(id) ? kept : id->charges_n;
+    }
+    for (size_t r = 0; r < o->policy->resources_n; r++) {
+        for (size_t l = 0; l < o->policy->resources[r].limits_n; l++) {
+            struct ident *id = &o->idents[o->ident_of[r][l]];
+            if (is_recorded(id)) {
+                charge_open_leases(o, r, id);
+            }
         }
     }
     forget_sums(o);

@@ -139,5 +139,8 @@ void history_forget_past(struct oracle *o);
 
 void history_cut(struct oracle *o, size_t records);
 void history_restored(struct oracle *o);
+/* … and the wall clock is known: what is open is charged where nothing was noted. */
+void history_started(struct oracle *o);
+void history_lost(struct oracle *o, const struct record *r);
 
 #endif

@@ -251,6 +251,11 @@ void oracle_crash(struct oracle *o, size_t records)
     o->now_us = 0; /* where the wall clock was set back, time goes on from the newest record */
 }
 
+void oracle_lost(struct oracle *o, const struct record *record)
+{
+    history_lost(o, record);
+}
+
 void oracle_restored(struct oracle *o)
 {
     o->restoring = false;

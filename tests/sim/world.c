@@ -59,6 +59,9 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
     w->reloads = random_chance(r, 40);
     /* What was booked late under another wall clock than the restarted one is not promised. */
     w->rough = seed >= ROUGH_SEEDS;
+    w->zoned = seed >= ZONED_SEEDS;
+    w->crashes = w->crashes || w->zoned;
+    w->reloads = w->reloads || w->zoned;
     w->skews = random_chance(r, 30) && (!w->crashes || w->rough);
     w->late_ticks = random_chance(r, 15);
     w->api = api;
@@ -278,11 +281,11 @@ static void next_rare(struct world *w, struct happening *h)
         return;
     }
     int64_t dice = random_in(r, 0, 99);
-    if (dice < 4 && w->crashes) {
+    if (dice < (w->zoned ? 8 : 4) && w->crashes) {
         h->kind = random_chance(r, 50) ? WORLD_CRASH : WORLD_SYNC;
     } else if (dice < 30 && w->crashes) {
         h->kind = WORLD_SYNC;
-    } else if (dice < 36 && w->reloads) {
+    } else if (dice < (w->zoned ? 40 : 36) && w->reloads) {
         h->event.kind = EVENT_CONFIGURE;
         w->policy = world_policy_changed(w);
         h->event.policy = &w->policy->policy;

@@ -74,8 +74,10 @@ struct world_client {
 
 #define CLIENTS_MAX 60000
 
-/* Worlds of seeds from here on are rough. */
+/* Worlds of seeds from here on are rough, … */
 #define ROUGH_SEEDS 1000000
+/* … and from here on also reckoned by the calendar, in zones that reloads change. */
+#define ZONED_SEEDS 2000000
 
 struct world {
     struct random random;
@@ -97,6 +99,7 @@ struct world {
     bool late_ticks;
     bool hurried; /* little time passes, so lines are long */
     bool pools;   /* some limits are shared */
+    bool zoned;   /* most windows are of the calendar, and reloads change their zones */
     bool rough;   /* what changes a policy or the clock goes together with crashes and pools */
     bool stormy;  /* calls go to a provider, and what it answers has effects */
     bool routed;  /* some ask for routes */

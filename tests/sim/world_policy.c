@@ -18,6 +18,10 @@ static const struct zone_change CHANGES[] = {
 };
 static const struct zone ZONE = {CHANGES, 4};
 
+/* By this one also minutes and hours begin at other instants. */
+static const struct zone_change ODD_CHANGES[] = {{0, 53 * US_PER_MIN + 28 * US_PER_S}};
+static const struct zone ODD_ZONE = {ODD_CHANGES, 1};
+
 static enum unit random_unit(struct random *r)
 {
     static const enum unit UNITS[] = {UNIT_REQUESTS,     UNIT_TOKENS, UNIT_TOKENS,
@@ -59,12 +63,17 @@ static void random_window(struct random *r, struct limit *l)
     }
 }
 
-static void random_limit(struct random *r, struct limit *l, int number, bool scoped)
+static void random_limit(struct world *w, struct limit *l, int number, bool scoped)
 {
+    struct random *r = &w->random;
     memset(l, 0, sizeof(*l));
     l->unit = random_unit(r);
     l->amount = random_amount(r, l->unit);
     random_window(r, l);
+    if (w->zoned && l->window == WINDOW_ROLLING) {
+        *l = (struct limit){.unit = l->unit, .amount = l->amount, .window = WINDOW_CALENDAR};
+        l->step = (enum calendar_step)random_in(r, STEP_MINUTE, STEP_DAY);
+    }
     snprintf(l->name, sizeof(l->name), "%s-%d", unit_name(l->unit), number);
     l->scope =
         scoped && random_chance(r, 50) ? (enum scope)random_in(r, 0, SCOPE_LABEL) : SCOPE_RESOURCE;
@@ -93,10 +102,11 @@ static void random_reserves(struct random *r, struct resource *x)
 }
 
 /* A pool's limits must agree in everything. */
-static void add_pool(struct random *r, struct world_policy *p)
+static void add_pool(struct world *w, struct world_policy *p)
 {
+    struct random *r = &w->random;
     struct limit pool;
-    random_limit(r, &pool, 90, random_chance(r, 20));
+    random_limit(w, &pool, 90, random_chance(r, 20));
     pool.scope = pool.scope == SCOPE_MODEL ? SCOPE_RESOURCE : pool.scope;
     strcpy(pool.shared, "pool");
     for (size_t i = 0; i < p->policy.resources_n; i++) {
@@ -129,15 +139,16 @@ static void add_estimates(struct world *w, struct world_policy *p)
     }
 }
 
-static void random_resource(struct random *r, struct resource *x, const char *name, bool scoped,
+static void random_resource(struct world *w, struct resource *x, const char *name, bool scoped,
                             bool ageing)
 {
+    struct random *r = &w->random;
     memset(x, 0, sizeof(*x));
     strcpy(x->name, name);
     strcpy(x->model, random_chance(r, 50) ? "m" : name);
     x->limits_n = (size_t)random_in(r, 1, 3);
     for (size_t i = 0; i < x->limits_n; i++) {
-        random_limit(r, &x->limits[i], (int)i, scoped);
+        random_limit(w, &x->limits[i], (int)i, scoped);
     }
     x->line_len_max = random_chance(r, 10) ? random_in(r, 1, 5) : 40;
     x->tenant_line_len_max = random_chance(r, 10) ? random_in(r, 1, 3) : 40;
@@ -247,9 +258,10 @@ static void stand_alike(struct route *route, const struct route *pool)
 }
 
 /* A route to several resources, and often a pool of accounts. */
-static void add_routes(struct random *r, struct world_policy *p)
+static void add_routes(struct world *w, struct world_policy *p)
 {
     static const char *const ACCOUNTS[] = {"one", "two", "three", "four"};
+    struct random *r = &w->random;
     struct policy *policy = &p->policy;
     policy->routes = p->routes;
     random_route(r, &p->routes[policy->routes_n++], "chat", policy->resources_n);
@@ -272,7 +284,7 @@ static void add_routes(struct random *r, struct world_policy *p)
         }
         if (random_chance(r, 25) && x->limits_n < 6) {
             struct limit *l = &x->limits[x->limits_n++];
-            random_limit(r, l, 80, false);
+            random_limit(w, l, 80, false);
             l->scope = SCOPE_ROUTE;
             strcpy(l->label, p->routes[0].name);
         }
@@ -291,11 +303,21 @@ static void forget_limits(struct random *r, struct world_policy *p)
     }
 }
 
-/* What a reload makes of a period that goes on is judged where nothing else is in doubt: in limits
- * of whole resources, without restarts. */
+/* What a reload makes of a period that goes on: with restarts, and by any zone, only where that is
+ * the matter of the world. */
+static void change_zone(struct world *w, struct limit *l)
+{
+    static const struct zone *const ZONES[] = {NULL, &ZONE, &ODD_ZONE};
+    if (w->zoned && random_chance(&w->random, 40)) {
+        l->zone = PICK(&w->random, ZONES);
+    } else if (w->sets_back && !w->crashes && random_chance(&w->random, 20)) {
+        l->zone = l->zone ? NULL : &ZONE;
+    }
+}
+
 static void fix_calendars(struct world *w, struct policy *p, bool change)
 {
-    for (size_t i = 0; w->sets_back && i < p->resources_n; i++) {
+    for (size_t i = 0; (w->sets_back || w->zoned) && i < p->resources_n; i++) {
         for (size_t k = 0; k < p->resources[i].limits_n; k++) {
             struct limit *l = &p->resources[i].limits[k];
             bool whole = l->window == WINDOW_CALENDAR && !l->shared[0];
@@ -303,9 +325,8 @@ static void fix_calendars(struct world *w, struct policy *p, bool change)
                 l->scope = SCOPE_RESOURCE;
                 l->label[0] = 0;
             }
-            whole = whole && l->scope == SCOPE_RESOURCE && !w->crashes;
-            if (whole && change && random_chance(&w->random, 20)) {
-                l->zone = l->zone ? NULL : &ZONE;
+            if (whole && change && l->scope == SCOPE_RESOURCE) {
+                change_zone(w, l);
             }
         }
     }
@@ -347,7 +368,7 @@ struct world_policy *world_policy_random(struct world *w)
     p->policy.weights = p->weights;
     p->policy.resources_n = (size_t)random_in(r, 1, 3);
     for (size_t i = 0; i < p->policy.resources_n; i++) {
-        random_resource(r, &p->resources[i], RESOURCES[i], scoped, ageing);
+        random_resource(w, &p->resources[i], RESOURCES[i], scoped, ageing);
         if (w->stormy) {
             brace(r, &p->resources[i]);
         }
@@ -355,13 +376,13 @@ struct world_policy *world_policy_random(struct world *w)
     add_estimates(w, p);
     w->pools = random_chance(r, 40);
     if (w->pools) {
-        add_pool(r, p);
+        add_pool(w, p);
     }
     if (w->unknown) {
         forget_limits(r, p);
     }
     if (w->routed) {
-        add_routes(r, p);
+        add_routes(w, p);
     }
     if (w->stormy && w->api) {
         name_providers(w, p);
@@ -399,7 +420,7 @@ struct world_policy *world_policy_changed(struct world *w)
             x->limits_n--;
         }
         if (x->limits_n < 5 && random_chance(r, 20) && (!w->crashes || w->rough)) {
-            random_limit(r, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
+            random_limit(w, &x->limits[x->limits_n++], 100 + (int)w->policies_n, true);
         }
     }
     bool may_go = !w->stormy && (w->rough || (!w->crashes && !w->pools));
