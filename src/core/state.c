@@ -46,7 +46,6 @@ void state_init(struct core *core)
         list_init(list_at(core, i));
     }
     heap_init(&core->timers);
-    core->rows.next = TIMER_ROWS;
     core->timer_us = INT64_MAX;
     paths_init(&core->paths);
 }

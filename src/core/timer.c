@@ -37,17 +37,16 @@ static inline uint32_t row_for(const struct core *core, const struct timer *t, i
     return next ? i : TIMER_ROWS;
 }
 
-/* Finds the row of which the first is due before the firsts of all others. */
-static void rows_look(struct timer_rows *rows)
+/* The first of all that stand in rows, or NULL. Looked for where it is asked for, which is far
+ * rarer than timers are set and unset. */
+static struct timer *rows_first(const struct timer_rows *rows)
 {
-    rows->next = TIMER_ROWS;
+    struct timer *first = NULL;
     for (uint64_t left = rows->used; left; left &= left - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(left);
-        if (rows->next == TIMER_ROWS ||
-            timer_before(rows->of[i].first, rows->of[rows->next].first)) {
-            rows->next = i;
-        }
+        struct timer *t = rows->of[__builtin_ctzll(left)].first;
+        first = !first || timer_before(t, first) ? t : first;
     }
+    return first;
 }
 
 static inline void rows_append(struct timer_rows *rows, struct timer *t, int64_t delay_us)
@@ -63,32 +62,17 @@ static inline void rows_append(struct timer_rows *rows, struct timer *t, int64_t
     row->first = t;
     row->delay_us = delay_us;
     rows->used |= UINT64_C(1) << t->row;
-    if (rows->next == TIMER_ROWS || timer_before(t, rows->of[rows->next].first)) {
-        rows->next = t->row;
-    }
 }
 
 static inline void rows_remove(struct timer_rows *rows, struct timer *t)
 {
     struct timer_row *row = &rows->of[t->row];
-    uint32_t i = t->row;
-    t->row = TIMER_ROWS;
-    if (t->behind) {
-        t->behind->ahead = t->ahead;
-    } else {
-        row->last = t->ahead;
-    }
-    if (t->ahead) {
-        t->ahead->behind = t->behind;
-        return;
-    }
-    row->first = t->behind;
+    *(t->ahead ? &t->ahead->behind : &row->first) = t->behind;
+    *(t->behind ? &t->behind->ahead : &row->last) = t->ahead;
     if (!row->first) {
-        rows->used &= ~(UINT64_C(1) << i);
+        rows->used &= ~(UINT64_C(1) << t->row);
     }
-    if (rows->next == i) {
-        rows_look(rows);
-    }
+    t->row = TIMER_ROWS;
 }
 
 APART static void stand_alone(struct core *core, struct timer *t)
@@ -145,8 +129,7 @@ static inline struct timer *timer_first(const struct core *core)
 {
     struct heap_node *node = heap_first(&core->timers);
     struct timer *alone = node ? CONTAINER_OF(node, struct timer, node) : NULL;
-    struct timer *in_row =
-        core->rows.next < TIMER_ROWS ? core->rows.of[core->rows.next].first : NULL;
+    struct timer *in_row = rows_first(&core->rows);
     return !in_row || (alone && timer_before(alone, in_row)) ? alone : in_row;
 }
 

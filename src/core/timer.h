@@ -3,10 +3,10 @@
  * by which was set first.
  *
  * Time only goes forward, so timers that are set with one delay are due in the order in which they
- * were set: those of requests and of leases stand in rows, one a delay, and the row of which the
- * first is due next is known. Whatever has no row of its own stands in a heap. A hundred thousand
- * requests that wait equally long are one row, and a request that leaves costs no walk through a
- * heap of all.
+ * were set: those of requests and of leases stand in rows, one a delay, and the first of all is
+ * the first of a row. Whatever has no row of its own stands in a heap. A hundred thousand requests
+ * that wait equally long are one row, and a request that leaves costs no walk through a heap of
+ * all.
  *
  * Internal to src/core.
  */
@@ -41,7 +41,6 @@ struct timer_row {
 struct timer_rows {
     struct timer_row of[TIMER_ROWS];
     uint64_t used; /* a bit for each that is not empty */
-    uint32_t next; /* whose first is due before those of the others; TIMER_ROWS: all are empty */
 };
 
 static inline void timer_init(struct timer *t, enum timer_kind kind)
