@@ -13,31 +13,40 @@ static inline bool is_old(const struct core *core, const struct lease *first)
     return over || first->ended_us <= core->now_us - LEASE_REMEMBERED_US;
 }
 
-APART static void forget_some(struct core *core)
+static inline void forget(struct core *core, struct lease *l)
 {
-    for (int i = 0; i < LEASE_SWEEP_MAX && !list_empty(&core->ended); i++) {
-        struct lease *l = CONTAINER_OF(list_first(&core->ended), struct lease, place);
-        if (!is_old(core, l)) {
-            return;
-        }
-        if (unlikely(l->waiting_below > 0)) {
-            /* A descendant in line still leads to its ancestors through it, maybe for a day; those
-             * behind it are not kept for that. */
-            list_remove(&l->place);
-            list_append(&core->ended, &l->place);
-            continue;
-        }
-        core->ended_n--;
-        /* The next is looked at now, the one behind it by the next sweep: it has lain long. */
-        expect_memory(CONTAINER_OF(l->place.next->next, struct lease, place), sizeof(*l));
-        lease_free(core, l);
+    if (unlikely(l->waiting_below > 0)) {
+        /* A descendant in line still leads to its ancestors through it, maybe for a day; those
+         * behind it are not kept for that. */
+        list_remove(&l->place);
+        list_append(&core->ended, &l->place);
+        return;
+    }
+    core->ended_n--;
+    /* The next is looked at now, the one behind it by the next sweep: it has lain long. */
+    expect_memory(CONTAINER_OF(l->place.next->next, struct lease, place), sizeof(*l));
+    lease_free(core, l);
+}
+
+/* The one that ended first, if it is time to forget it; or NULL. */
+static inline struct lease *oldest(const struct core *core)
+{
+    struct lease *first = CONTAINER_OF(core->ended.next, struct lease, place);
+    return !list_empty(&core->ended) && is_old(core, first) ? first : NULL;
+}
+
+APART static void forget_some(struct core *core, struct lease *l)
+{
+    for (int i = 0; l && i < LEASE_SWEEP_MAX; i++) {
+        forget(core, l);
+        l = oldest(core);
     }
 }
 
 void lease_sweep(struct core *core)
 {
-    struct list *first = core->ended.next;
-    if (first != &core->ended && is_old(core, CONTAINER_OF(first, struct lease, place))) {
-        forget_some(core);
+    struct lease *l = oldest(core);
+    if (l) {
+        forget_some(core, l);
     }
 }
