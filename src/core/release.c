@@ -49,10 +49,19 @@ static struct load usage_of(const struct event *event, const struct lease *l)
                          }};
 }
 
-static void count_usage(struct line *line, const struct load *usage)
+/* The sums stay at the largest number there is. What was used is never negative, so one that is
+ * has wrapped: the signs of all are looked at together. */
+static inline void count_usage(struct line *line, const struct load *restrict usage)
 {
+    struct load *restrict sum = &line->stats.used;
+    uint64_t signs = 0;
     for (int u = 0; u < UNIT_COUNT; u++) {
-        line->stats.used.of[u] = add_sat(line->stats.used.of[u], usage->of[u]);
+        uint64_t more = (uint64_t)sum->of[u] + (uint64_t)usage->of[u];
+        sum->of[u] = (int64_t)more;
+        signs |= more;
+    }
+    for (int u = 0; unlikely((int64_t)signs < 0) && u < UNIT_COUNT; u++) {
+        sum->of[u] = sum->of[u] < 0 ? INT64_MAX : sum->of[u];
     }
 }
 
