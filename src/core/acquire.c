@@ -104,14 +104,13 @@ struct counter *refused_today(struct core *core, const struct asker *a, uint64_t
 }
 
 /* The fast path: nobody stands in line, and it fits. */
-static inline int grant_at_once(struct core *core, const struct event *event,
-                                const struct asker *asker, const struct way *way)
+static inline int grant_at_once(struct core *core, const struct event *event, struct line *line,
+                                struct counter *const *counters, const struct way *way)
 {
     const struct acquire *a = &event->acquire;
-    struct line *line = asker->line;
     struct grant_facts facts = {
         .line = line,
-        .counters = asker->counters,
+        .counters = counters,
         .way = way,
         .load = &a->load,
         .tenant = a->tenant,
@@ -141,14 +140,14 @@ static inline int grant_at_once(struct core *core, const struct event *event,
         }
         effect_record(core, lease, RECORD_GRANT, lease->granted_us);
         effect_grant(core, event->caller, lease, false);
-        tell_stalled(core, line, facts.counters);
+        tell_stalled(core, line, counters);
     }
     return rc;
 }
 
 /* Puts a request in line and runs it; a full line keeps nobody who would have to wait. */
-static int join(struct core *core, const struct event *event, const struct asker *asker,
-                const struct way *way)
+static int join(struct core *core, const struct event *event, struct line *line,
+                struct counter *const *counters, const struct way *way)
 {
     const struct acquire *a = &event->acquire;
     struct request *r = request_new(core, a, way);
@@ -159,7 +158,7 @@ static int join(struct core *core, const struct event *event, const struct asker
     r->enqueued_us = core->now_us;
     r->deadline_us = add_sat(core->now_us, a->wait_us);
     r->hold_us = add_sat(core->now_us, a->hold_us);
-    if (line_join(core, asker->line, r, asker->counters) != 0) {
+    if (line_join(core, line, r, counters) != 0) {
         request_free(core, r);
         return ERR_NO_MEMORY;
     }
@@ -199,62 +198,96 @@ static inline bool is_first(const struct core *core, const struct line *line)
     return line_is_open(core, line) && list_empty(&core->pending);
 }
 
-/* Finds the counters of whoever asks, and says whether all limits let it pass; then there is room
- * for a charge in each of them. One walk for all three: most decisions are nothing else. 0 or
- * ERR_NO_MEMORY. */
-static inline int judge_at_once(struct core *core, const struct asker *asker,
-                                const struct acquire *a, struct counter **counters, bool *lets)
+/* Who has just come, held against the line's limits. */
+static inline struct asker asker_at_once(const struct core *core, struct line *line,
+                                         const struct acquire *a, struct counter *const *counters)
 {
-    struct line *line = asker->line;
-    bool all = is_first(core, line);
-    for (size_t i = 0; i < line->rules_n; i++) {
-        if (unlikely(counter_of(core, line, line->rules[i], a, &counters[i]) != 0)) {
-            return ERR_NO_MEMORY;
-        }
-        struct counter *c = counters[i];
-        if (likely(c && all)) {
-            int64_t n = a->load.of[c->rule->unit];
-            all = unlikely(i >= line->limits_n) || lets_pass(core, asker, c, n);
-            if (unlikely(counter_reserve(core, c) != 0)) {
-                return ERR_NO_MEMORY;
-            }
-        }
-    }
-    *lets = all;
-    return 0;
-}
-
-static int acquire_from(struct core *core, const struct event *event, struct line *line)
-{
-    const struct acquire *a = &event->acquire;
-    struct counter *counters[CHARGES_MAX];
-    enum error_code code;
-    bool lets;
-    struct asker asker = {
+    return (struct asker){
         .line = line,
         .counters = counters,
         .load = &a->load,
         .priority = a->priority,
         .seq = core->next_seq,
     };
-    assert(line); /* who names none was refused */
-    if (unlikely(judge_at_once(core, &asker, a, counters, &lets) != 0)) {
-        return ERR_NO_MEMORY;
+}
+
+/* Whether one limit lets pass who has just come. Few limits ask who that is. */
+static inline bool lets_pass_at_once(struct core *core, struct line *line, const struct acquire *a,
+                                     struct counter *const *counters, struct counter *c)
+{
+    int64_t n = a->load.of[c->rule->unit];
+    if (likely(c->rule->plain)) {
+        return counter_free_units(core, c) >= n;
     }
-    if (likely(lets)) {
-        return grant_at_once(core, event, &asker, NULL);
+    struct asker asker = asker_at_once(core, line, a, counters);
+    return limit_lets(core, &asker, c, n);
+}
+
+/* Finds the counters of whoever asks, and says whether all limits let it pass; then there is room
+ * for a charge in each of them. One walk for all three: most decisions are nothing else. 0 or
+ * ERR_NO_MEMORY. */
+static inline int judge_at_once(struct core *core, struct line *line, const struct acquire *a,
+                                struct counter **counters, bool *lets)
+{
+    bool all = is_first(core, line);
+    for (size_t i = 0; i < line->rules_n; i++) {
+        if (unlikely(counter_of(core, line, line->rules[i], a, &counters[i]) != 0)) {
+            return ERR_NO_MEMORY;
+        }
+        struct counter *c = counters[i];
+        if (unlikely(!c || !all)) {
+            continue;
+        }
+        if (likely(i < line->limits_n)) {
+            all = lets_pass_at_once(core, line, a, counters, c);
+        } else {
+            counter_advance(core, c); /* a meter, which holds nobody */
+        }
+        if (unlikely(counter_make_room(c) != 0)) {
+            return ERR_NO_MEMORY;
+        }
     }
+    *lets = all;
+    return 0;
+}
+
+/* Refuses whoever the line cannot serve in time. Returns whether it did. */
+static inline bool refuse_in_vain(struct core *core, const struct event *event, struct line *line,
+                                  struct counter *const *counters)
+{
+    const struct acquire *a = &event->acquire;
+    enum error_code code;
+    struct asker asker = asker_at_once(core, line, a, counters);
     struct counter *c = never_fits(core, &asker, a->parent, &code);
     if (unlikely(c)) {
         int64_t n = a->load.of[c->rule->unit];
         effect_refuse_limit(core, event->caller, line, code, c, n)->refuse.id = a->id;
-        return 0;
+        return true;
     }
-    if (unlikely(closed_for(core, line, a->wait_us))) {
+    bool closed = closed_for(core, line, a->wait_us);
+    if (unlikely(closed)) {
         refuse_closed(core, event, line);
+    }
+    return closed;
+}
+
+/* `way`: by which route, whose choice has seen to it that nobody waits in vain; or NULL. */
+static int acquire_from(struct core *core, const struct event *event, struct line *line,
+                        const struct way *way)
+{
+    struct counter *counters[CHARGES_MAX];
+    bool lets;
+    assert(line); /* who names none was refused */
+    if (unlikely(judge_at_once(core, line, &event->acquire, counters, &lets) != 0)) {
+        return ERR_NO_MEMORY;
+    }
+    if (likely(lets)) {
+        return grant_at_once(core, event, line, counters, way);
+    }
+    if (likely(!way) && refuse_in_vain(core, event, line, counters)) {
         return 0;
     }
-    return join(core, event, &asker, NULL);
+    return join(core, event, line, counters, way);
 }
 
 /* What refuses a request before its resource's limits are looked at. */
@@ -322,23 +355,10 @@ static int acquire_by(struct core *core, const struct event *event, const struct
                       const struct way *way)
 {
     struct event at_step = *event;
-    struct counter *counters[CHARGES_MAX];
     at_step.acquire.route = way->route;
     at_step.acquire.load = choice->load;
     at_step.acquire.estimated = choice->estimated;
-    const struct acquire *a = &at_step.acquire;
-    bool lets;
-    struct asker asker = {
-        .line = choice->line,
-        .counters = counters,
-        .load = &a->load,
-        .priority = a->priority,
-        .seq = core->next_seq,
-    };
-    if (judge_at_once(core, &asker, a, counters, &lets) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    return lets ? grant_at_once(core, &at_step, &asker, way) : join(core, &at_step, &asker, way);
+    return acquire_from(core, &at_step, choice->line, way);
 }
 
 APART static int acquire_by_route(struct core *core, const struct event *event, struct path *path)
@@ -372,7 +392,7 @@ APART static int acquire_by_route(struct core *core, const struct event *event, 
 
 static inline int acquire_at(struct core *core, const struct event *event, struct line *line)
 {
-    return answer_at_once(core, event, line) ? 0 : acquire_from(core, event, line);
+    return answer_at_once(core, event, line) ? 0 : acquire_from(core, event, line, NULL);
 }
 
 /* --- What the caller leaves open. --- */

@@ -83,12 +83,17 @@ int64_t counter_fits_us(struct core *core, struct counter *c, int64_t amount);
  */
 int64_t counter_free_at(const struct counter *c, int64_t at_us);
 
-/* Makes room for one charge; 0 or ERR_NO_MEMORY. */
+/* Makes room for one charge in a counter that is advanced to now; 0 or ERR_NO_MEMORY. */
+static inline int counter_make_room(struct counter *c)
+{
+    int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
+    return rc == 0 && unlikely(c->rule->paced) ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
+}
+
 static inline int counter_reserve(struct core *core, struct counter *c)
 {
     counter_advance(core, c);
-    int rc = window_reserve(&c->window, &c->rule->terms, c->owed + 1);
-    return rc == 0 && unlikely(c->rule->paced) ? window_reserve(&c->slice, &c->rule->slice, 1) : rc;
+    return counter_make_room(c);
 }
 
 /* What others are seen to use of the window, and still inside. */
