@@ -15,6 +15,7 @@
 #include "core/counter.h"
 #include "core/deal.h"
 #include "core/emit.h"
+#include "core/grant.h"
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
@@ -110,39 +111,40 @@ static inline int grant_at_once(struct core *core, const struct event *event, st
     const struct acquire *a = &event->acquire;
     struct grant_facts facts = {
         .line = line,
-        .counters = counters,
-        .way = way,
+        .charges_n = line->rules_n,
         .load = &a->load,
+        .way = way,
         .tenant = a->tenant,
         .session = a->session,
         .labels = a->labels,
         .id = a->id,
-        .lease = 0,
-        .parent = a->parent,
-        .priority = a->priority,
-        .attempt = 1,
-        .granted_us = core->now_us,
-        .skew_us = core->skew_us,
-        .expires_us = add_sat(core->now_us, a->lease_us),
-        .waited_us = 0,
-        .origin = {core->next_seq, a->wait_us, a->lease_us, a->attempts_max, a->estimated,
-                   a->input_bytes},
     };
-    struct lease *lease;
-    int rc = lease_grant(core, &facts, &lease);
-    if (likely(rc == 0)) {
-        core->next_seq++;
-        line->stats.granted++;
-        retry_earned(line);
-        health_granted(core, line, lease);
-        if (unlikely(way)) {
-            way_served(core, lease->way, a->session);
-        }
-        effect_record(core, lease, RECORD_GRANT, lease->granted_us);
-        effect_grant(core, event->caller, lease, false);
-        tell_stalled(core, line, counters);
+    struct lease *l = lease_new(core, &facts);
+    if (unlikely(!l)) {
+        return ERR_NO_MEMORY;
     }
-    return rc;
+    l->lease = lease_next(core);
+    l->parent = a->parent;
+    l->priority = a->priority;
+    l->attempt = 1;
+    l->granted_us = core->now_us;
+    l->skew_us = core->skew_us;
+    l->expires_us = add_sat(core->now_us, a->lease_us);
+    l->waited_us = 0;
+    l->origin = (struct origin){core->next_seq,  a->wait_us,   a->lease_us,
+                                a->attempts_max, a->estimated, a->input_bytes};
+    lease_grant(core, l, counters);
+    core->next_seq++;
+    line->stats.granted++;
+    retry_earned(line);
+    health_granted(core, line, l);
+    if (unlikely(way)) {
+        way_served(core, l->way, a->session);
+    }
+    effect_record(core, l, RECORD_GRANT, l->granted_us);
+    effect_grant(core, event->caller, l, false);
+    tell_stalled(core, line, counters);
+    return 0;
 }
 
 /* Puts a request in line and runs it; a full line keeps nobody who would have to wait. */

@@ -2,7 +2,10 @@
  * Leases that have ended: remembered for a while, for whoever asks again or releases late, and then
  * forgotten, in the order in which they ended.
  */
+#include <stdlib.h>
+
 #include "core/lease.h"
+#include "core/line.h"
 
 #define LEASE_SWEEP_MAX 4
 
@@ -11,6 +14,25 @@ static inline bool is_old(const struct core *core, const struct lease *first)
 {
     bool over = (int64_t)(core->open_n + core->ended_n) > core->policy->leases_max;
     return over || first->ended_us <= core->now_us - LEASE_REMEMBERED_US;
+}
+
+void lease_free(struct core *core, struct lease *l)
+{
+    if (unlikely(l->charges_n > 0)) { /* it was not settled */
+        lease_drop_charges(core, l);
+    }
+    l->line->remembered -= l->state != LEASE_OPEN;
+    timer_clear(core, &l->timer);
+    core->timers_n--;
+    map_remove(&core->leases, &l->by_lease);
+    if (l->id.len) {
+        map_remove(&core->lease_ids, &l->by_id);
+    }
+    list_remove(&l->place);
+    if (l->deal) { /* hardly any has one */
+        free(l->deal);
+    }
+    spares_give(&core->spares, l, l->size);
 }
 
 static inline void forget(struct core *core, struct lease *l)

@@ -7,6 +7,7 @@
 #include "core/charge.h"
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/grant.h"
 #include "core/learn.h"
 #include "core/line.h"
 #include "core/timer.h"
@@ -77,124 +78,9 @@ int counters_admit(struct core *core, const struct line *line, struct counter *c
     return 0;
 }
 
-/* Numbers the lease to be, and makes room for it in the tables. */
-static inline int lease_admit(struct core *core, const struct grant_facts *f)
-{
-    if (unlikely(!core->numbering && !f->lease)) {
-        /* Numbers of an earlier run that has left no trace were counted from an earlier time, and
-         * more slowly than microseconds pass. */
-        core->next_lease = (uint64_t)max_i64((int64_t)core->next_lease, core->now_us);
-        core->numbering = true;
-    }
-    bool room = timer_admit(core) == 0 && map_reserve(&core->leases) == 0 &&
-                (f->id.len == 0 || map_reserve(&core->lease_ids) == 0);
-    return room ? 0 : ERR_NO_MEMORY;
-}
-
-static inline void lease_charge(struct core *core, struct lease *l, const struct grant_facts *f)
-{
-    struct charge *ch = l->charges;
-    struct counter *const *end = f->counters + f->line->rules_n;
-    for (struct counter *const *at = f->counters; at < end; at++) {
-        struct counter *c = *at;
-        if (!c) {
-            continue;
-        }
-        counter_ref(c);
-        ch->counter = c;
-        ch->amount = f->load->of[c->rule->unit];
-        ch->seen = unlikely(core->restoring) ? SEEN_UNKNOWN : counter_seen(c);
-        ch->mark = counter_charge(core, c, ch->amount, f->granted_us, f->skew_us);
-        ch++;
-    }
-    l->charges_n = (size_t)(ch - l->charges);
-}
-
-static inline void lease_fill(const struct core *core, struct lease *restrict l,
-                              const struct grant_facts *restrict f, char *bytes)
-{
-    l->way = way_copy(bytes, f->way, NULL);
-    bytes += way_size(f->way);
-    timer_init(&l->timer, TIMER_LEASE);
-    list_init(&l->place);
-    l->state = LEASE_OPEN;
-    l->line = f->line;
-    l->load = *f->load;
-    l->used = (struct load){0};
-    l->lease = f->lease ? f->lease : core->next_lease;
-    l->parent = f->parent;
-    l->priority = f->priority;
-    l->attempt = f->attempt;
-    l->granted_us = f->granted_us;
-    l->skew_us = f->skew_us;
-    l->expires_us = f->expires_us;
-    l->waited_us = f->waited_us;
-    l->origin = f->origin;
-    l->retry = 0;
-    l->gave_up = NULL;
-    l->deal = NULL;
-    l->noted_us = core->now_us;
-    l->waiting_below = 0;
-    l->ended_us = 0;
-    l->tenant = text_copy(&bytes, f->tenant);
-    l->session = text_copy(&bytes, f->session);
-    l->labels = text_copy(&bytes, f->labels);
-    l->id = text_copy(&bytes, f->id);
-}
-
-static inline void lease_register(struct core *core, struct lease *l)
-{
-    struct line *line = l->line;
-    core->timers_n++;
-    if (l->lease >= core->next_lease) {
-        core->next_lease = l->lease + 1;
-    }
-    map_insert(&core->leases, &l->by_lease, l->lease);
-    if (l->id.len) {
-        map_insert(&core->lease_ids, &l->by_id, text_hash(l->id, &core->hash_key));
-    }
-    list_append(&core->open, &l->place);
-    core->open_n++;
-    line->leases++;
-    load_hold(&line->stats.held, &l->load);
-}
-
-/* Room for `charges_n` charges; nothing charged yet. */
-static inline struct lease *lease_alloc(struct core *core, const struct grant_facts *f,
-                                        size_t charges_n)
-{
-    size_t charges_size = charges_n * sizeof(struct charge);
-    size_t bytes = f->tenant.len + f->session.len + f->labels.len + f->id.len;
-    size_t size = sizeof(struct lease) + charges_size + way_size(f->way) + bytes;
-    struct lease *l = spares_take(&core->spares, size);
-    if (l) {
-        l->size = size;
-    }
-    return l;
-}
-
-int lease_grant(struct core *core, const struct grant_facts *f, struct lease **lease)
-{
-    size_t charges_max = f->line->rules_n;
-    struct lease *l = lease_alloc(core, f, charges_max);
-    if (unlikely(!l)) {
-        return ERR_NO_MEMORY;
-    }
-    if (unlikely(lease_admit(core, f) != 0)) {
-        spares_give(&core->spares, l, l->size);
-        return ERR_NO_MEMORY;
-    }
-    lease_fill(core, l, f, (char *)&l->charges[charges_max]);
-    lease_charge(core, l, f);
-    lease_register(core, l);
-    timer_set(core, &l->timer, l->expires_us);
-    *lease = l;
-    return 0;
-}
-
 /* --- Ending. --- */
 
-static inline void lease_drop_charges(struct core *core, struct lease *l)
+void lease_drop_charges(struct core *core, struct lease *l)
 {
     for (struct charge *ch = l->charges, *end = ch + l->charges_n; ch < end; ch++) {
         counter_unref(core, ch->counter);
@@ -348,32 +234,27 @@ int lease_copy(struct core *core, struct line *line, const struct lease *from, s
 {
     struct grant_facts facts = {
         .line = line,
-        .way = from->way,
+        .charges_n = charges_n,
         .load = &from->load,
+        .way = from->way,
         .tenant = from->tenant,
         .session = from->session,
         .labels = from->labels,
         .id = from->id,
-        .lease = from->lease,
-        .parent = from->parent,
-        .priority = from->priority,
-        .attempt = from->attempt,
-        .granted_us = from->granted_us,
-        .skew_us = from->skew_us,
-        .expires_us = from->expires_us,
-        .waited_us = from->waited_us,
-        .origin = from->origin,
     };
-    if (timer_admit(core) != 0 || map_reserve(&core->leases) != 0 ||
-        map_reserve(&core->lease_ids) != 0) {
-        return ERR_NO_MEMORY;
-    }
-    struct lease *l = lease_alloc(core, &facts, charges_n);
+    struct lease *l = lease_new(core, &facts);
     if (!l) {
         return ERR_NO_MEMORY;
     }
-    l->charges_n = 0;
-    lease_fill(core, l, &facts, (char *)&l->charges[charges_n]);
+    l->lease = from->lease;
+    l->parent = from->parent;
+    l->priority = from->priority;
+    l->attempt = from->attempt;
+    l->granted_us = from->granted_us;
+    l->skew_us = from->skew_us;
+    l->expires_us = from->expires_us;
+    l->waited_us = from->waited_us;
+    l->origin = from->origin;
     lease_register(core, l);
     if (l->way) {
         way_resume(core, line, l->way);
@@ -454,21 +335,4 @@ void lease_drop_id(struct core *core, struct lease *l)
         map_remove(&core->lease_ids, &l->by_id);
         l->id = TEXT_NONE;
     }
-}
-
-void lease_free(struct core *core, struct lease *l)
-{
-    lease_drop_charges(core, l);
-    l->line->remembered -= l->state != LEASE_OPEN;
-    timer_clear(core, &l->timer);
-    core->timers_n--;
-    map_remove(&core->leases, &l->by_lease);
-    if (l->id.len) {
-        map_remove(&core->lease_ids, &l->by_id);
-    }
-    list_remove(&l->place);
-    if (l->deal) { /* hardly any has one */
-        free(l->deal);
-    }
-    spares_give(&core->spares, l, l->size);
 }

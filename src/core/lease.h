@@ -63,24 +63,6 @@ struct lease {
     struct charge charges[];
 };
 
-/* What a lease is made from. */
-struct grant_facts {
-    struct line *line;
-    struct counter *const *counters; /* by the line's rules */
-    const struct load *load;
-    const struct way *way; /* NULL: none */
-    struct text tenant, session, labels, id;
-    uint64_t lease; /* 0: the next number */
-    uint64_t parent;
-    int32_t priority;
-    int32_t attempt;
-    int64_t granted_us;
-    int64_t skew_us; /* wall clock minus the core's, then */
-    int64_t expires_us;
-    int64_t waited_us;
-    struct origin origin;
-};
-
 struct lease *lease_find(const struct core *core, uint64_t lease);
 
 /* What its request asked when it came: its load before a step capped it. */
@@ -91,10 +73,6 @@ struct lease *lease_find_id(const struct core *core, struct text id, const struc
 
 /* Makes room for a charge in each of these counters. 0 or ERR_NO_MEMORY. */
 int counters_admit(struct core *core, const struct line *line, struct counter *const *counters);
-
-/* Charges all counters, in which there is room, and makes the lease, or changes nothing: 0 or
- * ERR_NO_MEMORY. */
-int lease_grant(struct core *core, const struct grant_facts *facts, struct lease **lease);
 
 /* The same lease in another state, with room for `charges_n` charges but none yet. 0 or
  * ERR_NO_MEMORY. */
@@ -130,6 +108,9 @@ void lease_sweep(struct core *core);
 
 /* Its id is free for the next attempt of the same request. */
 void lease_drop_id(struct core *core, struct lease *lease);
+
+/* Its charges are no longer its own: the counters are let go as they stand. */
+void lease_drop_charges(struct core *core, struct lease *lease);
 
 /* Frees a lease whatever its state, without touching counters but their references. */
 void lease_free(struct core *core, struct lease *lease);

@@ -21,6 +21,7 @@
 #include "core/charge.h"
 #include "core/configure.h"
 #include "core/counter.h"
+#include "core/grant.h"
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/remember.h"
@@ -211,26 +212,34 @@ static int restore_grant(struct core *core, struct line *line, const struct reco
     }
     mark_unread(core, line, &a);
     struct way way = way_of(core, line, r);
+    if (counters_admit(core, line, counters) != 0) {
+        return ERR_NO_MEMORY;
+    }
     struct grant_facts facts = {
         .line = line,
-        .counters = counters,
-        .way = r->route.len ? &way : NULL,
+        .charges_n = line->rules_n,
         .load = &r->load,
+        .way = r->route.len ? &way : NULL,
         .tenant = r->tenant,
         .session = r->session,
         .labels = r->labels,
         .id = r->id,
-        .lease = r->lease,
-        .parent = r->parent,
-        .priority = r->priority,
-        .attempt = r->attempt,
-        .granted_us = r->at_us,
-        .skew_us = r->skew_us,
-        .expires_us = r->expires_us,
-        .waited_us = r->waited_us,
     };
-    int rc = counters_admit(core, line, counters);
-    return rc != 0 ? rc : lease_grant(core, &facts, &lease);
+    struct lease *l = lease_new(core, &facts);
+    if (!l) {
+        return ERR_NO_MEMORY;
+    }
+    l->lease = r->lease;
+    l->parent = r->parent;
+    l->priority = r->priority;
+    l->attempt = r->attempt;
+    l->granted_us = r->at_us;
+    l->skew_us = r->skew_us;
+    l->expires_us = r->expires_us;
+    l->waited_us = r->waited_us;
+    l->origin = (struct origin){0};
+    lease_grant(core, l, counters);
+    return 0;
 }
 
 /* Without its grant there is nothing left of it: see horizon.h. */

@@ -39,6 +39,7 @@
 
 #include "core/counter.h"
 #include "core/emit.h"
+#include "core/grant.h"
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/line.h"
@@ -105,36 +106,51 @@ void tell_sharers_of_scopes(struct core *core, const struct line *line,
     }
 }
 
-static bool grant(struct core *core, struct request *r)
+/* A lease of what a request asks, of which only the charges are missing; NULL without memory. */
+static inline struct lease *lease_of(struct core *core, const struct request *r, struct line *line)
 {
-    struct line *line = flow_line(r->flow);
     struct grant_facts facts = {
         .line = line,
-        .counters = r->flow->counters,
-        .way = r->way,
+        .charges_n = line->rules_n,
         .load = &r->load,
+        .way = r->way,
         .tenant = r->tenant,
         .session = r->session,
         .labels = r->labels,
         .id = r->id,
-        .lease = 0,
-        .parent = r->parent,
-        .priority = r->base_priority,
-        .attempt = r->attempt,
-        .granted_us = core->now_us,
-        .skew_us = core->skew_us,
-        .expires_us = add_sat(core->now_us, r->lease_us),
-        .waited_us = core->now_us - r->enqueued_us,
-        .origin = {r->seq, max_i64(0, r->deadline_us - core->now_us), r->lease_us, r->attempts_max,
-                   r->estimated, r->input_bytes},
     };
-    struct lease *lease;
-    if (unlikely(counters_admit(core, line, facts.counters) != 0 ||
-                 lease_grant(core, &facts, &lease) != 0)) {
+    struct lease *l = lease_new(core, &facts);
+    if (unlikely(!l)) {
+        return NULL;
+    }
+    l->lease = lease_next(core);
+    l->parent = r->parent;
+    l->priority = r->base_priority;
+    l->attempt = r->attempt;
+    l->granted_us = core->now_us;
+    l->skew_us = core->skew_us;
+    l->expires_us = add_sat(core->now_us, r->lease_us);
+    l->waited_us = core->now_us - r->enqueued_us;
+    l->origin = (struct origin){r->seq,       max_i64(0, r->deadline_us - core->now_us),
+                                r->lease_us,  r->attempts_max,
+                                r->estimated, r->input_bytes};
+    return l;
+}
+
+static bool grant(struct core *core, struct request *r)
+{
+    struct line *line = flow_line(r->flow);
+    struct counter *const *counters = r->flow->counters;
+    if (unlikely(counters_admit(core, line, counters) != 0)) {
         return false;
     }
+    struct lease *lease = lease_of(core, r, line);
+    if (unlikely(!lease)) {
+        return false;
+    }
+    lease_grant(core, lease, counters);
     line->stats.granted++;
-    line->stats.waited_us = add_sat(line->stats.waited_us, facts.waited_us);
+    line->stats.waited_us = add_sat(line->stats.waited_us, lease->waited_us);
     if (unlikely(lease->way)) {
         way_served(core, lease->way, r->session);
     }
