@@ -104,11 +104,10 @@ struct counter *refused_today(struct core *core, const struct asker *a, uint64_t
     return NULL;
 }
 
-/* The fast path: nobody stands in line, and it fits. */
-static inline int grant_at_once(struct core *core, const struct event *event, struct line *line,
-                                struct counter *const *counters, const struct way *way)
+/* A lease of what is asked, of which only the charges are missing; NULL without memory. */
+static inline struct lease *lease_asked(struct core *core, const struct acquire *a,
+                                        struct line *line, const struct way *way)
 {
-    const struct acquire *a = &event->acquire;
     struct grant_facts facts = {
         .line = line,
         .charges_n = line->rules_n,
@@ -121,7 +120,7 @@ static inline int grant_at_once(struct core *core, const struct event *event, st
     };
     struct lease *l = lease_new(core, &facts);
     if (unlikely(!l)) {
-        return ERR_NO_MEMORY;
+        return NULL;
     }
     l->lease = lease_next(core);
     l->parent = a->parent;
@@ -133,13 +132,24 @@ static inline int grant_at_once(struct core *core, const struct event *event, st
     l->waited_us = 0;
     l->origin = (struct origin){core->next_seq,  a->wait_us,   a->lease_us,
                                 a->attempts_max, a->estimated, a->input_bytes};
+    return l;
+}
+
+/* The fast path: nobody stands in line, and it fits. */
+static inline int grant_at_once(struct core *core, const struct event *event, struct line *line,
+                                struct counter *const *counters, const struct way *way)
+{
+    struct lease *l = lease_asked(core, &event->acquire, line, way);
+    if (unlikely(!l)) {
+        return ERR_NO_MEMORY;
+    }
     lease_grant(core, l, counters);
     core->next_seq++;
     line->stats.granted++;
     retry_earned(line);
     health_granted(core, line, l);
     if (unlikely(way)) {
-        way_served(core, l->way, a->session);
+        way_served(core, l->way, event->acquire.session);
     }
     effect_record(core, l, RECORD_GRANT, l->granted_us);
     effect_grant(core, event->caller, l, false);
