@@ -139,8 +139,6 @@ static void crash(struct alone *s)
     open_cores(s);
     struct event e = {.kind = EVENT_CONFIGURE, .now_us = s->now_us, .policy = s->policy};
     step(s, &e);
-    e = (struct event){.kind = EVENT_CLOCK, .now_us = s->now_us, .skew_us = s->skew_us};
-    step(s, &e);
     for (size_t k = 0; k < 1u + s->twin; k++) {
         if (record_log_replay(&s->log, s->cores[k]) != 0) {
             stage_object(&s->stage, s->now_us, "P8: a record is refused when it is given back");
@@ -148,6 +146,8 @@ static void crash(struct alone *s)
     }
     give_missing(s, NULL);
     oracle_restored(s->stage.oracle);
+    e = (struct event){.kind = EVENT_CLOCK, .now_us = s->now_us, .skew_us = s->skew_us};
+    step(s, &e);
     tick(s, s->now_us);
     core_check(s->cores[0]);
     if (s->stage.names) {
