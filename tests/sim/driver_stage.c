@@ -755,7 +755,7 @@ static void daemon_close(struct stage *stage)
 {
     struct daemon *d = (struct daemon *)stage;
     heal(d);
-    if (d->running) {
+    if (d->journal) { /* also where it was objected to before it ran */
         drop_parts(d);
     }
     current = NULL;
