@@ -165,7 +165,8 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
     }
     struct period p = calendar_period(t->step, t->zone, wall_us);
     if (p.start_us > w->count.period.start_us) {
-        w->count.period = p;
+        /* What was charged before is not of it, whenever its day began by the zone of now. */
+        w->count.period.start_us = max_i64(p.start_us, w->count.period.end_us);
         w->count.used = 0;
     }
     w->count.period.end_us = p.end_us;

@@ -10,10 +10,28 @@ static int64_t wall_of(const struct oracle *o)
     return o->now_us + o->skew_us;
 }
 
+/* Numbers of periods never come again: the first instant of this one is looked for. */
+static int64_t period_start_us(const struct limit *l, int64_t wall_us)
+{
+    int64_t number = period_number(l, wall_us);
+    int64_t other_us = wall_us - 40 * US_PER_DAY, same_us = wall_us;
+    while (same_us - other_us > 1) {
+        int64_t middle_us = other_us + (same_us - other_us) / 2;
+        if (period_number(l, middle_us) == number) {
+            same_us = middle_us;
+        } else {
+            other_us = middle_us;
+        }
+    }
+    return same_us;
+}
+
+/* Not before the one before it has ended, which may have been one of another zone. */
 static void page_begin(const struct oracle *o, const struct ident *id, struct page *page)
 {
+    int64_t start_us = period_start_us(id->limit, wall_of(o));
+    page->at_us = page->newest ? max_i64(start_us, page->until_us) : start_us;
     page->number = ++page->newest;
-    page->at_us = wall_of(o);
     page->until_us = period_end_us(id->limit, page->at_us);
     page->used = false;
 }
@@ -53,8 +71,16 @@ void pages_advance(struct oracle *o, struct ident *id)
         page_of(o, id, ""); /* from the beginning, whoever looks */
     }
     for (size_t i = 0; i < id->pages_n; i++) {
-        if (wall_of(o) >= id->pages[i].until_us) {
-            page_begin(o, id, &id->pages[i]);
+        struct page *page = &id->pages[i];
+        if (wall_of(o) < page->until_us) {
+            continue;
+        }
+        /* By another zone the period that has begun may be the one that goes on. */
+        if (page->until_us > INT64_MIN &&
+            period_number(id->limit, page->at_us) == period_number(id->limit, wall_of(o))) {
+            page->until_us = period_end_us(id->limit, wall_of(o));
+        } else {
+            page_begin(o, id, page);
         }
     }
 }
