@@ -164,7 +164,7 @@ struct expected {
 
 static bool is_remembered(const struct oracle *o, const struct fact *f)
 {
-    return !f->lost && (f->end == END_OPEN || o->now_us - f->end_us < LEASE_REMEMBERED_US);
+    return !f->lost && (f->end == END_OPEN || o->now_us_max - f->end_us < LEASE_REMEMBERED_US);
 }
 
 /* Where leases are capped, those that ended are forgotten early. */
@@ -334,6 +334,7 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     struct waiter *w;
     memset(x, 0, sizeof(*x));
     o->now_us = max_i64(o->now_us, e->now_us);
+    o->now_us_max = max_i64(o->now_us_max, o->now_us);
     o->skew_us = o->starting && e->kind == EVENT_CLOCK ? e->skew_us : o->skew_us;
     history_advance(o);
     if (o->starting) {

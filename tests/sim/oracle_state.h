@@ -85,6 +85,7 @@ struct oracle {
     bool restoring;      /* between a crash and oracle_restored */
     bool starting;       /* … and from there to the first step, which tells of the wall clock */
     int64_t wall_us_max; /* the latest that it has shown */
+    int64_t now_us_max;  /* a restart may go back behind it; what was forgotten by then is */
     size_t records;      /* emitted so far */
     uint64_t next_seq;
     struct fact *facts;
