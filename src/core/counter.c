@@ -257,6 +257,7 @@ void counter_record(struct core *core, const struct counter *c, struct record *r
     if (rule->terms.kind == WINDOW_BUCKET) {
         record->period_us = c->window.bucket.at_us;
         record->level = window_free(&c->window, &rule->terms);
+        record->used = sub_sat(rule->terms.burst, record->level);
         return;
     }
     record->used = c->window.count.used;

@@ -116,7 +116,7 @@ struct record {
         int64_t again_us;  /* ADVICE_RETRY: not before */
     };
     union {
-        int64_t used;   /* calendar, lifetime: used in the period */
+        int64_t used;   /* calendar, lifetime: used in the period; bucket: units that it lacks */
         int64_t advice; /* an enum advice_action */
     };
     union {

@@ -80,6 +80,13 @@ static struct period stored_period(const struct terms *t, const struct record *r
     return (struct period){r->period_us, known ? r->period_end_us : around.end_us};
 }
 
+/* A bucket of another size lacks as much as it did. One of which that was never noted has no more
+ * than it had. */
+static int64_t stored_level(const struct terms *t, const struct record *r)
+{
+    return r->used > 0 ? sub_sat(t->burst, r->used) : min_i64(r->level, t->burst);
+}
+
 static void set_counter(struct counter *c, const struct record *r)
 {
     struct window *w = &c->window;
@@ -95,7 +102,7 @@ static void set_counter(struct counter *c, const struct record *r)
         w->count.used = r->used;
     } else {
         w->bucket.at_us = min_i64(r->period_us, r->at_us);
-        w->bucket.level = (int128)min_i64(r->level, t->burst) * t->per_us;
+        w->bucket.level = (int128)stored_level(t, r) * t->per_us;
     }
 }
 

@@ -41,7 +41,7 @@ static const char schema_1[] =
     "  at_us INTEGER NOT NULL,\n"
     "  expires_us INTEGER NOT NULL,   -- then it no longer matters; 2^63-1: it always does\n"
     "  period_us INTEGER NOT NULL,    -- when the period began, or when `level` held\n"
-    "  used INTEGER NOT NULL,\n"
+    "  used INTEGER NOT NULL,         -- of a bucket: what it lacks\n"
     "  level INTEGER NOT NULL,        -- of a bucket; by calendar: when the period ends\n"
     "  PRIMARY KEY (resource, limit_name, scope_key)\n"
     ") STRICT, WITHOUT ROWID;\n"

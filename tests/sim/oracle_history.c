@@ -386,6 +386,7 @@ static void note_counter(struct oracle *o, const struct record *r)
         struct deed *d = add_deed(o, id, DEED_NOTE);
         copy_text(d->key, sizeof(d->key), r->scope_key);
         d->amount = r->level;
+        d->lacks = r->used;
         d->at_us = r->period_us;
     }
 }
@@ -515,6 +516,7 @@ static void restore_bucket(struct oracle *o, struct ident *id)
             struct deed *set = add_deed(o, id, DEED_SET);
             *set = old[i];
             set->kind = DEED_SET;
+            set->amount = old[i].lacks > 0 ? limit_burst(id->limit) - old[i].lacks : old[i].amount;
         }
     }
     free(old);

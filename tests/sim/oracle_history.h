@@ -99,6 +99,7 @@ struct deed {
     int64_t at_us;
     char key[KEY_MAX]; /* BORN, TERMS: of all keys */
     int64_t amount;    /* ADD, SET: units; TERMS: per window */
+    int64_t lacks;     /* NOTE: of the units that it has when it is full */
     int64_t per_us;
     int64_t burst;
 };
