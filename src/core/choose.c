@@ -21,6 +21,7 @@
  */
 #include "core/choose.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/acquire.h"

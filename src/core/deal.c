@@ -1,5 +1,6 @@
 #include "core/deal.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,7 @@
 #include "core/learn.h"
 
+#include <assert.h>
+
 #include "base/num.h"
 #include "core/counter.h"
 #include "core/emit.h"

@@ -1,5 +1,7 @@
 #include "core/release.h"
 
+#include <assert.h>
+
 #include "core/deal.h"
 #include "core/emit.h"
 #include "core/health.h"

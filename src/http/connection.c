@@ -388,7 +388,8 @@ static void connection_keep(struct connection *c, struct text bytes)
     }
 }
 
-void connection_take(struct connection *c, struct text bytes)
+/* Takes what has arrived; the request's handler may be called, several times. */
+static void connection_take(struct connection *c, struct text bytes)
 {
     if (!takes_input(c)) {
         return;

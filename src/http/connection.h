@@ -97,8 +97,6 @@ struct body {
 struct connection *connection_new(struct http_server *s, bool is_pipe);
 void connection_start(struct connection *c);
 void connection_move(struct connection *c, enum connection_state to);
-/* Takes what has arrived; the request's handler may be called, several times. */
-void connection_take(struct connection *c, struct text bytes);
 /* Sends a reply at once where the end of the turn would do no more, or leaves it to that. */
 void connection_send(struct connection *c);
 /* Gives `out` the memory that another connection's replies have left, if there is some. */

@@ -322,6 +322,9 @@ static void write_message(const struct effect *e, const struct policy *policy,
 {
     struct buf words;
     buf_init(&words, MESSAGE_LEN_MAX);
+    if (e->refuse.code == ERR_UNKNOWN_RESOURCE && e->refuse.resource.len > 0) {
+        buf_addf(&words, "`%.*s`: ", (int)e->refuse.resource.len, e->refuse.resource.at);
+    }
     buf_add_str(&words, error_sentence(e->refuse.code));
     if (e->refuse.code == ERR_ROUTE_EXHAUSTED) {
         add_passed_words(&e->refuse.routed, &words);

@@ -135,6 +135,7 @@ def test_an_unknown_resource_is_said_to_be_unknown(daemon):
     d = daemon()
     answer = d.acquire("nothing")
     assert answer.status == 404 and answer.code == "unknown_resource"
+    assert answer.json["error"]["message"].startswith("`nothing`: no resource of that name")
     assert d.get("/v1/resources/nothing").code == "unknown_resource"
 
 
