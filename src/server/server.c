@@ -220,7 +220,7 @@ static void configure_alerts(struct server *s)
     }
 }
 
-/* Also while the daemon begins, before there is a loop. */
+/* Also while the store is read back, before there is a webhook. */
 static void on_alert(void *ctx, const struct alert *alert, int64_t now_us)
 {
     struct server *s = ctx;
@@ -449,7 +449,6 @@ static int bring_back(struct server *s, struct buf *why)
 
 static int init_loop(struct server *s)
 {
-    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
     int failed = uv_loop_init(&s->loop);
     if (failed) {
         return ERR_INTERNAL;
@@ -465,12 +464,19 @@ static int init_loop(struct server *s)
     s->deadline.data = s;
     s->heartbeat.data = s;
     s->drain.data = s;
+    return failed ? ERR_INTERNAL : 0;
+}
+
+/* Not before the loop is about to turn: until then a signal ends the process as it always does. */
+static int watch_signals(struct server *s)
+{
+    static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+    int failed = 0;
     for (size_t i = 0; i < 3; i++) {
         failed |= uv_signal_init(&s->loop, &s->signals[i]);
         s->signals[i].data = s;
         failed |= uv_signal_start(&s->signals[i], on_signal, signums[i]);
     }
-    failed |= uv_timer_start(&s->heartbeat, on_heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
     return failed ? ERR_INTERNAL : 0;
 }
 
@@ -560,9 +566,6 @@ static int listen_all(struct server *s, struct buf *why)
             return err;
         }
     }
-    for (size_t i = 0; i < addresses_n(s); i++) {
-        log_listening(s, i);
-    }
     return 0;
 }
 
@@ -581,24 +584,37 @@ static void make_api(struct server *s)
                           .loop = &s->loop};
 }
 
-static int start(struct server *s, struct buf *why)
+/* What connects from here on waits in the system's backlog until the loop turns. */
+static int take_addresses(struct server *s, struct buf *why)
 {
     int err = check_addresses(s, why);
     if (err) {
         return err;
     }
-    err = open_store(s, why);
+    err = init_loop(s);
+    err = err ? err : make_http(s);
+    if (err) {
+        return fail("the loop cannot be set up", err, NULL);
+    }
+    err = listen_all(s, why);
+    return err ? fail("cannot listen", err, why) : 0;
+}
+
+static int take_store(struct server *s, struct buf *why)
+{
+    int err = open_store(s, why);
     if (err) {
         return fail("the store cannot be opened", err, why);
     }
     err = make_core(s);
     err = err ? err : bring_back(s, why);
-    if (err) {
-        return fail("the store cannot be read back", err, why);
-    }
-    err = init_loop(s);
-    err = err ? err : webhook_new(&s->loop, &s->webhook);
-    err = err ? err : make_http(s);
+    return err ? fail("the store cannot be read back", err, why) : 0;
+}
+
+static int make_ready(struct server *s)
+{
+    int err = webhook_new(&s->loop, &s->webhook);
+    err = err ? err : watch_signals(s);
     if (err) {
         return fail("the loop cannot be set up", err, NULL);
     }
@@ -608,8 +624,21 @@ static int start(struct server *s, struct buf *why)
     if (err) {
         return fail("the journal cannot be started", err, NULL);
     }
-    err = listen_all(s, why);
-    return err ? fail("cannot listen", err, why) : 0;
+    uv_update_time(&s->loop);
+    uv_timer_start(&s->heartbeat, on_heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
+    for (size_t i = 0; i < addresses_n(s); i++) {
+        log_listening(s, i);
+    }
+    return 0;
+}
+
+/* The addresses come first: a daemon that cannot have them leaves no store behind, and changes
+ * none. */
+static int start(struct server *s, struct buf *why)
+{
+    int err = take_addresses(s, why);
+    err = err ? err : take_store(s, why);
+    return err ? err : make_ready(s);
 }
 
 static void run(struct server *s)

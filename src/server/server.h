@@ -1,5 +1,7 @@
 /*
- * The daemon: opens the store, brings back what it holds, listens, turns the loop, and leaves.
+ * The daemon: takes its addresses, opens the store, brings back what it holds, turns the loop, and
+ * leaves. Whoever connects before all is back waits for it, unanswered; a start that fails for want
+ * of an address has touched no store.
  *
  * One thread runs all of it but the journal's commits. SIGTERM and SIGINT end it in order: nothing
  * more is granted, those in line are told to come back, what was granted is committed and
