@@ -27,20 +27,134 @@ static struct hint no_hint(void)
     return (struct hint){.text = ""};
 }
 
-/* --- Keys. --- */
+/* --- Words. --- */
 
-/* What other programs call it. Either a key, told where the section has it, or a sentence. */
+const char *choice_name(const void *choices, size_t i)
+{
+    return ((const char *const *)choices)[i];
+}
+
+/* What other programs call it, for words that are not near in letters. */
 struct synonym {
     const char *said;
-    const char *key;
-    const char *advice;
+    const char *meant;  /* told where it is one of the words that may stand there; NULL: anywhere */
+    const char *advice; /* the hint, where the word alone is not all of it; or NULL */
 };
+
+static bool is_one_of(struct text word, name_at_fn *name_at, const void *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text_equal(word, text_of(name_at(names, i)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The hint of the first synonym for `wrong` whose word is one of n names. */
+static struct hint synonym_hint(const struct synonym *synonyms, size_t synonyms_n,
+                                struct text wrong, name_at_fn *name_at, const void *names, size_t n)
+{
+    for (const struct synonym *s = synonyms; s < synonyms + synonyms_n; s++) {
+        if (text_equal(wrong, text_of(s->said)) &&
+            (!s->meant || is_one_of(text_of(s->meant), name_at, names, n))) {
+            return s->advice ? hint_of("; %s", s->advice)
+                             : hint_of("; did you mean \"%s\"?", s->meant);
+        }
+    }
+    return no_hint();
+}
+
+static struct hint nearest_hint(struct text wrong, name_at_fn *name_at, const void *names, size_t n)
+{
+    const char *nearest = nearest_name(wrong, name_at, names, n);
+    return nearest ? hint_of("; did you mean \"%s\"?", nearest) : no_hint();
+}
+
+static const struct synonym value_synonyms[] = {
+    /* units */
+    {"dollar", "usd", NULL},
+    {"dollars", "usd", NULL},
+    {"$", "usd", NULL},
+    {"money", "usd", NULL},
+    {"cost", "usd", NULL},
+    {"spend", "usd", NULL},
+    {"calls", "requests", NULL},
+    {"rps", "requests", "write it as {unit: requests, per: second}"},
+    {"rpm", "requests", "write it as {unit: requests, per: minute}"},
+    {"rpd", "requests", "write it as {unit: requests, per: day}"},
+    {"tpm", "tokens", "write it as {unit: tokens, per: minute}"},
+    {"tpd", "tokens", "write it as {unit: tokens, per: day}"},
+    {"prompt_tokens", "input_tokens", NULL},
+    {"completion_tokens", "output_tokens", NULL},
+    {"concurrency", "slots", NULL},
+    {"parallel", "slots", NULL},
+    {"connections", "slots", NULL},
+    /* windows and their lengths */
+    {"forever", "lifetime", NULL},
+    {"total", "lifetime", NULL},
+    {"sliding", "rolling", NULL},
+    {"sliding_window", "rolling", NULL},
+    {"fixed", "calendar", NULL},
+    {"fixed_window", "calendar", NULL},
+    {"token_bucket", "bucket", NULL},
+    {"leaky_bucket", "bucket", NULL},
+    /* scopes */
+    {"global", "resource", NULL},
+    {"all", "resource", NULL},
+    {"account", "resource", NULL},
+    {"key", "tenant", NULL},
+    {"api_key", "tenant", NULL},
+    {"customer", "tenant", NULL},
+    {"conversation", "session", NULL},
+    /* what is done */
+    {"queue", "wait", NULL},
+    {"reject", "refuse", NULL},
+    {"deny", "refuse", NULL},
+    {"fail", "refuse", NULL},
+    {"fallback", "downgrade", NULL},
+    {"refund", "refund_only", NULL},
+    {"latency", "fastest", NULL},
+    {"order", "first", NULL},
+    /* providers */
+    {"google", "gemini", NULL},
+    {"aws", "bedrock", NULL},
+    {"claude", "anthropic", NULL},
+    /* yes and no */
+    {"true", "session", NULL},
+    {"false", "off", NULL},
+    {"yes", "true", NULL},
+    {"on", "true", NULL},
+    {"no", "false", NULL},
+    {"off", "false", NULL},
+};
+
+struct hint hint_name(struct text wrong, name_at_fn *name_at, const void *names, size_t n)
+{
+    struct hint hint =
+        synonym_hint(value_synonyms, sizeof(value_synonyms) / sizeof(value_synonyms[0]), wrong,
+                     name_at, names, n);
+    return hint.text[0] ? hint : nearest_hint(wrong, name_at, names, n);
+}
+
+struct hint hint_scope(struct text wrong, name_at_fn *name_at, const void *names, size_t n)
+{
+    struct hint hint = hint_name(wrong, name_at, names, n);
+    bool has_form =
+        wrong.len >= 5 && (memcmp(wrong.at, "label", 5) == 0 || memcmp(wrong.at, "route", 5) == 0);
+    if (hint.text[0] || has_form || wrong.len > GUESS_MAX || !name_allowed(wrong)) {
+        return hint;
+    }
+    return hint_of("; did you mean \"label:%.*s\"?", (int)wrong.len, wrong.at);
+}
+
+/* --- Keys. --- */
 
 #define A_BUDGET "a budget is a limit, as in limits: [{unit: usd, amount: 50, per: day}]"
 #define NO_KEYS  "callers keep the provider's address and keys; this file has neither"
 #define A_LIMIT  "write it as a limit, as in limits: [{unit: requests, amount: 5, per: second}]"
 
-static const struct synonym synonyms[] = {
+static const struct synonym key_synonyms[] = {
     {"budget", NULL, A_BUDGET},
     {"budgets", NULL, A_BUDGET},
     {"max_budget", NULL, A_BUDGET},
@@ -83,18 +197,6 @@ static const struct synonym synonyms[] = {
     {"port", "listen", NULL},
 };
 
-static const struct synonym *synonym_find(const struct section *section, struct text wrong)
-{
-    for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++) {
-        const struct synonym *s = &synonyms[i];
-        bool fits = !s->key || section_row(section, text_of(s->key));
-        if (fits && text_equal(wrong, text_of(s->said))) {
-            return s;
-        }
-    }
-    return NULL;
-}
-
 static const char *row_name(const void *names, size_t i)
 {
     return ((const struct key_row *)names)[i].name;
@@ -132,10 +234,10 @@ static struct hint place_hint(const struct section *section, struct text wrong,
 
 struct hint hint_key(const struct section *section, struct text wrong)
 {
-    const struct synonym *synonym = synonym_find(section, wrong);
-    if (synonym) {
-        return synonym->advice ? hint_of("; %s", synonym->advice)
-                               : hint_of("; did you mean \"%s\"?", synonym->key);
+    struct hint hint = synonym_hint(key_synonyms, sizeof(key_synonyms) / sizeof(key_synonyms[0]),
+                                    wrong, row_name, section->rows, section->rows_n);
+    if (hint.text[0]) {
+        return hint;
     }
     const struct section *other;
     for (size_t i = 0; (other = reference_section(i)); i++) {
@@ -143,13 +245,7 @@ struct hint hint_key(const struct section *section, struct text wrong)
             return place_hint(section, wrong, other);
         }
     }
-    return hint_name(wrong, row_name, section->rows, section->rows_n);
-}
-
-struct hint hint_name(struct text wrong, name_at_fn *name_at, const void *names, size_t n)
-{
-    const char *nearest = nearest_name(wrong, name_at, names, n);
-    return nearest ? hint_of("; did you mean \"%s\"?", nearest) : no_hint();
+    return nearest_hint(wrong, row_name, section->rows, section->rows_n);
 }
 
 struct hint hint_map(const struct section *section, struct text wrong)
@@ -286,6 +382,15 @@ struct hint hint_duration(struct text wrong, int64_t min_us, int64_t max_us)
         digits++;
     }
     return digits == wrong.len ? unit_hint(wrong, min_us, max_us) : no_hint();
+}
+
+struct hint hint_time(struct text wrong, name_at_fn *name_at, const void *names, size_t n,
+                      int64_t max_us)
+{
+    /* "7day" is near "day", and is seven of them. */
+    bool counted = wrong.len > 0 && is_digit(wrong.at[0]);
+    struct hint hint = counted ? no_hint() : hint_name(wrong, name_at, names, n);
+    return hint.text[0] ? hint : hint_duration(wrong, 1, max_us);
 }
 
 struct hint hint_share(struct text wrong, int64_t max_ppm)

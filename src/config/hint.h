@@ -19,12 +19,22 @@ struct hint {
     char text[200];
 };
 
+/* The name_at of an array of texts. */
+name_at_fn choice_name;
+
 /* For a key that `section` does not have: the word for it here, the section that has it, or the
  * nearest of this section's. */
 struct hint hint_key(const struct section *section, struct text wrong);
 
-/* For what is none of n names: the nearest of them. */
+/* For what is none of n names: the one that other programs call so, or the nearest of them. */
 struct hint hint_name(struct text wrong, name_at_fn *name_at, const void *names, size_t n);
+
+/* For what is no scope: as hint_name for the n that are one word, or else a label of that key. */
+struct hint hint_scope(struct text wrong, name_at_fn *name_at, const void *names, size_t n);
+
+/* For what is no time: as hint_name for the n that have a name, or else as hint_duration. */
+struct hint hint_time(struct text wrong, name_at_fn *name_at, const void *names, size_t n,
+                      int64_t max_us);
 
 /* For a text where a map of `section` is wanted: a missing colon, or else nothing. */
 struct hint hint_map(const struct section *section, struct text wrong);

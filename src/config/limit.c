@@ -108,11 +108,20 @@ struct step_word {
     int64_t us;
 };
 
+#define STEPS_N (sizeof(steps) / sizeof(steps[0]))
+
 static const struct step_word steps[] = {
     [STEP_SECOND] = {"second", US_PER_S}, [STEP_MINUTE] = {"minute", US_PER_MIN},
     [STEP_HOUR] = {"hour", US_PER_H},     [STEP_DAY] = {"day", US_PER_DAY},
     [STEP_MONTH] = {"month", 0},
 };
+
+/* The words that `per` may be. */
+static const char *per_word(const void *names, size_t i)
+{
+    (void)names;
+    return i < STEPS_N ? steps[i].name : "lifetime";
+}
 
 /* One limit being built. */
 struct build {
@@ -153,7 +162,7 @@ static void read_per(struct build *b)
         b->per.lifetime = true;
         return;
     }
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    for (size_t i = 0; i < STEPS_N; i++) {
         if (text_equal(w->text, text_of(steps[i].name))) {
             b->per.word = true;
             b->per.step = (enum calendar_step)i;
@@ -167,7 +176,7 @@ static void read_per(struct build *b)
                  w->text.at,
                  "a time: a duration (30s, 1m30s, 24h), second, minute, hour, day, "
                  "month or lifetime",
-                 hint_duration(w->text, 1, PER_US_MAX).text);
+                 hint_time(w->text, per_word, NULL, STEPS_N + 1, PER_US_MAX).text);
     }
 }
 
@@ -195,11 +204,12 @@ static void read_scope_name(struct build *b, const struct word *w, bool route)
 static void read_scope(struct build *b)
 {
     static const char *const names[] = {"resource", "tenant", "session", "model"};
+    const size_t names_n = sizeof(names) / sizeof(names[0]);
     const struct word *w = &b->draft->scope;
     if (w->line <= 0) {
         return;
     }
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < names_n; i++) {
         if (text_equal(w->text, text_of(names[i]))) {
             b->limit->scope = (enum scope)i;
             return;
@@ -213,8 +223,8 @@ static void read_scope(struct build *b)
     }
     complain(b, w->line, "scope",
              "\"%.*s\" is not one of resource, tenant, session, model, "
-             "label:KEY, route:NAME",
-             shown_len(w->text), w->text.at);
+             "label:KEY, route:NAME%s",
+             shown_len(w->text), w->text.at, hint_scope(w->text, choice_name, names, names_n).text);
 }
 
 static bool read_units(const struct build *b, struct text t, int64_t *out)

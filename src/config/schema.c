@@ -41,11 +41,6 @@ const char *place_text(const struct place *at, char *text)
     return text;
 }
 
-static const char *choice_name(const void *names, size_t i)
-{
-    return ((const char *const *)names)[i];
-}
-
 static void report_unknown(struct problems *p, const struct place *up,
                            const struct section *section, const struct node *key)
 {
