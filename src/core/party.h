@@ -31,8 +31,8 @@ struct request {
     struct flow *flow;
     uint64_t seq;     /* order of arrival, over all lines; the ticket */
     uint64_t arrival; /* in its line */
-    int8_t priority;  /* effective */
-    int8_t base_priority;
+    uint8_t priority; /* effective */
+    uint8_t base_priority;
     bool ticketed;
     enum request_state state;
     struct timer timer;

@@ -71,8 +71,8 @@ static inline void request_fill(struct request *restrict r, const struct acquire
     list_init(&r->in_line);
     timer_init(&r->timer, TIMER_REQUEST);
     r->flow = NULL;
-    r->priority = (int8_t)a->priority;
-    r->base_priority = (int8_t)a->priority;
+    r->priority = (uint8_t)a->priority;
+    r->base_priority = (uint8_t)a->priority;
     r->ticketed = false;
     r->state = REQUEST_WAITING;
     r->load = a->load;
