@@ -139,7 +139,7 @@ static void write_batch(struct journal *j, uint64_t records, uint64_t batch)
     if (rc) {
         note_failure(j, store_words(j->store));
         /* Where the disk is full, a WAL that was copied can be written from its start again. */
-        store_checkpoint(j->store);
+        wal_checkpoint(store_wal(j->store));
         j->retry_us = ended_us + JOURNAL_RETRY_US;
         if (!atomic_exchange(&j->failing, true)) {
             j->progress(j->progress_ctx);
@@ -153,8 +153,8 @@ static void write_batch(struct journal *j, uint64_t records, uint64_t batch)
     atomic_store(&j->done_records, records);
     atomic_store(&j->durable, batch);
     j->progress(j->progress_ctx);
-    if (store_wal_full(j->store)) {
-        store_checkpoint(j->store);
+    if (wal_full(store_wal(j->store))) {
+        wal_checkpoint(store_wal(j->store));
     }
 }
 
@@ -214,7 +214,7 @@ static void *work(void *arg)
     struct journal *j = arg;
     int64_t idle_until_us = 0;
     bool over = false;
-    store_lay_out(j->store);
+    wal_lay_out(store_wal(j->store));
     while (!over) {
         enum duty duty = DUTY_STOP;
         int64_t until_us;

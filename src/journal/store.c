@@ -13,17 +13,14 @@
 #include "journal/bind.h"
 #include "journal/clerk.h"
 #include "journal/lock.h"
+#include "journal/replay.h"
 #include "journal/row.h"
 #include "journal/schema.h"
 #include "journal/sheet.h"
+#include "journal/wal.h"
 
 #define WORDS_LEN_MAX   256
 #define BUSY_TIMEOUT_MS 5000 /* an operator's sqlite3 may hold the file for a moment */
-
-/* What the WAL is given beforehand: it is copied when it has STORE_SYNCED_PAGES_MAX pages, and the
- * last batch before that may take it some way further. */
-#define WAL_BYTES       INT64_C(9437184)
-#define WAL_PIECE_BYTES 65536
 
 /* The loop waits for the reader, and everyone for the loop. A writer does not hold up who reads a
  * WAL; only another process that is recovering the file does, for as long as that takes. */
@@ -74,8 +71,7 @@ struct store {
     struct clerk clerk;
     sqlite3 *reader;
     sqlite3_stmt *read_counter;
-    bool synced; /* each commit reaches the disk, not only the kernel */
-    int wal_pages;
+    struct wal wal;
     int64_t rows;
     int64_t next_seq;   /* the number of the next record; 0: the file has to be asked */
     int64_t prune_seq;  /* sheets up to here were looked at in this pass of pruning, and stay … */
@@ -135,14 +131,6 @@ static int use_wal(struct store *s, struct buf *why)
     return code;
 }
 
-static int note_wal_pages(void *ctx, sqlite3 *db, const char *name, int pages)
-{
-    (void)db;
-    (void)name;
-    ((struct store *)ctx)->wal_pages = pages;
-    return SQLITE_OK;
-}
-
 static int prepare_all(struct store *s, struct buf *why)
 {
     static const char *const read_counter[] = {ROW_SELECT_COUNTER};
@@ -187,15 +175,11 @@ static int open_checked(struct store *s, struct buf *why)
 
 static int set_up(struct store *s, enum durability durability, struct buf *why)
 {
-    s->synced = durability == DURABILITY_FULL;
-    const char *sync = s->synced ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=OFF";
-    int rc = run(s, s->db, sync, why);
-    if (rc == 0) {
-        rc = run(s, s->db,
-                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=33554432; "
-                 "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192",
-                 why);
+    int rc = wal_init(&s->wal, s->db, durability == DURABILITY_FULL);
+    if (rc != SQLITE_OK) {
+        return schema_trouble(s->db, rc, s->path, why);
     }
+    rc = run(s, s->db, "PRAGMA secure_delete=OFF; PRAGMA cache_size=-8192", why);
     if (rc == 0) {
         rc = connect_db(s, &s->reader, why);
     }
@@ -208,7 +192,6 @@ static int set_up(struct store *s, enum durability durability, struct buf *why)
     if (rc == 0) {
         sqlite3_busy_timeout(s->reader, READER_TIMEOUT_MS);
     }
-    sqlite3_wal_hook(s->db, note_wal_pages, s);
     return rc;
 }
 
@@ -245,111 +228,16 @@ int store_open(const char *path, enum durability durability, struct store **stor
     return 0;
 }
 
-/* --- Reading back --- */
-
-static int replay_trouble(struct store *s, const char *table, int64_t row, const char *problem,
-                          struct buf *why)
-{
-    char words[WORDS_LEN_MAX];
-    sqlite3_snprintf(sizeof(words), words, "row %lld of table %s: %s", row, table, problem);
-    return schema_damaged(s->path, words, why);
-}
-
-/* What is wrong with a row, or with SQLite if it had no memory for it. */
-static int row_trouble(struct store *s, const char *table, int64_t row, const char *problem,
-                       struct buf *why)
-{
-    return sqlite3_errcode(s->db) == SQLITE_NOMEM
-               ? schema_trouble(s->db, SQLITE_NOMEM, s->path, why)
-               : replay_trouble(s, table, row, problem, why);
-}
-
-/* A table of values. */
-struct values {
-    const char *table;
-    const char *sql;
-    const char *(*read)(sqlite3_stmt *stmt, struct record *record);
-};
-
-static const struct values all_values[] = {
-    {"learned", ROW_SELECT_LEARNED, row_read_learned},
-    {"health", ROW_SELECT_HEALTH, row_read_health},
-    {"counter", ROW_SELECT_COUNTERS, row_read_counter},
-};
-
-/* Whom records are given to. */
-struct listener {
-    int (*each)(void *ctx, const struct record *record);
-    void *ctx;
-    struct buf *why;
-    const struct values *values; /* from there; NULL: from sheets */
-};
-
-typedef int replay_row_fn(struct store *s, sqlite3_stmt *stmt, int64_t nth,
-                          const struct listener *to);
-
-static int replay_value(struct store *s, sqlite3_stmt *stmt, int64_t nth, const struct listener *to)
-{
-    struct record record;
-    const char *problem = to->values->read(stmt, &record);
-    return problem ? row_trouble(s, to->values->table, nth, problem, to->why)
-                   : to->each(to->ctx, &record);
-}
-
-static int replay_sheet(struct store *s, sqlite3_stmt *stmt, int64_t nth, const struct listener *to)
-{
-    struct sheet_row row;
-    size_t at = 0;
-    bool more = true;
-    const char *problem = row_read_sheet(stmt, &row, &s->sheet);
-    int code = 0;
-    (void)nth;
-    while (!problem && code == 0 && more) {
-        struct record record;
-        problem = sheet_next(&s->sheet, &at, &record, &more);
-        code = problem ? 0 : to->each(to->ctx, &record);
-    }
-    if (!problem && code == 0 &&
-        (s->sheet.records_n != row.records_n || s->sheet.emitted_us != row.emitted_us ||
-         s->sheet.exact != row.exact)) {
-        problem = "it does not say of its records what they are";
-    }
-    s->rows += s->sheet.records_n;
-    return problem ? row_trouble(s, "sheet", sqlite3_column_int64(stmt, 0), problem, to->why)
-                   : code;
-}
-
-/* Gives every row of a statement to those whom it concerns. */
-static int replay_rows(struct store *s, const char *sql, replay_row_fn *replay,
-                       const struct listener *to)
-{
-    sqlite3_stmt *stmt;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
-    if (rc != SQLITE_OK) {
-        return schema_trouble(s->db, rc, s->path, to->why);
-    }
-    int code = 0;
-    for (int64_t nth = 1; code == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW; nth++) {
-        code = replay(s, stmt, nth, to);
-    }
-    if (code == 0 && rc != SQLITE_DONE) {
-        code = schema_trouble(s->db, rc, s->path, to->why);
-    }
-    sqlite3_finalize(stmt);
-    return code;
-}
+/* --- Reading --- */
 
 int store_replay(struct store *s, int (*each)(void *ctx, const struct record *record), void *ctx,
                  struct buf *why)
 {
-    struct listener to = {.each = each, .ctx = ctx, .why = why};
-    int rc = 0;
-    s->rows = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof(all_values) / sizeof(all_values[0]); i++) {
-        to.values = &all_values[i];
-        rc = replay_rows(s, to.values->sql, replay_value, &to);
-    }
-    return rc == 0 ? replay_rows(s, ROW_SELECT_SHEETS, replay_sheet, &to) : rc;
+    struct replay replay = {
+        .db = s->db, .path = s->path, .sheet = &s->sheet, .each = each, .ctx = ctx, .why = why};
+    int rc = replay_all(&replay);
+    s->rows = replay.rows;
+    return rc;
 }
 
 int store_count(struct store *s)
@@ -390,6 +278,11 @@ int store_counter(struct store *s, struct record *record, bool *found)
 const char *store_path(const struct store *s)
 {
     return s->path;
+}
+
+struct wal *store_wal(struct store *s)
+{
+    return &s->wal;
 }
 
 const char *store_words(const struct store *s)
@@ -616,29 +509,6 @@ int store_prune_ledger(struct store *s, int64_t horizon_us, uint64_t *pruned, bo
     return clerk_prune(&s->clerk, horizon_us, pruned, more) == SQLITE_OK ? 0 : give_up(s);
 }
 
-int store_wal_pages(const struct store *s)
-{
-    return s->wal_pages;
-}
-
-bool store_wal_full(const struct store *s)
-{
-    return s->wal_pages >= (s->synced ? STORE_SYNCED_PAGES_MAX : STORE_WAL_PAGES_MAX);
-}
-
-static void checkpoint(struct store *s, int mode)
-{
-    int frames = 0;
-    int copied = 0;
-    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, mode, &frames, &copied);
-    s->wal_pages = rc == SQLITE_OK && frames > copied ? frames - copied : 0;
-}
-
-void store_checkpoint(struct store *s)
-{
-    checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
-}
-
 static int64_t free_pages(struct store *s)
 {
     sqlite3_int64 pages = 0;
@@ -659,57 +529,11 @@ static bool give_back(struct store *s)
            free_pages(s) < before;
 }
 
-/*
- * The WAL's whole length is written once, beforehand. A commit that makes the WAL longer has to
- * wait until the file system has found blocks for it and written down that they are taken; one that
- * is written where bytes were before waits for its own bytes alone, which takes a tenth of the time
- * and hardly varies. What stands behind the newest commit means nothing to SQLite, least of all
- * zeros. Where nobody waits for the disk it would be in vain. Where there is no room for it the WAL
- * gives back what it took, which commits need, and grows as it must.
- */
-void store_lay_out(struct store *s)
-{
-    static const char zeros[WAL_PIECE_BYTES];
-    sqlite3_file *wal = NULL;
-    sqlite3_int64 at = 0;
-    if (!s->synced) {
-        return;
-    }
-    sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-    if (!wal || !wal->pMethods || wal->pMethods->xFileSize(wal, &at) != SQLITE_OK) {
-        return;
-    }
-    sqlite3_int64 before = at;
-    int rc = SQLITE_OK;
-    while (at < WAL_BYTES && rc == SQLITE_OK) {
-        rc = wal->pMethods->xWrite(wal, zeros, sizeof(zeros), at);
-        at += (sqlite3_int64)sizeof(zeros);
-    }
-    if (rc != SQLITE_OK) {
-        wal->pMethods->xTruncate(wal, before);
-    }
-    wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-}
-
-/* Copies all of the WAL into the file. A store whose commits do not reach the disk at once is
- * brought there now, and its WAL emptied: so only a loss of power while it is being written can
- * damage the file. Where they do, the WAL keeps its length. Whoever reads it at the moment is not
- * waited for. */
+/* Whoever reads the file at the moment is not waited for. */
 static void come_to_rest(struct store *s)
 {
-    sqlite3_file *file = NULL;
     sqlite3_busy_timeout(s->db, 0);
-    if (!s->synced) {
-        sqlite3_exec(s->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
-        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-        if (file && file->pMethods) {
-            file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
-        }
-    }
-    checkpoint(s, s->synced ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE);
-    if (!s->synced) {
-        sqlite3_exec(s->db, "PRAGMA synchronous=OFF", NULL, NULL, NULL);
-    }
+    wal_come_to_rest(&s->wal);
     sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 }
 

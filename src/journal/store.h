@@ -5,9 +5,9 @@
  * opening and replay, then the worker's), and one that looks up single counters, for the loop's
  * thread. In WAL mode the second never waits for the first.
  *
- * The WAL is bounded: the store says how long it is, and the worker has it copied into the file
- * (store_checkpoint) when it is long, or when there is nothing else to do. The file is bounded by
- * pruning: freed pages are used again, and given back to the file system when most are free.
+ * The WAL is bounded: the worker has it copied into the file when it is long (wal.h), or when there
+ * is nothing else to do (store_tidy). The file is bounded by pruning: freed pages are used again,
+ * and given back to the file system when most are free.
  *
  * With the records go the rows of the ledger that they make (clerk.h).
  *
@@ -23,13 +23,12 @@
 #include "core/record.h"
 #include "journal/backlog.h"
 #include "journal/journal.h"
+#include "journal/wal.h"
 
 #define STORE_CHECK_BYTES_MAX    INT64_C(268435456) /* a larger file is checked as it is replayed */
-#define STORE_SYNCED_PAGES_MAX   2000 /* of a WAL that is waited for, before it is copied */
-#define STORE_WAL_PAGES_MAX      5000 /* of another */
-#define STORE_PRUNE_SHEETS_MAX   200  /* of records, looked at in one step */
-#define STORE_PRUNE_COUNTERS_MAX 2000 /* that go in one step */
-#define STORE_FREE_PAGES_MAX     1000 /* kept for reuse, and up to half of the file */
+#define STORE_PRUNE_SHEETS_MAX   200                /* of records, looked at in one step */
+#define STORE_PRUNE_COUNTERS_MAX 2000               /* that go in one step */
+#define STORE_FREE_PAGES_MAX     1000               /* kept for reuse, and up to half of the file */
 
 struct store;
 
@@ -62,21 +61,8 @@ int store_prune(struct store *store, int64_t horizon_us, uint64_t *pruned, bool 
 /* The same for the ledger's hours that ended before its own horizon. */
 int store_prune_ledger(struct store *store, int64_t horizon_us, uint64_t *pruned, bool *more);
 
-/* Makes commits that wait for the disk wait for less, by giving the WAL its length beforehand. For
- * once, before the first of them. */
-void store_lay_out(struct store *store);
-
-/* How many pages the WAL has that are not yet in the file. */
-int store_wal_pages(const struct store *store);
-
-/* Whether they are so many that they should be copied, though who asks next has to wait for it.
- * What is written again and again, as the last page of each table is, is copied once, so the longer
- * the WAL the less there is to copy, and the fewer have to wait. */
-bool store_wal_full(const struct store *store);
-
-/* Copies the WAL into the file, as far as others that read it allow. A failure is no harm: then the
- * WAL stays. */
-void store_checkpoint(struct store *store);
+/* What stands between the commits and the file; the store's. */
+struct wal *store_wal(struct store *store);
 
 /* For when there is nothing else to do: gives free pages of the file back where they are most of
  * it, a step at a time; `more` says whether there is more to give. At the end the WAL is copied

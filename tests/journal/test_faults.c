@@ -56,7 +56,7 @@ static void write_through(struct store *store)
             assert_true(strlen(store_words(store)) > 0);
             assert_true(++tries < 3);
         }
-        store_checkpoint(store);
+        wal_checkpoint(store_wal(store));
     }
     bool more;
     store_tidy(store, &more);

@@ -201,7 +201,7 @@ static void write_records(struct fixture *f)
     uint64_t pruned;
     bool more;
     AT_LAST(store_prune(store, 1, &pruned, &more));
-    store_checkpoint(store);
+    wal_checkpoint(store_wal(store));
     struct record wanted = sample_counter("daily", "a", 0);
     bool found;
     AT_LAST(store_counter(store, &wanted, &found));

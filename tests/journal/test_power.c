@@ -64,7 +64,7 @@ static uint64_t write_batches(struct store *store)
         if (batch == 1) {
             store_tidy(store, &more);
         } else {
-            store_checkpoint(store);
+            wal_checkpoint(store_wal(store));
         }
     }
     backlog_release(&b);

@@ -221,7 +221,7 @@ static void test_the_file_stays_small_over_many_days_of_sessions(void **state)
         write_sessions(store, 3000, day, (day + 1) * day_us);
         /* The day before ended at this horizon, and not before it: its sessions stay as well. */
         prune_all(store, day * day_us);
-        store_checkpoint(store);
+        wal_checkpoint(store_wal(store));
         if (day == 3) {
             settled = store_bytes(store);
         }
@@ -303,7 +303,7 @@ static void test_pages_of_pruned_rows_are_used_again(void **state)
     for (int64_t round = 0; round < 40; round++) {
         write_grants(store, 2000, round * 10000);
         prune_all(store, round * 10000);
-        store_checkpoint(store);
+        wal_checkpoint(store_wal(store));
         if (round == 5) {
             largest = store_bytes(store);
         }
@@ -342,9 +342,9 @@ static void test_the_wal_is_emptied_when_there_is_time(void **state)
     char wal[128];
     snprintf(wal, sizeof(wal), "%s-wal", f->path);
     write_grants(store, 10000, 1);
-    assert_true(store_wal_pages(store) > 100);
+    assert_true(store_wal(store)->pages > 100);
     store_tidy(store, &more);
-    assert_int_equal(store_wal_pages(store), 0);
+    assert_int_equal(store_wal(store)->pages, 0);
     FILE *file = fopen(wal, "rb");
     assert_non_null(file);
     assert_int_equal(fgetc(file), EOF);
@@ -369,13 +369,13 @@ static void test_a_wal_that_is_waited_for_has_its_length_beforehand(void **state
     assert_int_equal(store_open(f->path, DURABILITY_FULL, &store, &f->why), 0);
     assert_int_equal(store_count(store), 0);
     write_grants(store, 100, 1);
-    store_lay_out(store);
+    wal_lay_out(store_wal(store));
     int64_t length = length_of(wal);
-    assert_true(length > STORE_SYNCED_PAGES_MAX * 4096);
+    assert_true(length > WAL_SYNCED_PAGES_MAX * 4096);
     for (int64_t round = 1; round < 4; round++) {
         write_grants(store, 1000, 1 + round * 1000);
         store_tidy(store, &more);
-        assert_int_equal(store_wal_pages(store), 0);
+        assert_int_equal(store_wal(store)->pages, 0);
         assert_int_equal(length_of(wal), length);
     }
     assert_int_equal(store_rows(store), 3100);
