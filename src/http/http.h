@@ -1,11 +1,11 @@
 /*
  * HTTP/1.1 connections on libuv: requests parsed, replies and streams written.
  *
- * What it is for: the listening side of the coordination API, the gateway and the pretend
- * provider. It parses, applies caps and timeouts, refuses smuggling shapes, keeps
- * connections alive, and hands whole requests (head and body) to one handler. A handler may
- * answer at once or keep the request and answer later: a kept ("parked") request costs a few
- * hundred bytes, and its `gone` callback runs as soon as the peer hangs up.
+ * What it is for: the listening side of the coordination API and of the pretend provider. It
+ * parses, applies caps and timeouts, refuses smuggling shapes, keeps connections alive, and hands
+ * whole requests (head and body) to one handler. A handler may answer at once or keep the request
+ * and answer later: a kept ("parked") request costs a few hundred bytes, and its `gone` callback
+ * runs as soon as the peer hangs up.
  * What it is not for: routing, JSON, authentication, TLS.
  *
  * Invariants: one request of a connection is with the handler at a time, and pipelined ones

@@ -1,12 +1,11 @@
 /*
  * Reading a provider's answer: status, headers and body in, one struct answer out.
  *
- * One classifier for all doors: the coordination API reads what a release reports, the gateway what
- * came over the wire. What the vendors write is told apart by a dialect (tables in dialect.c),
- * named as in the configuration: openai, anthropic, azure, gemini, bedrock, mistral, groq,
- * openrouter, generic. Absurd values are made harmless here: a wait over RETRY_AFTER_US_MAX is
- * capped (and one of a day, where the vendor writes that for "never", is that class); negative,
- * past and unreadable times count as not said.
+ * What the vendors write is told apart by a dialect (tables in dialect.c), named as in the
+ * configuration: openai, anthropic, azure, gemini, bedrock, mistral, groq, openrouter, generic.
+ * Absurd values are made harmless here: a wait over RETRY_AFTER_US_MAX is capped (and one of a day,
+ * where the vendor writes that for "never", is that class); negative, past and unreadable times
+ * count as not said.
  *
  * Pure: no clock (dates are read against the answer's own Date header, or else `now_us`), no
  * allocation but the JSON documents of the body, which are freed before the return; the text of the

@@ -1,11 +1,11 @@
 #include "server/driver.h"
-#include "core/view.h"
 
 #include <assert.h>
 #include <stdio.h>
 
 #include "base/map.h"
 #include "base/num.h"
+#include "core/view.h"
 #include "http/member.h"
 #include "server/answer.h"
 #include "server/log.h"

@@ -1,10 +1,10 @@
 #include "server/restore.h"
-#include "core/view.h"
 
 #include <stdbool.h>
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "core/view.h"
 
 struct restoring {
     struct core *core;

@@ -47,7 +47,7 @@ void turn_clear(struct turn *turn)
     turn->batch = 0;
 }
 
-/* Makes room for one more in an array; its size, or 0 when out of memory. */
+/* Makes room for one more in an array. False when out of memory. */
 static bool grow(void **array, size_t n, size_t *size, size_t element)
 {
     if (n < *size) {

@@ -283,8 +283,8 @@ static bool read_by(struct text t, struct usage_question *q)
     return false;
 }
 
-/* Reads the parameters' texts; false where there is no memory for them. `given` has a bit for each
- * that is there. */
+/* Reads the parameters' texts; false where one is longer than any that means something. `given` has
+ * a bit for each that is there. */
 static bool read_texts(const struct call *call, struct job *job, unsigned *given)
 {
     bool failed = false;
@@ -421,13 +421,12 @@ void api_usage(const struct call *call)
         api_refuse(call->req, ERR_NO_MEMORY, NULL);
         return;
     }
-    enum error_code err = read_texts(call, job, &given) ? ERR_NONE : ERR_INVALID_REQUEST;
-    const char *problem = err ? "a parameter is too long" : read_question(job, given);
+    const char *problem =
+        read_texts(call, job, &given) ? read_question(job, given) : "a parameter is too long";
     if (problem) {
-        err = ERR_INVALID_REQUEST;
         buf_add_str(&job->why, problem);
     }
-    begin(job, err ? err : bind_tenant(call, job));
+    begin(job, problem ? ERR_INVALID_REQUEST : bind_tenant(call, job));
 }
 
 /* --- One session. --- */
