@@ -185,7 +185,7 @@ static void add_to_bundle(struct driver *d, const struct effect *e, const struct
     if (e->kind == EFFECT_REFUSE) {
         answer_write_lease("lease", caller->lease, &w);
     }
-    answer_write(e, d->o.policy, &w);
+    answer_write(e, d->policy, &w);
     json_object_end(&w);
 }
 
@@ -215,7 +215,7 @@ static void answer(struct driver *d, struct effect *e)
         reply->lease = e->grant.lease;
     }
     write_status(caller, reply->status, &w);
-    answer_write(e, d->o.policy, &w);
+    answer_write(e, d->policy, &w);
     reply_end(d, reply, &w);
     if (caller) {
         caller_set(caller, CALLER_ANSWERED);
@@ -639,7 +639,7 @@ int driver_configure(struct driver *d, const struct policy *policy)
     struct event event = {.kind = EVENT_CONFIGURE, .now_us = driver_now(d), .policy = policy};
     int err = core_step(d->o.core, &event, &d->effects);
     if (!err) {
-        d->o.policy = policy;
+        d->policy = policy;
         alerts_configure(&d->alerts, policy);
         watch_configure(&d->watch, policy);
     }

@@ -42,7 +42,6 @@ struct driver_options {
     struct core *core;
     struct journal *journal;
     const struct clock *clock;
-    const struct policy *policy; /* the one the core has */
     struct events *events;
     /* Sends an answer. Afterwards the caller is done with. */
     void (*deliver)(void *ctx, struct caller *caller, int status, int64_t retry_after_s,
@@ -56,6 +55,7 @@ struct driver_options {
 
 struct driver {
     struct driver_options o;
+    const struct policy *policy; /* the one the core has; NULL before the first */
     struct callers callers;
     struct tickets tickets;
     struct alerts alerts;

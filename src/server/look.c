@@ -282,7 +282,7 @@ static void put_routes(struct json_writer *w, const struct call *call)
     for (size_t i = 0; i < core_routes(call->api->core); i++) {
         struct route_view v;
         core_route_view(call->api->core, i, &v);
-        put_route(w, &v, call->api->driver->o.policy);
+        put_route(w, &v, call->api->driver->policy);
     }
     json_array_end(w);
 }

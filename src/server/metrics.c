@@ -501,8 +501,8 @@ static void put_route_counter(struct buf *out, const struct core *core, const ch
 
 static void put_routes(struct buf *out, const struct api *api)
 {
-    put_steps(out, api->core, api->driver->o.policy, false);
-    put_steps(out, api->core, api->driver->o.policy, true);
+    put_steps(out, api->core, api->driver->policy, false);
+    put_steps(out, api->core, api->driver->policy, true);
     put_passed(out, api->core);
     put_route_counter(out, api->core, "sluice_route_exhausted_total",
                       "Requests for which no resource of the route would do.", value_exhausted);

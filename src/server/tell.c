@@ -133,7 +133,7 @@ void tell_effect(struct driver *d, const struct effect *e)
     if (e->kind == EFFECT_HEALTH) {
         log_state(d, e);
     }
-    if (alert_of_effect(&d->alerts, e, d->o.policy, &alert)) {
+    if (alert_of_effect(&d->alerts, e, d->policy, &alert)) {
         tell_alert(d, &alert);
     }
 }
