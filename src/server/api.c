@@ -10,8 +10,8 @@
 typedef void look_fn(const struct call *call);
 typedef void ask_fn(const struct call *call, const json_value *body);
 
-/* A route has `look` for GET or `ask` for POST. One with `below` takes the paths below it, if they
- * end with its tail; one with a tail needs no body. */
+/* It has `look` for GET or `ask` for POST. One with `below` takes the paths below it, if they end
+ * with its tail; one with a tail needs no body. */
 struct endpoint {
     struct text path;
     unsigned need; /* enum right */
@@ -27,34 +27,34 @@ struct endpoint {
     {                                                                                              \
         "" literal, sizeof(literal) - 1                                                            \
     }
-#define ROUTE(literal) .path = LITERAL(literal)
+#define PATH(literal) .path = LITERAL(literal)
 
 static const char *const no_params[] = {NULL};
 static const char *const scope_params[] = {"scope_key", NULL};
 static const char *const page_params[] = {"after", "limit", NULL};
 static const char *const event_params[] = {"resource", "kind", NULL};
 
-static const struct endpoint routes[] = {
-    {ROUTE("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
-    {ROUTE("/v1/release"), RIGHT_ACQUIRE, false, false, NULL, api_release},
-    {ROUTE("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
-    {ROUTE("/v1/cancel"), RIGHT_ACQUIRE, false, false, NULL, api_cancel},
-    {ROUTE("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL, .params = scope_params},
-    {ROUTE("/v1/resources/"), RIGHT_ADMIN, false, true, NULL, api_reopen,
+static const struct endpoint endpoints[] = {
+    {PATH("/v1/acquire"), RIGHT_ACQUIRE, false, false, NULL, api_acquire},
+    {PATH("/v1/release"), RIGHT_ACQUIRE, false, false, NULL, api_release},
+    {PATH("/v1/renew"), RIGHT_ACQUIRE, false, false, NULL, api_renew},
+    {PATH("/v1/cancel"), RIGHT_ACQUIRE, false, false, NULL, api_cancel},
+    {PATH("/v1/resources"), RIGHT_READ, false, false, api_resources, NULL, .params = scope_params},
+    {PATH("/v1/resources/"), RIGHT_ADMIN, false, true, NULL, api_reopen,
      .tail = LITERAL("/reopen")},
-    {ROUTE("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL, .params = scope_params},
-    {ROUTE("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL, .params = page_params},
-    {ROUTE("/v1/usage"), RIGHT_READ, false, false, api_usage, NULL, .params = api_usage_params},
-    {ROUTE("/v1/sessions/"), RIGHT_READ, false, true, api_session, NULL},
-    {ROUTE("/v1/budget"), RIGHT_ADMIN, false, false, NULL, api_budget},
-    {ROUTE("/v1/events"), RIGHT_READ, false, false, api_events, NULL, .params = event_params},
-    {ROUTE("/metrics"), RIGHT_READ, false, false, api_metrics, NULL},
-    {ROUTE("/healthz"), 0, true, false, api_health, NULL},
-    {ROUTE("/readyz"), 0, true, false, api_ready, NULL},
-    {ROUTE("/"), 0, true, false, api_root, NULL},
+    {PATH("/v1/resources/"), RIGHT_READ, false, true, api_resource, NULL, .params = scope_params},
+    {PATH("/v1/leases"), RIGHT_READ, false, false, api_leases, NULL, .params = page_params},
+    {PATH("/v1/usage"), RIGHT_READ, false, false, api_usage, NULL, .params = api_usage_params},
+    {PATH("/v1/sessions/"), RIGHT_READ, false, true, api_session, NULL},
+    {PATH("/v1/budget"), RIGHT_ADMIN, false, false, NULL, api_budget},
+    {PATH("/v1/events"), RIGHT_READ, false, false, api_events, NULL, .params = event_params},
+    {PATH("/metrics"), RIGHT_READ, false, false, api_metrics, NULL},
+    {PATH("/healthz"), 0, true, false, api_health, NULL},
+    {PATH("/readyz"), 0, true, false, api_ready, NULL},
+    {PATH("/"), 0, true, false, api_root, NULL},
 };
 
-#define ROUTES_N (sizeof(routes) / sizeof(routes[0]))
+#define ENDPOINTS_N (sizeof(endpoints) / sizeof(endpoints[0]))
 
 static void write_error(struct buf *body, enum error_code code, const char *message)
 {
@@ -110,7 +110,7 @@ void api_deliver(void *ctx, struct caller *caller, int status, int64_t retry_aft
     caller_done(caller);
 }
 
-/* --- Requests that never reached a route. --- */
+/* --- Requests that never reached an endpoint. --- */
 
 static enum error_code code_of_status(int status)
 {
@@ -137,29 +137,52 @@ void api_error_body(void *ctx, int status, const char *reason, struct buf *body)
     write_error(body, code, names_a_key(code) ? NULL : reason);
 }
 
-/* --- Routes. --- */
+/* --- Endpoints. --- */
 
-static bool leads_to(const struct endpoint *r, struct text path)
+static bool leads_to(const struct endpoint *e, struct text path)
 {
-    size_t fixed = r->path.len + r->tail.len;
-    if (!r->below) {
-        return text_equal(path, r->path);
+    size_t fixed = e->path.len + e->tail.len;
+    if (!e->below) {
+        return text_equal(path, e->path);
     }
-    if (path.len < fixed || memcmp(path.at, r->path.at, r->path.len) != 0) {
+    if (path.len < fixed || memcmp(path.at, e->path.at, e->path.len) != 0) {
         return false;
     }
-    return r->tail.len == 0 ||
-           memcmp(path.at + path.len - r->tail.len, r->tail.at, r->tail.len) == 0;
+    return e->tail.len == 0 ||
+           memcmp(path.at + path.len - e->tail.len, e->tail.at, e->tail.len) == 0;
 }
 
-static const struct endpoint *find_route(struct text path)
+static const struct endpoint *find_endpoint(struct text path)
 {
-    for (size_t i = 0; i < ROUTES_N; i++) {
-        if (leads_to(&routes[i], path)) {
-            return &routes[i];
+    for (size_t i = 0; i < ENDPOINTS_N; i++) {
+        if (leads_to(&endpoints[i], path)) {
+            return &endpoints[i];
         }
     }
     return NULL;
+}
+
+bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len)
+{
+    struct text part = call->rest;
+    *len = 0;
+    for (size_t i = 0; i < part.len; i++) {
+        if (*len == NAME_LEN_MAX) {
+            return false;
+        }
+        if (part.at[i] != '%') {
+            name[(*len)++] = part.at[i];
+            continue;
+        }
+        int high = i + 2 < part.len ? hex_value(part.at[i + 1]) : -1;
+        int low = i + 2 < part.len ? hex_value(part.at[i + 2]) : -1;
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        name[(*len)++] = (char)(high << 4 | low);
+        i += 2;
+    }
+    return true;
 }
 
 /* A browser sends a form's types to any address unasked; JSON it sends only where it is welcome. */
@@ -182,14 +205,14 @@ static void refuse_body(struct http_request *req, enum error_code err, const str
     buf_release(&message);
 }
 
-static void ask(const struct endpoint *route, const struct call *call)
+static void ask(const struct endpoint *endpoint, const struct call *call)
 {
     if (!content_type_allowed(http_header(call->req, "content-type"))) {
         api_refuse(call->req, ERR_INVALID_REQUEST, "the Content-Type must be application/json");
         return;
     }
-    if (route->tail.len && http_body(call->req).len == 0) {
-        route->ask(call, NULL);
+    if (endpoint->tail.len && http_body(call->req).len == 0) {
+        endpoint->ask(call, NULL);
         return;
     }
     struct buf why;
@@ -199,21 +222,21 @@ static void ask(const struct endpoint *route, const struct call *call)
     if (err) {
         refuse_body(call->req, (enum error_code)err, &why);
     } else {
-        route->ask(call, body);
+        endpoint->ask(call, body);
     }
     buf_release(&why);
 }
 
-static void refuse_method(const struct endpoint *route, struct http_request *req)
+static void refuse_method(const struct endpoint *endpoint, struct http_request *req)
 {
-    http_reply_header(req, "Allow", route->ask ? "POST" : "GET, HEAD");
+    http_reply_header(req, "Allow", endpoint->ask ? "POST" : "GET, HEAD");
     api_refuse(req, ERR_METHOD_NOT_ALLOWED, NULL);
 }
 
 /* Whether the query may stand; answers where it may not. A parameter that is not known would make
  * the question another one than was meant. Who looks whether the daemon is well may add what it
  * likes. */
-static bool query_allowed(const struct endpoint *route, struct http_request *req)
+static bool query_allowed(const struct endpoint *endpoint, struct http_request *req)
 {
     struct text other = TEXT_NONE;
     struct buf why;
@@ -221,13 +244,14 @@ static bool query_allowed(const struct endpoint *route, struct http_request *req
         api_refuse(req, ERR_INVALID_REQUEST, "the query has a malformed percent escape");
         return false;
     }
-    if (route->open || http_query_only(req, route->params ? route->params : no_params, &other)) {
+    if (endpoint->open ||
+        http_query_only(req, endpoint->params ? endpoint->params : no_params, &other)) {
         return true;
     }
     buf_init(&why, WHY_LEN_MAX);
     buf_addf(&why, "unknown parameter `%.*s`", other.len < 64 ? (int)other.len : 64, other.at);
-    for (size_t i = 0; route->params && route->params[i]; i++) {
-        buf_addf(&why, "%s`%s`", i ? ", " : "; this path takes ", route->params[i]);
+    for (size_t i = 0; endpoint->params && endpoint->params[i]; i++) {
+        buf_addf(&why, "%s`%s`", i ? ", " : "; this path takes ", endpoint->params[i]);
     }
     api_refuse(req, ERR_INVALID_REQUEST, why.at);
     buf_release(&why);
@@ -239,33 +263,33 @@ void api_handle(void *ctx, struct http_request *req)
     struct call call = {.api = ctx, .req = req};
     struct text path = http_path(req);
     struct text method = http_method(req);
-    const struct endpoint *route = find_route(path);
+    const struct endpoint *endpoint = find_endpoint(path);
     const char *why = NULL;
-    if (!route) {
+    if (!endpoint) {
         api_refuse(req, ERR_NOT_FOUND, NULL);
         return;
     }
     bool look = text_equal(method, TEXT("GET")) || text_equal(method, TEXT("HEAD"));
-    if (route->look ? !look : !text_equal(method, TEXT("POST"))) {
-        refuse_method(route, req);
+    if (endpoint->look ? !look : !text_equal(method, TEXT("POST"))) {
+        refuse_method(endpoint, req);
         return;
     }
-    if (http_query(req).len && !query_allowed(route, req)) {
+    if (http_query(req).len && !query_allowed(endpoint, req)) {
         return;
     }
-    if (!route->open) {
+    if (!endpoint->open) {
         enum error_code err = identity_find(&call.api->rules, &call.api->driver->callers, req,
-                                            route->need, &call.identity, &why);
+                                            endpoint->need, &call.identity, &why);
         if (err) {
             api_refuse(req, err, why);
             return;
         }
     }
-    call.rest =
-        (struct text){path.at + route->path.len, path.len - route->path.len - route->tail.len};
-    if (route->look) {
-        route->look(&call);
+    call.rest = (struct text){path.at + endpoint->path.len,
+                              path.len - endpoint->path.len - endpoint->tail.len};
+    if (endpoint->look) {
+        endpoint->look(&call);
     } else {
-        ask(route, &call);
+        ask(endpoint, &call);
     }
 }

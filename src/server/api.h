@@ -1,7 +1,7 @@
 /*
  * The API: which request goes where.
  *
- * Finds the route of a request by path and method, says who asks (identity.h), and calls the
+ * Finds the endpoint of a request by path and method, says who asks (identity.h), and calls the
  * handler: those that ask the core are in ask.c, those that only look in look.c and
  * metrics.c. Every answer of an error goes out in one form.
  *
@@ -42,12 +42,12 @@ struct api {
     struct json_room room; /* for the body of the request at hand; its owner releases it */
 };
 
-/* One request to a route. */
+/* One request to an endpoint. */
 struct call {
     struct api *api;
     struct http_request *req;
     struct identity identity;
-    struct text rest; /* of the path, behind the route's */
+    struct text rest; /* of the path, behind the endpoint's */
 };
 
 /* The handler, the writer of refusals and the deliverer for http.h and driver.h; ctx is the api. */
@@ -64,6 +64,10 @@ void api_refuse(struct http_request *req, enum error_code code, const char *mess
 /* Answers 200 with a report, or over_cap if it did not fit. */
 void api_reply(struct http_request *req, const char *content_type, const struct buf *body);
 
+/* The name that a path's last part stands for, without its percent signs; false where one is
+ * malformed, or where it is longer than any name. */
+bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len);
+
 /* What a limit is, and what its counter says, as members of an object. */
 void api_write_limit(struct json_writer *w, const struct limit_view *view);
 void api_write_counter(struct json_writer *w, const struct limit_view *view);
@@ -79,10 +83,6 @@ void api_release(const struct call *call, const json_value *body);
 void api_renew(const struct call *call, const json_value *body);
 void api_cancel(const struct call *call, const json_value *body);
 void api_reopen(const struct call *call, const json_value *body); /* body NULL: empty */
-
-/* The name that a path's last part stands for, without its percent signs; false where one is
- * malformed, or where it is longer than any name. */
-bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len);
 
 /* look.c */
 void api_resources(const struct call *call);

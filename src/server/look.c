@@ -320,29 +320,6 @@ void api_resources(const struct call *call)
     buf_release(&key);
 }
 
-bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len)
-{
-    struct text part = call->rest;
-    *len = 0;
-    for (size_t i = 0; i < part.len; i++) {
-        if (*len == NAME_LEN_MAX) {
-            return false;
-        }
-        if (part.at[i] != '%') {
-            name[(*len)++] = part.at[i];
-            continue;
-        }
-        int high = i + 2 < part.len ? hex_value(part.at[i + 1]) : -1;
-        int low = i + 2 < part.len ? hex_value(part.at[i + 2]) : -1;
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        name[(*len)++] = (char)(high << 4 | low);
-        i += 2;
-    }
-    return true;
-}
-
 static bool find_resource(const struct core *core, struct text name, size_t *found)
 {
     for (size_t i = 0; i < core_resources(core); i++) {
