@@ -546,6 +546,7 @@ void api_root(const struct call *call)
                     "POST /v1/renew       let it live on\n"
                     "POST /v1/cancel      leave the line\n"
                     "GET  /v1/resources   limits, lines, states and what is left\n"
+                    "POST /v1/resources/NAME/reopen, when one is well again\n"
                     "GET  /v1/leases      what is held\n"
                     "GET  /v1/usage       what was used, and what it cost\n"
                     "GET  /v1/sessions/ID the same of one run\n"
