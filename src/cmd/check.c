@@ -6,6 +6,7 @@
 #include "cmd/table.h"
 #include "config/config.h"
 #include "config/show.h"
+#include "config/words.h"
 
 #define OUTPUT_MAX (16u << 20)
 
@@ -50,9 +51,9 @@ static void row_add(struct table *t, const struct resource *r, const struct limi
     cell_add(t, &cell);
     show_scope(&cell, l);
     cell_add(t, &cell);
-    table_add_str(t, exceed_name(l->exceed));
-    table_add_str(t, l->window == WINDOW_NONE ? "-" : charge_name(l->charge));
-    table_add_str(t, l->window == WINDOW_NONE ? "-" : settle_name(l->settle));
+    table_add_str(t, exceed_words[l->exceed]);
+    table_add_str(t, l->window == WINDOW_NONE ? "-" : charge_words[l->charge]);
+    table_add_str(t, l->window == WINDOW_NONE ? "-" : settle_words[l->settle]);
     buf_release(&cell);
 }
 

@@ -9,20 +9,10 @@
 #include "base/num.h"
 #include "config/config.h"
 #include "config/hint.h"
+#include "config/words.h"
 #include "config/zone.h"
 
 #define GUARD_DEFAULT_US (250 * US_PER_MS)
-
-static const char *const unit_choices[] = {
-    "requests", "tokens", "input_tokens", "output_tokens", "slots", "usd", NULL};
-static const char *const window_choices[] = {"none",     "rolling",  "bucket",
-                                             "calendar", "lifetime", NULL};
-static const char *const settle_choices[] = {"true_up", "refund_only", "keep", NULL};
-static const char *const expire_choices[] = {"full", "input_only", "nothing", NULL};
-static const char *const charge_choices[] = {"grant", "settle", NULL};
-static const char *const headers_choices[] = {"length", "second", "minute", "day",
-                                              "month",  "none",   NULL};
-static const char *const exceed_choices[] = {"wait", "refuse", "downgrade", NULL};
 
 #define AMOUNT_TAKES "an amount: a number above 0, as in 500, 1.5k, 2M (usd: 50, 0.25)"
 #define AT(member)   offsetof(struct limit_draft, member)
@@ -31,7 +21,7 @@ static const struct key_row limit_rows[] = {
     {"name", read_name, AT(name), NULL, 0, 0, "a name of 1 to 128 printable bytes",
      "`UNIT/PER`, and `/SCOPE` where it is not the resource; the pool's name with `shared`",
      "What refusals, metrics and the journal call the limit; unique in its resource."},
-    {"unit", read_choice, AT(unit), unit_choices, 0, 0,
+    {"unit", read_choice, AT(unit), unit_words, 0, 0,
      "one of requests, tokens, input_tokens, output_tokens, slots, usd", "required",
      "What the limit counts; `slots` are calls in flight."},
     {"amount", read_word, AT(amount), NULL, 0, 0, AMOUNT_TAKES, "required",
@@ -41,7 +31,7 @@ static const struct key_row limit_rows[] = {
      "a time: a duration (30s, 1m30s, 24h), second, minute, hour, day, month or lifetime",
      "required, except for `slots`",
      "How long the window is. `day` and `month` are the calendar's; `24h` is any 24 hours."},
-    {"window", read_choice, AT(window), window_choices, 0, 0,
+    {"window", read_choice, AT(window), window_words, 0, 0,
      "one of rolling, bucket, calendar, lifetime, none", "see \"Windows\"",
      "How the window moves."},
     {"burst", read_word, AT(burst), NULL, 0, 0, AMOUNT_TAKES, "the amount",
@@ -56,17 +46,17 @@ static const struct key_row limit_rows[] = {
      "the provider's slices, if it has any; else not paced",
      "Enforces a rolling limit in slices as well: 60 per minute paced by 1s is at most 1 in any "
      "second."},
-    {"charge", read_choice, AT(charge), charge_choices, 0, 0, "one of grant, settle",
+    {"charge", read_choice, AT(charge), charge_words, 0, 0, "one of grant, settle",
      "the provider's rule; usd: settle",
      "When a request's amount enters the window; until it does, it is held beside it."},
-    {"settle", read_choice, AT(settle), settle_choices, 0, 0, "one of true_up, refund_only, keep",
+    {"settle", read_choice, AT(settle), settle_words, 0, 0, "one of true_up, refund_only, keep",
      "the provider's rule; usd: true_up",
      "What the real usage does to what was charged: replaces it, replaces it where it is smaller, "
      "or nothing."},
-    {"on_expire", read_choice, AT(on_expire), expire_choices, 0, 0,
+    {"on_expire", read_choice, AT(on_expire), expire_words, 0, 0,
      "one of full, input_only, nothing", "full",
      "What a lease that expired without a settle is taken to have used."},
-    {"exceed", read_choice, AT(exceed), exceed_choices, 0, 0, "one of wait, refuse, downgrade",
+    {"exceed", read_choice, AT(exceed), exceed_words, 0, 0, "one of wait, refuse, downgrade",
      "wait; usd: refuse",
      "What a full limit does to a request; `downgrade`: on to the route's next resource, or "
      "refuse."},
@@ -74,7 +64,7 @@ static const struct key_row limit_rows[] = {
      "one of resource, tenant, session, model, label:KEY, route:NAME", "resource",
      "Whose usage shares one counter: with `label:KEY`, one counter for each value of that label; "
      "with `route:NAME`, only what comes by that route."},
-    {"headers", read_choice, AT(headers), headers_choices, 0, 0,
+    {"headers", read_choice, AT(headers), told_of_words, 0, 0,
      "one of second, minute, day, month, none, length", "length: the one of the same window",
      "Which of the provider's limits its answers must tell of to tell of this one, for windows of "
      "another length than the provider's. A `shared` limit is corrected by headers only where this "
@@ -103,24 +93,18 @@ struct per {
     int64_t us; /* 0 for a month, whose length varies */
 };
 
-struct step_word {
-    const char *name;
-    int64_t us;
+static const int64_t step_us[] = {
+    [STEP_SECOND] = US_PER_S, [STEP_MINUTE] = US_PER_MIN, [STEP_HOUR] = US_PER_H,
+    [STEP_DAY] = US_PER_DAY,  [STEP_MONTH] = 0,
 };
 
-#define STEPS_N (sizeof(steps) / sizeof(steps[0]))
-
-static const struct step_word steps[] = {
-    [STEP_SECOND] = {"second", US_PER_S}, [STEP_MINUTE] = {"minute", US_PER_MIN},
-    [STEP_HOUR] = {"hour", US_PER_H},     [STEP_DAY] = {"day", US_PER_DAY},
-    [STEP_MONTH] = {"month", 0},
-};
+#define STEPS_N (sizeof(step_us) / sizeof(step_us[0]))
 
 /* The words that `per` may be. */
 static const char *per_word(const void *names, size_t i)
 {
     (void)names;
-    return i < STEPS_N ? steps[i].name : "lifetime";
+    return i < STEPS_N ? step_words[i] : "lifetime";
 }
 
 /* One limit being built. */
@@ -163,10 +147,10 @@ static void read_per(struct build *b)
         return;
     }
     for (size_t i = 0; i < STEPS_N; i++) {
-        if (text_equal(w->text, text_of(steps[i].name))) {
+        if (text_equal(w->text, text_of(step_words[i]))) {
             b->per.word = true;
             b->per.step = (enum calendar_step)i;
-            b->per.us = steps[i].us;
+            b->per.us = step_us[i];
             return;
         }
     }
@@ -203,14 +187,12 @@ static void read_scope_name(struct build *b, const struct word *w, bool route)
 
 static void read_scope(struct build *b)
 {
-    static const char *const names[] = {"resource", "tenant", "session", "model"};
-    const size_t names_n = sizeof(names) / sizeof(names[0]);
     const struct word *w = &b->draft->scope;
     if (w->line <= 0) {
         return;
     }
-    for (size_t i = 0; i < names_n; i++) {
-        if (text_equal(w->text, text_of(names[i]))) {
+    for (size_t i = 0; i < SCOPE_LABEL; i++) {
+        if (text_equal(w->text, text_of(scope_words[i]))) {
             b->limit->scope = (enum scope)i;
             return;
         }
@@ -224,7 +206,8 @@ static void read_scope(struct build *b)
     complain(b, w->line, "scope",
              "\"%.*s\" is not one of resource, tenant, session, model, "
              "label:KEY, route:NAME%s",
-             shown_len(w->text), w->text.at, hint_scope(w->text, choice_name, names, names_n).text);
+             shown_len(w->text), w->text.at,
+             hint_scope(w->text, choice_name, scope_words, SCOPE_LABEL).text);
 }
 
 static bool read_units(const struct build *b, struct text t, int64_t *out)
@@ -295,7 +278,7 @@ static void check_per(struct build *b)
             complain(b, d->line, NULL, "\"per\" is missing");
         }
     } else if (b->per.lifetime != (window == WINDOW_LIFETIME)) {
-        complain(b, d->per.line, "per", "a %s window is not per %.*s", window_choices[window],
+        complain(b, d->per.line, "per", "a %s window is not per %.*s", window_words[window],
                  shown_len(d->per.text), d->per.text.at);
     } else if (window == WINDOW_CALENDAR && !b->per.word) {
         complain(b, d->per.line, "per",
@@ -306,7 +289,7 @@ static void check_per(struct build *b)
     } else if ((window == WINDOW_ROLLING || window == WINDOW_BUCKET) && b->per.us == 0 && b->good) {
         complain(b, d->per.line, "per",
                  "a month's length varies; a %s window wants days, as in 30d",
-                 window_choices[window]);
+                 window_words[window]);
     }
 }
 
@@ -324,7 +307,7 @@ static void build_window(struct build *b)
         b->limit->burst = 0;
         if (d->burst.line > 0) {
             complain(b, d->burst.line, "burst", "only a bucket has one, and this window is %s",
-                     window_choices[b->limit->window]);
+                     window_words[b->limit->window]);
         }
     }
 }
@@ -337,7 +320,7 @@ static void build_guard(struct build *b)
         if (guard->line > 0) {
             complain(b, guard->line, "guard",
                      "only rolling and bucket windows have one, and this window is %s",
-                     window_choices[l->window]);
+                     window_words[l->window]);
         }
         return;
     }
@@ -354,7 +337,7 @@ static void build_pace(struct build *b)
     if (l->window != WINDOW_ROLLING) {
         if (pace->line > 0 && pace->value) {
             complain(b, pace->line, "pace", "only rolling windows are paced, and this one is %s",
-                     window_choices[l->window]);
+                     window_words[l->window]);
         }
         return;
     }
@@ -409,7 +392,7 @@ static void build_zone(struct build *b)
     if (b->limit->window != WINDOW_CALENDAR) {
         if (w->line > 0) {
             complain(b, w->line, "zone", "only calendar windows have one, and this window is %s",
-                     window_choices[b->limit->window]);
+                     window_words[b->limit->window]);
         }
         return;
     }

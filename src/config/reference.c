@@ -10,6 +10,7 @@
 #include "config/resource.h"
 #include "config/route.h"
 #include "config/show.h"
+#include "config/words.h"
 
 const struct section *reference_section(size_t i)
 {
@@ -36,7 +37,7 @@ static void write_rule(struct buf *b, const struct profile *profile,
                        const struct profile_rule *rule)
 {
     buf_addf(b, "| %s | %s%s | %s", profile->name, unit_name(rule->unit),
-             rule->span == SPAN_DAY ? " per day" : "", window_name(rule->window));
+             rule->span == SPAN_DAY ? " per day" : "", window_words[rule->window]);
     if (rule->window == WINDOW_CALENDAR) {
         buf_addf(b, ", %s", rule->zone ? rule->zone : "UTC");
     }
@@ -44,7 +45,7 @@ static void write_rule(struct buf *b, const struct profile *profile,
         buf_add_str(b, ", paced in ");
         show_duration(b, rule->slice_us);
     }
-    buf_addf(b, " | %s | %s | %s |\n", charge_name(rule->charge), settle_name(rule->settle),
+    buf_addf(b, " | %s | %s | %s |\n", charge_words[rule->charge], settle_words[rule->settle],
              rule->source);
 }
 

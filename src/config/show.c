@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/num.h"
+#include "config/words.h"
 
 static void show_decimal(struct buf *b, int64_t n, int64_t scale)
 {
@@ -61,59 +62,21 @@ void show_share(struct buf *b, int32_t ppm)
 
 void show_per(struct buf *b, const struct limit *l)
 {
-    static const char *const steps[] = {"second", "minute", "hour", "day", "month"};
     switch (l->window) {
     case WINDOW_NONE: return;
     case WINDOW_ROLLING:
     case WINDOW_BUCKET: show_duration(b, l->per_us); return;
-    case WINDOW_CALENDAR: buf_add_str(b, steps[l->step]); return;
+    case WINDOW_CALENDAR: buf_add_str(b, step_words[l->step]); return;
     case WINDOW_LIFETIME: buf_add_str(b, "lifetime"); return;
     }
 }
 
 void show_scope(struct buf *b, const struct limit *l)
 {
-    static const char *const scopes[] = {"resource", "tenant", "session",
-                                         "model",    "label:", "route:"};
-    buf_add_str(b, scopes[l->scope]);
+    buf_add_str(b, scope_words[l->scope]);
     if (l->scope == SCOPE_LABEL || l->scope == SCOPE_ROUTE) {
-        buf_add_str(b, l->label);
+        buf_addf(b, ":%s", l->label);
     }
-}
-
-const char *window_name(enum window_kind window)
-{
-    static const char *const names[] = {"none", "rolling", "bucket", "calendar", "lifetime"};
-    return names[window];
-}
-
-const char *charge_name(enum charge_rule charge)
-{
-    return charge == CHARGE_AT_GRANT ? "grant" : "settle";
-}
-
-const char *settle_name(enum settle_rule settle)
-{
-    static const char *const names[] = {"true_up", "refund_only", "keep"};
-    return names[settle];
-}
-
-const char *told_of_name(enum told_of told_of)
-{
-    static const char *const names[] = {"length", "second", "minute", "day", "month", "none"};
-    return names[told_of];
-}
-
-const char *expire_name(enum expire_rule rule)
-{
-    static const char *const names[] = {"full", "input_only", "nothing"};
-    return names[rule];
-}
-
-const char *exceed_name(enum exceed exceed)
-{
-    static const char *const names[] = {"wait", "refuse", "downgrade"};
-    return names[exceed];
 }
 
 static void show_zone(struct buf *b, const struct zone *zone)
@@ -129,7 +92,7 @@ void show_window_name(struct buf *b, const struct limit *l)
         buf_add_str(b, "in flight");
         return;
     }
-    buf_add_str(b, window_name(l->window));
+    buf_add_str(b, window_words[l->window]);
     if (l->window == WINDOW_CALENDAR && l->zone) {
         buf_add_char(b, ' ');
         show_zone(b, l->zone);
@@ -140,7 +103,7 @@ void show_window_name(struct buf *b, const struct limit *l)
 
 static void show_window(struct buf *b, const struct limit *l)
 {
-    buf_addf(b, ", window %s", window_name(l->window));
+    buf_addf(b, ", window %s", window_words[l->window]);
     if (l->window == WINDOW_BUCKET) {
         buf_add_str(b, ", burst ");
         show_amount(b, l->unit, l->burst);
@@ -154,7 +117,7 @@ static void show_window(struct buf *b, const struct limit *l)
         show_duration(b, l->slice_us);
     }
     if (l->told_of != TOLD_OF_LENGTH) {
-        buf_addf(b, ", headers %s", told_of_name(l->told_of));
+        buf_addf(b, ", headers %s", told_of_words[l->told_of]);
     }
     if (l->zone) {
         buf_add_str(b, ", zone ");
@@ -165,10 +128,10 @@ static void show_window(struct buf *b, const struct limit *l)
 static void show_rules(struct buf *b, const struct limit *l)
 {
     if (l->window != WINDOW_NONE) {
-        buf_addf(b, ", charge %s, settle %s, on_expire %s", charge_name(l->charge),
-                 settle_name(l->settle), expire_name(l->on_expire));
+        buf_addf(b, ", charge %s, settle %s, on_expire %s", charge_words[l->charge],
+                 settle_words[l->settle], expire_words[l->on_expire]);
     }
-    buf_addf(b, ", exceed %s", exceed_name(l->exceed));
+    buf_addf(b, ", exceed %s", exceed_words[l->exceed]);
     if (l->headroom_ppm) {
         buf_add_str(b, ", headroom ");
         show_share(b, l->headroom_ppm);

@@ -29,14 +29,6 @@ void show_scope(struct buf *b, const struct limit *l);
 /* "rolling", "in flight", "calendar UTC", "calendar UTC+01:00": the offset is winter's. */
 void show_window_name(struct buf *b, const struct limit *l);
 
-/* "rolling", "grant", "true_up" …: the choices of the configuration's keys. */
-const char *window_name(enum window_kind window);
-const char *charge_name(enum charge_rule charge);
-const char *settle_name(enum settle_rule settle);
-const char *expire_name(enum expire_rule rule);
-const char *told_of_name(enum told_of told_of);
-const char *exceed_name(enum exceed exceed);
-
 /* A limit in full, on one line: "rpm: 1k requests per 1m, window rolling, …". */
 void show_limit(struct buf *b, const struct limit *l);
 

@@ -4,6 +4,7 @@
  */
 
 #include "base/num.h"
+#include "config/words.h"
 #include "core/view.h"
 #include "http/member.h"
 #include "server/answer.h"
@@ -16,47 +17,6 @@
 #define LEASES_LOOKED_MAX   2000 /* for one page, those of other tenants included */
 
 /* --- Resources. --- */
-
-static const char *window_name(const struct limit *limit)
-{
-    switch (limit->window) {
-    case WINDOW_NONE: return "none";
-    case WINDOW_ROLLING: return "rolling";
-    case WINDOW_BUCKET: return "bucket";
-    case WINDOW_CALENDAR: return "calendar";
-    case WINDOW_LIFETIME: return "lifetime";
-    }
-    return "unknown";
-}
-
-static const char *scope_name(enum scope scope)
-{
-    switch (scope) {
-    case SCOPE_RESOURCE: return "resource";
-    case SCOPE_TENANT: return "tenant";
-    case SCOPE_SESSION: return "session";
-    case SCOPE_MODEL: return "model";
-    case SCOPE_LABEL: return "label";
-    case SCOPE_ROUTE: return "route";
-    }
-    return "unknown";
-}
-
-static const char *exceed_name(enum exceed exceed)
-{
-    switch (exceed) {
-    case EXCEED_WAIT: return "wait";
-    case EXCEED_REFUSE: return "refuse";
-    case EXCEED_DOWNGRADE: return "downgrade";
-    }
-    return "unknown";
-}
-
-static const char *step_name(enum calendar_step step)
-{
-    static const char *const names[] = {"second", "minute", "hour", "day", "month"};
-    return names[step];
-}
 
 /* What is left of a limit that nobody has told yet is as unknown as the limit. */
 static void put_bound(struct json_writer *w, const char *key, const struct limit_view *v, int64_t n)
@@ -96,17 +56,17 @@ void api_write_limit(struct json_writer *w, const struct limit_view *v)
     const struct limit *l = v->limit;
     member_str(w, "limit", l->name);
     member_str(w, "unit", unit_name(l->unit));
-    member_str(w, "window", window_name(l));
+    member_str(w, "window", window_words[l->window]);
     if (l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) {
         member_i64(w, "per_ms", l->per_us / US_PER_MS);
         member_i64(w, "guard_ms", v->guard_us / US_PER_MS);
     }
     if (l->window == WINDOW_CALENDAR) {
-        member_str(w, "per", step_name(l->step));
+        member_str(w, "per", step_words[l->step]);
     }
-    member_str(w, "scope", scope_name(l->scope));
+    member_str(w, "scope", scope_words[l->scope]);
     member_text_if(w, "shared", text_of(l->shared));
-    member_str(w, "exceed", exceed_name(l->exceed));
+    member_str(w, "exceed", exceed_words[l->exceed]);
     put_bound(w, "amount", v, v->amount);
     if (v->told > 0) {
         member_i64(w, "told", v->told);
