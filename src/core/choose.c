@@ -3,11 +3,11 @@
  *
  * Every step is held against the request. What it cannot do for it is a reason to pass it over:
  *
- *   for good:      the context or a limit is too small for it, a limit that does not let wait is
- *                  full, its own parent holds what it needs, the line is full, the resource is
- * closed for longer than the caller would wait, or it was tried there in vain; for the time:  the
- * resource is closed, or was refused not long ago, or its line will by all estimates outlast the
- * caller's time.
+ *   - for good: the context or a limit is too small for it, a limit that does not let wait is full,
+ *     its own parent holds what it needs, the line is full, the resource is closed for longer than
+ *     the caller would wait, or it was tried there in vain;
+ *   - for the time: the resource is closed, or was refused not long ago, or its line will by all
+ *     estimates outlast the caller's time.
  *
  * Of those that have no reason against them the route's preference decides: the first, or the one
  * with the least time to wait. The accounts of a pool stand in one place of the order; of them it
@@ -230,10 +230,13 @@ static struct place place_at(const struct route *route, size_t from)
     return (struct place){from, end};
 }
 
+/* Where it fits at once comes before where others are to be granted at once and it is next. */
 static bool less_loaded(const struct offer *o, const struct offer *than)
 {
-    bool now = o->now && than->now;
-    if (!now && o->eta_us != than->eta_us) {
+    if (o->now != than->now) {
+        return o->now;
+    }
+    if (o->eta_us != than->eta_us) {
         return o->eta_us < than->eta_us;
     }
     if (o->free_ppm != than->free_ppm) {
