@@ -106,13 +106,12 @@ static void print_more(const struct policy *p)
 
 static int print_summary(const char *path, const struct config *config)
 {
-    static const char *const durabilities[] = {"full", "process", "none"};
     printf("%s: good\n\nlisten      ", path);
     for (size_t i = 0; i < config->listens_n; i++) {
         printf("%s%s", i ? ", " : "", config->listens[i]);
     }
     printf("\nstore       %s, durability %s\nkeys        %zu\nresources   %zu\n\n", config->store,
-           durabilities[config->durability], config->keys_n, config->policy.resources_n);
+           durability_words[config->durability], config->keys_n, config->policy.resources_n);
     int code = print_limits(&config->policy);
     putchar('\n');
     print_more(&config->policy);

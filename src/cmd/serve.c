@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "cmd/cmd.h"
 #include "config/config.h"
-#include "journal/journal.h"
+#include "config/words.h"
 #include "server/log.h"
 #include "server/server.h"
 
@@ -70,10 +70,8 @@ static int misused(const char *what, const char *value)
 
 static bool read_durability(const char *word, int *durability)
 {
-    static const char *const words[] = {
-        [DURABILITY_FULL] = "full", [DURABILITY_PROCESS] = "process", [DURABILITY_NONE] = "none"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(words[i], word) == 0) {
+    for (int i = 0; durability_words[i]; i++) {
+        if (strcmp(durability_words[i], word) == 0) {
             *durability = i;
             return true;
         }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/hint.h"
 #include "config/key.h"
 
 static const struct key_row tenant_rows[] = {
@@ -75,8 +76,9 @@ static unsigned read_rights(struct problems *p, const struct place *up, const st
             i++;
         }
         if (i == 3) {
-            problem_add(p, n->line, "%s: \"%.*s\" is not one of acquire, read, admin",
-                        place_text(&at, where), shown_len(n->text), n->text.at);
+            problem_add(p, n->line, "%s: \"%.*s\" is not one of acquire, read, admin%s",
+                        place_text(&at, where), shown_len(n->text), n->text.at,
+                        hint_name(n->text, choice_name, right_names, 3).text);
         } else {
             rights |= 1u << i;
         }

@@ -12,6 +12,7 @@
 #include "config/price.h"
 #include "config/resource.h"
 #include "config/route.h"
+#include "config/words.h"
 
 #define LISTENS_MAX     16
 #define SOCKET_PATH_MAX 107 /* bytes, as Linux has it */
@@ -74,9 +75,6 @@ struct file_draft {
     struct server_draft server;
 };
 
-/* In the order of enum durability. */
-static const char *const durability_choices[] = {"full", "process", "none", NULL};
-
 #define AT(member) offsetof(struct file_draft, member)
 
 static const struct key_row file_rows[] = {
@@ -85,7 +83,7 @@ static const struct key_row file_rows[] = {
      LISTEN_DEFAULT, "Where the daemon takes requests."},
     {"store", read_word, AT(store), NULL, 0, 0, "a path, from the working directory", STORE_DEFAULT,
      "The SQLite file that holds the durable record."},
-    {"durability", read_choice, AT(durability), durability_choices, 0, 0,
+    {"durability", read_choice, AT(durability), durability_words, 0, 0,
      "one of full, process, none", "full",
      "What an answered grant survives: a loss of power, a kill of the process, or nothing."},
     {"keys", read_node, AT(keys), NULL, 0, 0, "a list of keys", "none: whoever connects may do all",

@@ -7,6 +7,7 @@
 #include "config/hint.h"
 #include "config/price.h"
 #include "config/resource.h"
+#include "config/words.h"
 #include "price/find.h"
 
 #define ANSWER_LEN_MAX 65536
@@ -18,15 +19,13 @@ struct route_draft {
     struct setting prefer;
 };
 
-static const char *const prefer_choices[] = {"first", "fastest", NULL};
-
 #define AT(member) offsetof(struct route_draft, member)
 
 static const struct key_row route_rows[] = {
     {"try", read_node, AT(try), NULL, 0, 0, "a list of at most 8, each " STEP_TAKES, "required",
      "The resources in the order in which they are tried; of a resource with accounts, all of "
      "these."},
-    {"prefer", read_choice, AT(prefer), prefer_choices, 0, 0, "one of first, fastest", "first",
+    {"prefer", read_choice, AT(prefer), prefer_words, 0, 0, "one of first, fastest", "first",
      "Which of those that can serve in time does: the first, or the one with the least to wait."},
     {"finally", read_node, AT(finally), NULL, 0, 0, FINALLY_TAKES, "refuse",
      "What a caller is told to take when none can serve."},
@@ -247,11 +246,12 @@ static void read_finally(struct build *b, const struct node *n, char **answer)
         read_static(b, &at, n, answer);
     } else if (!node_says(b->c->problems, &at, n, FINALLY_TAKES)) {
         return;
-    } else if (text_equal(n->text, TEXT("cached"))) {
+    } else if (text_equal(n->text, text_of(finally_words[FINALLY_CACHED]))) {
         b->route->finally = FINALLY_CACHED;
-    } else if (!text_equal(n->text, TEXT("refuse"))) {
-        problem_add(b->c->problems, n->line, "%s: \"%.*s\" is not " FINALLY_TAKES,
-                    place_text(&at, where), shown_len(n->text), n->text.at);
+    } else if (!text_equal(n->text, text_of(finally_words[FINALLY_REFUSE]))) {
+        struct hint hint = hint_name(n->text, choice_name, finally_words, FINALLY_STATIC);
+        problem_add(b->c->problems, n->line, "%s: \"%.*s\" is not " FINALLY_TAKES "%s",
+                    place_text(&at, where), shown_len(n->text), n->text.at, hint.text);
     }
 }
 

@@ -188,10 +188,7 @@ void read_choice(struct problems *p, const struct place *at, const struct key_ro
             return;
         }
     }
-    char where[PLACE_LEN_MAX];
-    struct hint hint = hint_name(value->text, choice_name, row->choices, n);
-    problem_add(p, value->line, "%s: \"%.*s\" is not %s%s", place_text(at, where),
-                shown_len(value->text), value->text.at, row->takes, hint.text);
+    report_value(p, at, row, value, hint_name(value->text, choice_name, row->choices, n));
 }
 
 /* Names go into logs, headers and journals, where control characters could pretend to be more. */

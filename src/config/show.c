@@ -279,8 +279,6 @@ static void show_step(struct buf *b, const struct policy *p, const struct route_
 
 void show_route(struct buf *b, const struct policy *p, const struct route *route)
 {
-    static const char *const prefers[] = {"first", "fastest"};
-    static const char *const ends[] = {"refuse", "cached", "static"};
     buf_addf(b, "%s: ", route->name);
     for (size_t i = 0; i < route->steps_n; i++) {
         bool alike = route->accounts || route->steps[i].alike;
@@ -288,6 +286,6 @@ void show_route(struct buf *b, const struct policy *p, const struct route *route
         show_step(b, p, &route->steps[i]);
     }
     buf_addf(b, "; prefer %s, finally %s%s",
-             route->accounts ? "least loaded" : prefers[route->prefer], ends[route->finally],
-             route->sticky ? ", sticky by session" : "");
+             route->accounts ? "least loaded" : prefer_words[route->prefer],
+             finally_words[route->finally], route->sticky ? ", sticky by session" : "");
 }

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "core/limit.h"
+#include "core/policy.h"
 
 const char *const unit_words[] = {
     [UNIT_REQUESTS] = "requests",
@@ -70,3 +70,18 @@ const char *const told_of_words[] = {
     [TOLD_OF_NONE] = "none",
     NULL,
 };
+
+const char *const prefer_words[] = {
+    [PREFER_FIRST] = "first",
+    [PREFER_FASTEST] = "fastest",
+    NULL,
+};
+
+const char *const finally_words[] = {
+    [FINALLY_REFUSE] = "refuse",
+    [FINALLY_CACHED] = "cached",
+    [FINALLY_STATIC] = "static",
+    NULL,
+};
+
+const char *const durability_words[] = {"full", "process", "none", NULL};

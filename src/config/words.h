@@ -1,8 +1,8 @@
 /*
- * The words for what limits are made of: a list for each enum of core/limit.h, in its order, ended
- * by NULL. What a key may be, how a limit is shown and what the API calls it are the same words.
+ * The words for what limits and routes are made of: a list for each enum, in its order, ended by
+ * NULL. What a key may be, how it is shown and what the API calls it are the same words.
  *
- * May depend on core/limit.h.
+ * May depend on core/policy.h.
  */
 #ifndef SLUICE_CONFIG_WORDS_H
 #define SLUICE_CONFIG_WORDS_H
@@ -16,5 +16,8 @@ extern const char *const charge_words[];
 extern const char *const settle_words[];
 extern const char *const expire_words[];
 extern const char *const told_of_words[];
+extern const char *const prefer_words[];
+extern const char *const finally_words[];
+extern const char *const durability_words[]; /* enum durability of journal.h */
 
 #endif

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "base/num.h"
+#include "config/words.h"
 #include "http/member.h"
 #include "server/names.h"
 
@@ -157,9 +158,7 @@ static const char *settled_how(const struct effect *e)
 /* What a caller is to do where a route has nothing left. */
 static void write_finally(enum finally finally, const char *static_answer, struct json_writer *w)
 {
-    static const char *const names[] = {
-        [FINALLY_REFUSE] = "refuse", [FINALLY_CACHED] = "cached", [FINALLY_STATIC] = "static"};
-    member_str(w, "finally", names[finally]);
+    member_str(w, "finally", finally_words[finally]);
     if (static_answer) {
         member_str(w, "static_answer", static_answer);
     }
