@@ -16,11 +16,8 @@
 /* Whether a limit goes on counting what the old one counted. */
 static bool rule_continues(const struct rule *rule, const struct rule *old)
 {
-    const struct limit *a = rule->limit;
-    const struct limit *b = old->limit;
-    return a->unit == b->unit && a->window == b->window && a->scope == b->scope &&
-           a->charge == b->charge && strcmp(a->label, b->label) == 0 &&
-           (a->window != WINDOW_CALENDAR || a->step == b->step);
+    return limit_continues(rule->limit, text_of(old->counts)) &&
+           rule->limit->charge == old->limit->charge;
 }
 
 static const struct reserve *reserve_of(const struct rule *meter)

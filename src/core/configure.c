@@ -50,6 +50,7 @@ static void rule_fill(struct rule *rule, int32_t share_ppm)
     rule->share_ppm = share_ppm;
     rule->span = meters ? READING_SPANS : span_of(limit);
     rule->guard_us = limit->guard_us;
+    limit_counts(limit, rule->counts);
     rule_make_terms(rule);
 }
 

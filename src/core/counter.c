@@ -253,6 +253,7 @@ void counter_record(struct core *core, const struct counter *c, struct record *r
         .resource = pooled ? TEXT_NONE : text_of(rule->resource),
         .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
         .scope_key = counter_key(c),
+        .counts = text_of(rule->counts),
     };
     if (rule->terms.kind == WINDOW_BUCKET) {
         record->period_us = c->window.bucket.at_us;

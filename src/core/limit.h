@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
+
 #define NAME_LEN_MAX   128  /* resource, model, tenant, session, id, limit: bytes */
 #define LABELS_LEN_MAX 1024 /* all labels of a request, as "key=value" lines: bytes */
 #define LABELS_MAX     8
@@ -118,5 +120,16 @@ struct limit {
 
 /* "requests", "tokens", "input_tokens", "output_tokens", "slots", "usd". */
 const char *unit_name(enum unit unit);
+
+#define COUNTS_LEN_MAX (NAME_LEN_MAX + 63)
+
+/* Writes down what a limit counts, such as "usd calendar day label team". Amounts, lengths and
+ * zones are not of it. */
+void limit_counts(const struct limit *limit, char counts[COUNTS_LEN_MAX + 1]);
+
+/* Whether a limit goes on counting what one of its name counted before, at a reload or a start:
+ * only where it counts the same. `counts` is empty where nobody noted what that was: then it does.
+ */
+bool limit_continues(const struct limit *limit, struct text counts);
 
 #endif

@@ -18,6 +18,33 @@ const char *unit_name(enum unit unit)
     return names[unit];
 }
 
+static char *add_word(char *at, const char *before, const char *word)
+{
+    size_t before_len = strlen(before), len = strlen(word);
+    memcpy(at, before, before_len);
+    memcpy(at + before_len, word, len + 1);
+    return at + before_len + len;
+}
+
+void limit_counts(const struct limit *limit, char counts[COUNTS_LEN_MAX + 1])
+{
+    static const char *const windows[] = {" none", " rolling", " bucket", " calendar", " lifetime"};
+    static const char *const steps[] = {" second", " minute", " hour", " day", " month"};
+    static const char *const scopes[] = {"", " tenant", " session", " model", " label", " route"};
+    char *at = add_word(counts, "", unit_name(limit->unit));
+    at = add_word(at, windows[limit->window], "");
+    at = add_word(at, limit->window == WINDOW_CALENDAR ? steps[limit->step] : "", "");
+    at = add_word(at, scopes[limit->scope], "");
+    add_word(at, limit->label[0] ? " " : "", limit->label);
+}
+
+bool limit_continues(const struct limit *limit, struct text counts)
+{
+    char now[COUNTS_LEN_MAX + 1];
+    limit_counts(limit, now);
+    return counts.len == 0 || text_equal(text_of(now), counts);
+}
+
 /* A name fills its array at most up to the final zero. */
 static bool is_name(const char name[NAME_LEN_MAX + 1])
 {

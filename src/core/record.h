@@ -101,8 +101,11 @@ struct record {
     int32_t step;      /* the place of the one that served, from 1; 0: none was asked for */
     struct text tenant;
     struct text session;
-    struct text labels; /* "key=value" lines */
-    struct text id;     /* the caller's own id, or empty; HEALTH: the provider's code */
+    union {
+        struct text labels; /* "key=value" lines */
+        struct text counts; /* COUNTER, LEARNED: what the limit counts; see limit_counts */
+    };
+    struct text id; /* the caller's own id, or empty; HEALTH: the provider's code */
 
     /* COUNTER, LEARNED. `limit` is the pool's name for shared limits (resource empty), else the
      * limit's name in its resource. SETTLE: what was advised, where it was not that all is done. */
@@ -113,6 +116,7 @@ struct record {
     struct text scope_key; /* tenant, session, model or label value; empty for the resource */
     union {
         int64_t period_us; /* calendar: when the period began; bucket: when `level` held */
+        int64_t per_us;    /* LEARNED: the limit's length */
         int64_t again_us;  /* ADVICE_RETRY: not before */
     };
     union {

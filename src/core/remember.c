@@ -60,6 +60,8 @@ void remember_rule(struct core *core, const struct rule *rule)
         .expires_us = INT64_MAX,
         .resource = pooled ? TEXT_NONE : text_of(rule->resource),
         .limit = text_of(pooled ? rule->limit->shared : rule->limit->name),
+        .counts = text_of(rule->counts),
+        .per_us = rule->limit->per_us,
     };
     e->record.learned = (struct learned_fact){
         .told = rule->told,
@@ -183,6 +185,12 @@ static void learned_back(struct core *core, struct rule *rule, const struct reco
     }
 }
 
+/* What was told of a minute says nothing of an hour. */
+static bool is_of(const struct limit *limit, const struct record *r)
+{
+    return limit_continues(limit, r->counts) && (r->counts.len == 0 || r->per_us == limit->per_us);
+}
+
 void remember_back(struct core *core, const struct record *r, bool *skipped)
 {
     if (r->kind == RECORD_HEALTH) {
@@ -195,8 +203,8 @@ void remember_back(struct core *core, const struct record *r, bool *skipped)
         return;
     }
     struct rule *rule = rule_find(core, r->resource, r->limit);
-    *skipped = !rule;
-    if (rule) {
+    *skipped = !rule || !is_of(rule->limit, r);
+    if (!*skipped) {
         learned_back(core, rule, r);
     }
 }

@@ -117,7 +117,8 @@ static bool is_wanted_kind(const struct rule *rule)
 static int restore_counter(struct core *core, const struct record *r, bool recall, bool *skipped)
 {
     struct rule *rule = rule_find(core, r->resource, r->limit);
-    *skipped = !rule || !is_wanted_kind(rule) || (rule->whole && r->scope_key.len > 0);
+    *skipped = !rule || !is_wanted_kind(rule) || (rule->whole && r->scope_key.len > 0) ||
+               !limit_continues(rule->limit, r->counts);
     if (*skipped) {
         return 0;
     }
@@ -136,16 +137,29 @@ static int restore_counter(struct core *core, const struct record *r, bool recal
     return 0;
 }
 
+/* What the journal knows of the key of a limit that counted something else is nothing. */
+static void disown(const struct core *core, struct record *r)
+{
+    const struct rule *rule = rule_find(core, r->resource, r->limit);
+    if (rule && !limit_continues(rule->limit, r->counts)) {
+        r->used = 0;
+        r->since_us = -1;
+        r->counts = TEXT_NONE;
+    }
+}
+
 int core_recall(struct core *core, const struct record *record)
 {
     bool skipped;
     if (record->kind != RECORD_COUNTER || !texts_are_sane(record) || record->used < 0) {
         return ERR_STORE_DAMAGED;
     }
+    struct record r = *record;
+    disown(core, &r);
     /* One of which nothing is stored says no more than none, and is not made beyond the cap. */
-    bool stored = record->since_us >= 0 || record->used > 0;
+    bool stored = r.since_us >= 0 || r.used > 0;
     bool full = core->policy && (int64_t)core->counters.len >= core->policy->counters_max;
-    return restore_counter(core, record, stored || !full, &skipped);
+    return restore_counter(core, &r, stored || !full, &skipped);
 }
 
 /* --- Leases. --- */

@@ -55,6 +55,7 @@ struct rule {
     bool continues;         /* counts on what a rule of the policy before counted */
     int64_t since_us; /* charged with what ends from then on; -1 while records are taken back: not
                          known */
+    char counts[COUNTS_LEN_MAX + 1]; /* what its records say of it */
 };
 
 /* The usage of one limit by one scope. */

@@ -209,7 +209,7 @@ static int append_counter(struct backlog *b, const struct record *record)
 {
     uint64_t hash = counter_hash(b, record);
     struct mark *old = find_counter(b, record, hash);
-    if (old && old->number >= b->handed) {
+    if (old && old->number >= b->handed && text_equal(old->entry->record.counts, record->counts)) {
         struct record *newest = &old->entry->record;
         newest->at_us = record->at_us;
         newest->expires_us = record->expires_us;

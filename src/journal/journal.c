@@ -467,6 +467,7 @@ int journal_counter(struct journal *j, struct record *record, bool *found)
     record->used = newest->used;
     record->level = newest->level;
     record->since_us = newest->since_us;
+    record->counts = newest->counts;
     *found = true;
     return 0;
 }

@@ -34,7 +34,7 @@
 
 #define JOURNAL_RETRY_US        INT64_C(500000)
 #define JOURNAL_BATCH_BYTES_MAX (64u << 20)
-#define JOURNAL_SCHEMA_VERSION  7
+#define JOURNAL_SCHEMA_VERSION  8
 
 enum durability { DURABILITY_FULL, DURABILITY_PROCESS, DURABILITY_NONE };
 
@@ -89,9 +89,10 @@ void journal_prune_ledger(struct journal *journal, int64_t horizon_us);
 
 /* The stored counter of the key in `record` (limit, resource, scope_key; see core_missing), from a
  * durable batch or one still under way: fills the rest in, where `found`. Texts of the result are
- * those of the key. 0, or ERR_STORE_FAILED or ERR_STORE_DAMAGED: then nobody knows how much was
- * used. Reads on a connection of its own, which no writer holds up, and waits for a file that is
- * locked against reading no longer than the loop can afford. */
+ * those of the key, and `counts` is valid until the next call or commit. 0, or ERR_STORE_FAILED or
+ * ERR_STORE_DAMAGED: then nobody knows how much was used. Reads on a connection of its own, which
+ * no writer holds up, and waits for a file that is locked against reading no longer than the loop
+ * can afford. */
 int journal_counter(struct journal *journal, struct record *record, bool *found);
 
 /* The store's file, for usage.h; NULL with DURABILITY_NONE. Valid until journal_close. */

@@ -83,6 +83,14 @@ static const char *lease_problem(const struct record *r)
     return load_problem(&r->load);
 }
 
+static const char *limit_problem(const struct record *r)
+{
+    if (r->counts.len > COUNTS_LEN_MAX) {
+        return "what the limit counts is too long";
+    }
+    return r->limit.len == 0 ? "the limit is missing" : NULL;
+}
+
 static const char *counter_problem(const struct record *r)
 {
     /* A period may begin before 1970 in local time. */
@@ -94,7 +102,7 @@ static const char *counter_problem(const struct record *r)
     if (r->expires_us < 0) {
         return "a time is out of range";
     }
-    return r->limit.len == 0 ? "the limit is missing" : NULL;
+    return limit_problem(r);
 }
 
 static const char *health_problem(const struct record *r)
@@ -124,14 +132,15 @@ static const char *health_problem(const struct record *r)
 static const char *learned_problem(const struct record *r)
 {
     const struct learned_fact *l = &r->learned;
-    if (!is_moment(l->guard_at_us) || !within(l->guard_us, 0, PER_US_MAX) || r->expires_us < 0) {
+    if (!is_moment(l->guard_at_us) || !within(l->guard_us, 0, PER_US_MAX) || r->expires_us < 0 ||
+        !within(r->per_us, 0, PER_US_MAX)) {
         return "a time is out of range";
     }
     if (!within(l->told, 0, AMOUNT_MAX) || !within(l->slots_milli, 0, AMOUNT_MAX) ||
         !within(l->doubling_upto, 0, AMOUNT_MAX)) {
         return "an amount is out of range";
     }
-    return r->limit.len == 0 ? "the limit is missing" : NULL;
+    return limit_problem(r);
 }
 
 const char *row_problem(const struct record *r)
@@ -174,6 +183,7 @@ static void bind_counter(struct binder *b, const struct record *r)
     bind_i64(b, r->used);
     bind_i64(b, r->level);
     bind_i64(b, r->since_us);
+    bind_text(b, r->counts);
 }
 
 static void bind_health(struct binder *b, const struct record *r)
@@ -206,6 +216,8 @@ static void bind_learned(struct binder *b, const struct record *r)
     bind_i64(b, l->guard_at_us);
     bind_i64(b, l->slots_milli);
     bind_i64(b, l->doubling_upto);
+    bind_text(b, r->counts);
+    bind_i64(b, r->per_us);
 }
 
 int row_bind_value(sqlite3_stmt *stmt, const struct record *r)
@@ -294,6 +306,7 @@ static void read_value(struct reader *r, struct record *read)
     read->used = read_i64(r);
     read->level = read_i64(r);
     read->since_us = read_i64(r);
+    read->counts = read_text(r);
 }
 
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record)
@@ -371,6 +384,8 @@ const char *row_read_learned(sqlite3_stmt *stmt, struct record *record)
     l->guard_at_us = read_i64(&r);
     l->slots_milli = read_i64(&r);
     l->doubling_upto = read_i64(&r);
+    read.counts = read_text(&r);
+    read.per_us = read_i64(&r);
     return read_end(&r, &read, record);
 }
 

@@ -32,17 +32,18 @@ int row_bind_sheet(sqlite3_stmt *stmt, int64_t seq, const struct sheet *sheet);
 
 #define ROW_UPSERT_COUNTER                                                                         \
     "INSERT INTO counter (resource, limit_name, scope_key, at_us, expires_us, period_us, used, "   \
-    "level, since_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at_us = "       \
-    "excluded.at_us, "                                                                             \
+    "level, since_us, counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "    \
+    "at_us = excluded.at_us, "                                                                     \
     "expires_us = excluded.expires_us, period_us = excluded.period_us, used = excluded.used, "     \
-    "level = excluded.level, since_us = excluded.since_us"
+    "level = excluded.level, since_us = excluded.since_us, counts = excluded.counts"
 #define ROW_REPLACE_HEALTH                                                                         \
     "REPLACE INTO health (resource, at_us, expires_us, state, why, reason, since_us, until_us, "   \
     "refusals, breaks, rate_ppm, after_ppm, growth_ppm, rate_at_us, next_us, incident_us, "        \
     "cool_us, probe) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ROW_REPLACE_LEARNED                                                                        \
     "REPLACE INTO learned (resource, limit_name, at_us, expires_us, told, told_by, guard_us, "     \
-    "guard_at_us, slots_milli, doubling_upto) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "guard_at_us, slots_milli, doubling_upto, counts, per_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, " \
+    "?, ?, ?)"
 int row_bind_value(sqlite3_stmt *stmt, const struct record *record);
 
 /* What a row of the table says of its sheet, beside the records. */
@@ -62,10 +63,10 @@ const char *row_read_sheet(sqlite3_stmt *stmt, struct sheet_row *row, struct she
 /* Each of these fills in a record from the current row, whose texts are valid until the next step
  * of the statement, and returns NULL or what is wrong with the row. */
 #define ROW_SELECT_COUNTERS                                                                        \
-    "SELECT at_us, expires_us, period_us, used, level, since_us, resource, limit_name, scope_key " \
-    "FROM counter"
+    "SELECT at_us, expires_us, period_us, used, level, since_us, counts, resource, limit_name, "   \
+    "scope_key FROM counter"
 #define ROW_SELECT_COUNTER                                                                         \
-    "SELECT at_us, expires_us, period_us, used, level, since_us FROM counter "                     \
+    "SELECT at_us, expires_us, period_us, used, level, since_us, counts FROM counter "             \
     "WHERE resource = ? AND limit_name = ? AND scope_key = ?"
 const char *row_read_counter(sqlite3_stmt *stmt, struct record *record);
 
@@ -77,7 +78,7 @@ const char *row_read_health(sqlite3_stmt *stmt, struct record *record);
 
 #define ROW_SELECT_LEARNED                                                                         \
     "SELECT resource, limit_name, at_us, expires_us, told, told_by, guard_us, guard_at_us, "       \
-    "slots_milli, doubling_upto FROM learned"
+    "slots_milli, doubling_upto, counts, per_us FROM learned"
 const char *row_read_learned(sqlite3_stmt *stmt, struct record *record);
 
 /* Fills in the value of a counter whose key `record` has already; for ROW_SELECT_COUNTER. */

@@ -342,8 +342,20 @@ static const char schema_7[] =
     "  coalesce(facts ->> 8, 0) AS usd_pico  -- 10^-12 USD\n"
     "FROM entry AS e LEFT JOIN usage_hour AS s ON s.id = e.sums;\n";
 
+/*
+ * What a limit counted of which a value is stored: one that has its name later may count something
+ * else, and counts on nothing of it. Of values of before nobody knows.
+ */
+static const char schema_8[] =
+    "ALTER TABLE counter ADD COLUMN counts TEXT NOT NULL DEFAULT ''\n"
+    "  /* what the limit counts: unit, window, scope; '': not noted */;\n"
+    "ALTER TABLE learned ADD COLUMN counts TEXT NOT NULL DEFAULT ''\n"
+    "  /* as in the table counter */;\n"
+    "ALTER TABLE learned ADD COLUMN per_us INTEGER NOT NULL DEFAULT 0\n"
+    "  /* the length of the limit's window */;\n";
+
 const char *const schema_steps[] = {schema_1, schema_2, schema_3, schema_4,
-                                    schema_5, schema_6, schema_7};
+                                    schema_5, schema_6, schema_7, schema_8};
 const size_t schema_steps_n = sizeof(schema_steps) / sizeof(schema_steps[0]);
 
 _Static_assert(sizeof(schema_steps) / sizeof(schema_steps[0]) == JOURNAL_SCHEMA_VERSION,

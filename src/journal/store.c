@@ -71,6 +71,7 @@ struct store {
     struct clerk clerk;
     sqlite3 *reader;
     sqlite3_stmt *read_counter;
+    char counts[COUNTS_LEN_MAX]; /* of the counter that was looked up last */
     struct wal wal;
     int64_t rows;
     int64_t next_seq;   /* the number of the next record; 0: the file has to be asked */
@@ -256,6 +257,15 @@ int64_t store_rows(const struct store *s)
     return s->rows;
 }
 
+/* The row goes with the statement. */
+static void keep_counts(struct store *s, struct record *record)
+{
+    if (record->counts.len) {
+        memcpy(s->counts, record->counts.at, record->counts.len);
+        record->counts.at = s->counts;
+    }
+}
+
 int store_counter(struct store *s, struct record *record, bool *found)
 {
     int rc = row_bind_counter_key(s->read_counter, record);
@@ -265,6 +275,7 @@ int store_counter(struct store *s, struct record *record, bool *found)
     int code = 0;
     if (rc == SQLITE_ROW) {
         code = row_read_counter_value(s->read_counter, record) ? ERR_STORE_DAMAGED : 0;
+        keep_counts(s, record);
     } else if (rc != SQLITE_DONE) {
         code = ERR_STORE_FAILED;
     }

@@ -49,8 +49,8 @@ const char *store_path(const struct store *store);
 /* The store's own words for its last failure. */
 const char *store_words(const struct store *store);
 
-/* Looks up the counter that `record` names and fills in its value. For the loop's thread. 0 with
- * `found`, or ERR_STORE_FAILED or ERR_STORE_DAMAGED. */
+/* Looks up the counter that `record` names and fills in its value, whose text is valid until the
+ * next call. For the loop's thread. 0 with `found`, or ERR_STORE_FAILED or ERR_STORE_DAMAGED. */
 int store_counter(struct store *store, struct record *record, bool *found);
 
 /* One step of letting rows older than the horizon go, and counters that expired before it; `more`

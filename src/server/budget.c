@@ -26,7 +26,12 @@ static int stored_view(const struct api *api, size_t i, size_t j, struct text sc
         .scope_key = scope_key,
         .since_us = -1,
     };
-    return v->limit->window == WINDOW_LIFETIME ? journal_counter(api->journal, record, found) : 0;
+    if (v->limit->window != WINDOW_LIFETIME) {
+        return 0;
+    }
+    int err = journal_counter(api->journal, record, found);
+    *found = err == 0 && *found && limit_continues(v->limit, record->counts);
+    return err;
 }
 
 int api_scope_view(const struct api *api, size_t i, size_t j, struct text scope_key,

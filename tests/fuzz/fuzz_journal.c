@@ -20,7 +20,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SHEET_COLUMNS   4
-#define COUNTER_COLUMNS 9
+#define COUNTER_COLUMNS 10
 #define SOUND_BYTES_MAX (1u << 20)
 #define ROWS_MAX        64
 
@@ -39,7 +39,7 @@ static const char loose_tables[] =
     "exact, "
     "records); CREATE TABLE counter (resource, limit_name, scope_key, at_us, expires_us, "
     "period_us, "
-    "used, level, since_us)";
+    "used, level, since_us, counts)";
 
 /* What a sheet says that has 1 in each of its other columns. */
 static const char one_record[] =
@@ -127,7 +127,7 @@ static void set_up(void)
     must(sqlite3_open(rows_path, &rows_db) == SQLITE_OK, "open rows");
     must(sqlite3_exec(rows_db, loose_tables, NULL, NULL, NULL) == SQLITE_OK, "tables");
     insert_sheet = prepare("INSERT INTO sheet VALUES (NULL, ?, ?, ?, ?)");
-    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    insert_counter = prepare("INSERT INTO counter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     make_store(damaged_path, 200);
     FILE *file = fopen(damaged_path, "rb");
     must(file != NULL, "no store");
@@ -201,7 +201,9 @@ static void insert_rows(struct input *in)
         sqlite3_stmt *stmt = counter ? insert_counter : insert_sheet;
         int columns = counter ? COUNTER_COLUMNS : SHEET_COLUMNS;
         for (int i = 0; i < columns; i++) {
-            const char *text = counter ? (i < 3 ? "x" : NULL) : i == 3 ? one_record : NULL;
+            const char *text = counter  ? (i < 3 || i == 9 ? "x" : NULL)
+                               : i == 3 ? one_record
+                                        : NULL;
             bind_value(stmt, i + 1, in, text);
         }
         must(sqlite3_step(stmt) == SQLITE_DONE && sqlite3_reset(stmt) == SQLITE_OK, "insert");

@@ -225,6 +225,7 @@ struct record sample_counter(const char *limit, const char *scope_key, int64_t u
         .resource = TEXT("gpt-4o"),
         .limit = text_of(limit),
         .scope_key = text_of(scope_key),
+        .counts = TEXT("usd calendar day tenant"),
         .period_us = 4000000,
         .used = used,
         .level = -3,

@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/error.h"
 #include "fixture.h"
 #include "journal/backlog.h"
+#include "journal/schema.h"
 
 static const struct hash_key key = {1, 2};
 
@@ -76,6 +78,53 @@ static void test_a_counter_is_found_in_the_store(void **state)
     assert_int_equal(fixture_close(f), 0);
     fixture_open(f, DURABILITY_PROCESS);
     assert_int_equal(stored(f, "daily", "a"), 5);
+}
+
+/* What a limit counts may change by a reload while its value is gathering, under way or stored. */
+static void assert_counts(struct fixture *f, const char *counts)
+{
+    struct record record = sample_counter("daily", "a", 0);
+    bool found;
+    record.counts = TEXT_NONE;
+    assert_int_equal(journal_counter(f->journal, &record, &found), 0);
+    assert_true(found);
+    assert_true(text_equal(record.counts, text_of(counts)));
+}
+
+static void test_what_a_counter_counts_is_kept_with_its_value(void **state)
+{
+    struct fixture *f = *state;
+    struct record in_tokens = sample_counter("daily", "a", 2);
+    in_tokens.counts = TEXT("tokens calendar day tenant");
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, sample_counter("daily", "a", 1));
+    assert_counts(f, "usd calendar day tenant");
+    append(f, in_tokens);
+    assert_counts(f, "tokens calendar day tenant");
+    fixture_commit(f);
+    assert_int_equal(fixture_close(f), 0);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_counts(f, "tokens calendar day tenant");
+    assert_int_equal(fixture_close(f), 0);
+    assert_int_equal(fixture_sql(f, "SELECT used FROM counter WHERE counts = 'tokens calendar day "
+                                    "tenant'"),
+                     2);
+}
+
+static void test_a_counter_of_a_store_of_before_does_not_say_what_it_counts(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(schema_migrate(db, f->path, 0, schema_steps, 7, &f->why), 0);
+    assert_int_equal(sqlite3_exec(db,
+                                  "INSERT INTO counter VALUES ('gpt-4o', 'daily', 'a', 5, 9, 0, "
+                                  "42, 0, 2)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    fixture_open(f, DURABILITY_PROCESS);
+    assert_counts(f, "");
 }
 
 static void test_keys_that_run_together_are_different_counters(void **state)
@@ -228,6 +277,8 @@ int main(void)
         T(test_a_counter_is_found_while_its_batch_is_gathering),
         T(test_a_counter_is_found_while_its_batch_is_under_way),
         T(test_a_counter_is_found_in_the_store),
+        T(test_what_a_counter_counts_is_kept_with_its_value),
+        T(test_a_counter_of_a_store_of_before_does_not_say_what_it_counts),
         T(test_keys_that_run_together_are_different_counters),
         T(test_a_counter_that_was_handed_over_is_not_changed),
         T(test_the_backlog_ends_at_its_cap_and_goes_on_when_there_is_room),

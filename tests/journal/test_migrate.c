@@ -60,6 +60,9 @@ static const char rows_1[] =
     "INSERT INTO counter VALUES ('m', 'money', '', 5, 9223372036854775807, 0, 42, 0);\n"
     "INSERT INTO counter VALUES ('m', 'money', 's', 5, 9223372036854775807, 0, 43, 0);\n";
 
+static const char rows_7[] =
+    "INSERT INTO learned VALUES ('m', 'rpm', 5, 9223372036854775807, 60, 7, 0, 0, 0, 0);\n";
+
 static const char rows_3[] =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60)\n"
     "INSERT INTO ledger SELECT i, 120000000 * i, i, 'm', NULL, 'model', NULL, NULL, 't' || i % 3,\n"
@@ -80,7 +83,7 @@ static void make_store(struct fixture *f, size_t version)
                      SQLITE_OK);
     for (size_t v = 0; v < version; v++) {
         assert_int_equal(schema_migrate(db, f->path, v, schema_steps, v + 1, &f->why), 0);
-        const char *rows = v == 0 ? rows_1 : v == 2 ? rows_3 : "";
+        const char *rows = v == 0 ? rows_1 : v == 2 ? rows_3 : v == 6 ? rows_7 : "";
         assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
     }
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -114,8 +117,8 @@ static bool has_table(sqlite3 *db, const char *name)
 /* The version, that the file is sound, and all rows that people can ask for. */
 static size_t tell_all(struct fixture *f, struct buf *out)
 {
-    static const char *const names[] = {"record", "ledger", "usage_hour", "usage",
-                                        "expiry", "entry",  "sheet"};
+    static const char *const names[] = {"record", "ledger", "usage_hour", "usage",  "expiry",
+                                        "entry",  "sheet",  "counter",    "learned"};
     sqlite3 *db;
     sqlite3_int64 version = -1;
     buf_clear(out);
@@ -123,7 +126,6 @@ static size_t tell_all(struct fixture *f, struct buf *out)
     assert_int_equal(schema_number(db, "PRAGMA user_version", &version), SQLITE_OK);
     tell(db, "PRAGMA integrity_check", out);
     tell(db, "SELECT type, name, sql FROM sqlite_schema ORDER BY name", out);
-    tell(db, "SELECT resource, limit_name, scope_key, used FROM counter", out);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char sql[96];
         snprintf(sql, sizeof(sql), "SELECT * FROM %s ORDER BY 1, 2, 3", names[i]);
@@ -203,26 +205,28 @@ static void die_everywhere(struct fixture *f, size_t version, enum disk_loss how
     assert_true(left[1] > 0);
 }
 
-static void test_version_6_is_brought_up_or_stays_where_the_process_is_killed(void **state)
+static void test_version_7_is_brought_up_or_stays_where_the_process_is_killed(void **state)
 {
-    die_everywhere(*state, 6, DISK_LOSES_NOTHING);
+    die_everywhere(*state, 7, DISK_LOSES_NOTHING);
 }
 
-static void test_version_6_is_brought_up_or_stays_where_power_is_lost(void **state)
+static void test_version_7_is_brought_up_or_stays_where_power_is_lost(void **state)
 {
-    die_everywhere(*state, 6, DISK_LOSES_UNSYNCED);
+    die_everywhere(*state, 7, DISK_LOSES_UNSYNCED);
 }
 
-static void test_version_6_is_brought_up_or_stays_where_writes_are_torn(void **state)
+static void test_version_7_is_brought_up_or_stays_where_writes_are_torn(void **state)
 {
-    die_everywhere(*state, 6, DISK_LOSES_SOME);
+    die_everywhere(*state, 7, DISK_LOSES_SOME);
 }
 
-/* The first one, which takes all steps, and the last whose records stood in rows. */
+/* The first one, which takes all steps, the last whose records stood in rows, and the last whose
+ * ledger had rows of their own names. */
 static void test_older_versions_are_brought_up_or_stay_where_writes_are_torn(void **state)
 {
     die_everywhere(*state, 1, DISK_LOSES_SOME);
     die_everywhere(*state, 4, DISK_LOSES_SOME);
+    die_everywhere(*state, 6, DISK_LOSES_SOME);
 }
 
 /* --- A disk without room --- */
@@ -265,9 +269,9 @@ int main(void)
     faults_install();
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_version_6_is_brought_up_or_stays_where_the_process_is_killed),
-        T(test_version_6_is_brought_up_or_stays_where_power_is_lost),
-        T(test_version_6_is_brought_up_or_stays_where_writes_are_torn),
+        T(test_version_7_is_brought_up_or_stays_where_the_process_is_killed),
+        T(test_version_7_is_brought_up_or_stays_where_power_is_lost),
+        T(test_version_7_is_brought_up_or_stays_where_writes_are_torn),
         T(test_older_versions_are_brought_up_or_stay_where_writes_are_torn),
         T(test_a_migration_on_a_full_disk_says_so_and_leaves_the_store_as_it_was),
     };

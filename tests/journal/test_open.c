@@ -124,9 +124,9 @@ static void test_a_store_of_a_newer_version_is_refused_untouched(void **state)
 {
     struct fixture *f = *state;
     make_store(f, 1);
-    fixture_sql(f, "PRAGMA user_version=8");
-    assert_refused(f, ERR_STORE_NEWER, "has version 8 and this sluice knows up to 7");
-    assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 8);
+    fixture_sql(f, "PRAGMA user_version=9");
+    assert_refused(f, ERR_STORE_NEWER, "has version 9 and this sluice knows up to 8");
+    assert_int_equal(fixture_sql(f, "PRAGMA user_version"), 9);
 }
 
 static void test_a_database_of_another_program_is_refused_untouched(void **state)
@@ -196,7 +196,7 @@ static void test_a_refused_start_keeps_the_wal(void **state)
         /* Leaves a version that is too new in the WAL only. */
         sqlite3 *db;
         _exit(sqlite3_open(f->path, &db) == SQLITE_OK &&
-                      sqlite3_exec(db, "PRAGMA user_version=8", NULL, NULL, NULL) == SQLITE_OK
+                      sqlite3_exec(db, "PRAGMA user_version=9", NULL, NULL, NULL) == SQLITE_OK
                   ? 0
                   : 1);
     }
@@ -207,7 +207,7 @@ static void test_a_refused_start_keeps_the_wal(void **state)
     struct stat after;
     assert_int_equal(stat(wal, &before), 0);
     assert_true(before.st_size > 0);
-    assert_refused(f, ERR_STORE_NEWER, "version 8");
+    assert_refused(f, ERR_STORE_NEWER, "version 9");
     assert_int_equal(stat(wal, &after), 0);
     assert_int_equal(after.st_size, before.st_size);
 }

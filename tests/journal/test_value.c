@@ -45,6 +45,8 @@ static struct record learned(const char *limit, int64_t told)
         .at_us = 5000000,
         .expires_us = INT64_MAX,
         .limit = text_of(limit),
+        .counts = TEXT("requests rolling"),
+        .per_us = 60000000,
         .learned = {.told = told,
                     .told_by = UINT64_MAX,
                     .guard_us = 750000,
@@ -103,6 +105,8 @@ static void test_the_newest_value_comes_back_before_the_records_of_leases(void *
     assert_int_equal(f->seen_n, 4);
     assert_memory_equal(&f->seen[0].learned, &taught.learned, sizeof(taught.learned));
     assert_true(text_equal(f->seen[0].limit, taught.limit));
+    assert_true(text_equal(f->seen[0].counts, taught.counts));
+    assert_int_equal(f->seen[0].per_us, taught.per_us);
     assert_same_health(&f->seen[1], &want);
     assert_int_equal(f->seen[2].kind, RECORD_COUNTER);
     assert_int_equal(f->seen[3].kind, RECORD_GRANT);
@@ -176,6 +180,9 @@ static void test_what_no_sluice_has_written_is_damage(void **state)
     assert_damaged(f, "UPDATE learned SET told = -1", "learned: an amount is out of range");
     assert_damaged(f, "UPDATE learned SET guard_us = -1", "learned: a time is out of range");
     assert_damaged(f, "UPDATE learned SET limit_name = ''", "learned: the limit is missing");
+    assert_damaged(f, "UPDATE learned SET per_us = -1", "learned: a time is out of range");
+    assert_damaged(f, "UPDATE learned SET counts = hex(zeroblob(100))",
+                   "learned: what the limit counts is too long");
 }
 
 static void test_a_store_of_version_5_learns_to_keep_values(void **state)
