@@ -52,18 +52,14 @@ static const char *texts_problem(const struct record *r)
 
 static const char *lease_problem(const struct record *r)
 {
-    if (!within(r->expires_us, 0, ROW_TIME_US_MAX) || !within(r->waited_us, 0, ROW_TIME_US_MAX)) {
-        return "a time is out of range";
-    }
     bool began = r->kind == RECORD_GRANT || r->kind == RECORD_RENEW;
-    if (!within(r->skew_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
+    if (!within(r->expires_us, 0, ROW_TIME_US_MAX) || !within(r->waited_us, 0, ROW_TIME_US_MAX) ||
+        !within(r->held_for_us, 0, ROW_TIME_US_MAX) ||
+        !within(r->skew_us, -ROW_TIME_US_MAX, ROW_TIME_US_MAX)) {
         return "a time is out of range";
     }
     if (!within(r->priority, began ? PRIORITY_MIN : 0, PRIORITY_MAX)) {
         return "the priority is out of range";
-    }
-    if (!within(r->held_for_us, 0, ROW_TIME_US_MAX)) {
-        return "a time is out of range";
     }
     if (!within(r->attempt, 0, INT32_MAX)) {
         return "the attempt is out of range";
@@ -330,7 +326,7 @@ static int read_i32(struct reader *r)
     return (int)n;
 }
 
-/* The place of a word among those that are known; -1: it is not. */
+/* The place of a word among those that are known. */
 static int read_word(struct reader *r, const char *const *words, int words_n)
 {
     struct text word = read_text(r);
