@@ -81,6 +81,14 @@ static inline int hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* The byte that the percent escape at `i` stands for; -1 where it is malformed or a NUL. */
+static inline int text_unescaped(struct text t, size_t i)
+{
+    int high = i + 2 < t.len ? hex_value(t.at[i + 1]) : -1;
+    int low = i + 2 < t.len ? hex_value(t.at[i + 2]) : -1;
+    return high < 0 || low < 0 || high + low == 0 ? -1 : high * 16 + low;
+}
+
 /* Copies a text to where *to points, and moves *to behind it. */
 static inline struct text text_copy(char **to, struct text t)
 {

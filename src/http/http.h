@@ -103,8 +103,8 @@ struct text http_query(const struct http_request *req); /* after '?', may be emp
 struct text http_body(const struct http_request *req);
 /* The value of a header, by its lower-case name; empty where there is none. */
 struct text http_header(const struct http_request *req, const char *name);
-/* The value of a query parameter, percent-decoded into `out`; false where there is none or it is
- * malformed. */
+/* The value of a query parameter, percent-decoded into `out`; false where there is none, it is
+ * malformed, or `out` has failed. */
 bool http_query_get(const struct http_request *req, const char *name, struct buf *out);
 
 /* Whether the query has no parameter but those of `names`, which NULL ends; else `other` is the

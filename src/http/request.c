@@ -39,19 +39,11 @@ struct text http_header(const struct http_request *req, const char *name)
     return head_field(&shown_by(req)->head, text_of(name));
 }
 
-/* The byte that an escape at `i` stands for; -1 where it is malformed or a NUL. */
-static int escaped(struct text t, size_t i)
-{
-    int high = i + 2 < t.len ? hex_value(t.at[i + 1]) : -1;
-    int low = i + 2 < t.len ? hex_value(t.at[i + 2]) : -1;
-    return high < 0 || low < 0 || high + low == 0 ? -1 : high * 16 + low;
-}
-
 bool http_query_well_formed(const struct http_request *req)
 {
     struct text query = http_query(req);
     for (size_t i = 0; i < query.len; i++) {
-        if (query.at[i] == '%' && escaped(query, i) < 0) {
+        if (query.at[i] == '%' && text_unescaped(query, i) < 0) {
             return false;
         }
     }
@@ -64,7 +56,7 @@ static bool add_decoded(struct buf *out, struct text t)
     for (size_t i = 0; i < t.len; i++) {
         char c = t.at[i] == '+' ? ' ' : t.at[i];
         if (c == '%') {
-            int byte = escaped(t, i);
+            int byte = text_unescaped(t, i);
             if (byte < 0) {
                 return false;
             }

@@ -170,17 +170,13 @@ bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len
         if (*len == NAME_LEN_MAX) {
             return false;
         }
-        if (part.at[i] != '%') {
-            name[(*len)++] = part.at[i];
-            continue;
-        }
-        int high = i + 2 < part.len ? hex_value(part.at[i + 1]) : -1;
-        int low = i + 2 < part.len ? hex_value(part.at[i + 2]) : -1;
-        if (high < 0 || low < 0) {
+        bool escape = part.at[i] == '%';
+        int byte = escape ? text_unescaped(part, i) : part.at[i];
+        if (escape && byte < 0) {
             return false;
         }
-        name[(*len)++] = (char)(high << 4 | low);
-        i += 2;
+        name[(*len)++] = (char)byte;
+        i += escape ? 2 : 0;
     }
     return true;
 }

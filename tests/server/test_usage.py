@@ -131,6 +131,12 @@ def test_a_session_is_summed_up_with_what_is_left_of_its_budgets(daemon):
     assert budget["used"] == Decimal("0.5") and budget["remaining"] == Decimal("89999.5")
 
 
+@pytest.mark.parametrize("name", ["%", "a%2", "a%zz", "a%00b", "x" * 129])
+def test_a_session_whose_name_is_none_is_refused(daemon, name):
+    answer = daemon(MONEY).get("/v1/sessions/" + name)
+    assert answer.status == 400 and answer.code == "invalid_request"
+
+
 def test_a_session_of_which_nothing_is_known_has_used_nothing(daemon):
     seen = daemon(MONEY).get("/v1/sessions/new").json
     assert seen["calls"] == 0 and seen["models"] == [] and seen["first_ms"] is None
