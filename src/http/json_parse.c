@@ -2,7 +2,7 @@
  * A JSON text becomes a document in one pass.
  *
  * The grammar is RFC 8259's and nothing beyond it, with a few things refused that it allows: two
- * members of one name, \\u0000 (texts travel on as C strings), half of a surrogate pair, a number
+ * members of one name, \u0000 (texts travel on as C strings), half of a surrogate pair, a number
  * of more than NUMBER_BYTES_MAX bytes, an integer that neither int64 nor uint64 holds, and more
  * nesting, containers or values than the caps in json.h.
  *
@@ -63,16 +63,11 @@ static bool scan_hex4(struct parser *p, unsigned *unit)
 {
     *unit = 0;
     for (int i = 0; i < 4; i++, p->at++) {
-        char c = peek(p);
-        unsigned digit = 0;
-        if (is_digit(c)) {
-            digit = (unsigned)(c - '0');
-        } else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) {
-            digit = (unsigned)((c | 0x20) - 'a' + 10);
-        } else {
+        int digit = hex_value(peek(p));
+        if (digit < 0) {
             return wrong(p, "a \\u escape is malformed");
         }
-        *unit = *unit * 16 + digit;
+        *unit = *unit * 16 + (unsigned)digit;
     }
     return true;
 }
