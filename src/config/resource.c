@@ -9,8 +9,9 @@
 #include "config/learn.h"
 #include "config/price.h"
 
-#define LINE_DEFAULT 100000
-#define LINE_LEN_MAX INT64_C(10000000)
+#define LINE_DEFAULT      100000
+#define LINE_LEN_MAX      INT64_C(10000000)
+#define PROVIDERS_LEN_MAX 256 /* of all their names, in a message */
 
 struct resource_draft {
     struct word provider, model;
@@ -337,23 +338,30 @@ static const char *profile_name(const void *names, size_t i)
     return profile_at(i)->name;
 }
 
-static const struct profile *read_provider(struct build *b, const struct word *w)
+static void report_provider(struct build *b, const struct word *w)
 {
-    const struct profile *profile = profile_find(w->line > 0 ? w->text : TEXT("generic"));
-    if (profile) {
-        return profile;
-    }
+    struct buf known;
     size_t n = 0;
-    while (profile_at(n)) {
-        n++;
+    buf_init(&known, PROVIDERS_LEN_MAX);
+    for (; profile_at(n); n++) {
+        buf_addf(&known, "%s%s", n ? ", " : "", profile_at(n)->name);
     }
     char where[PLACE_LEN_MAX];
     struct hint hint = hint_name(w->text, profile_name, NULL, n);
-    problem_add(b->c->problems, w->line,
-                "%s.provider: \"%.*s\" is not a known provider (generic, openai, anthropic, azure, "
-                "gemini, bedrock, mistral, groq, openrouter)%s",
-                place_text(b->at, where), shown_len(w->text), w->text.at, hint.text);
-    return profile_at(0);
+    problem_add(b->c->problems, w->line, "%s.provider: \"%.*s\" is not a known provider (%s)%s",
+                place_text(b->at, where), shown_len(w->text), w->text.at, known.at ? known.at : "",
+                hint.text);
+    buf_release(&known);
+}
+
+static const struct profile *read_provider(struct build *b, const struct word *w)
+{
+    const struct profile *profile = profile_find(w->line > 0 ? w->text : TEXT("generic"));
+    if (!profile) {
+        report_provider(b, w);
+        profile = profile_at(0);
+    }
+    return profile;
 }
 
 static void read_limit_keys(struct build *b, struct resource_draft *d)
