@@ -1,5 +1,5 @@
 /*
- * What an operator is told of, and how long the ledger is kept: the sections `alerts` and `ledger`.
+ * What an operator is told of, and where: the section `alerts`.
  *
  * May depend on what config/ has below it.
  */
@@ -10,10 +10,8 @@
 #include "config/schema.h"
 
 extern const struct section alerts_section;
-extern const struct section ledger_section;
 
-/* Fill in the configuration; a NULL section is all defaults. */
+/* Fills in the configuration; a NULL section is all defaults. */
 void alerts_read(struct problems *p, const struct node *map, struct config *config);
-void ledger_read(struct problems *p, const struct node *map, struct config *config);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "config/access.h"
 #include "config/alert.h"
+#include "config/ledger.h"
 #include "config/price.h"
 #include "config/resource.h"
 #include "config/route.h"

@@ -5,6 +5,7 @@
 #include "config/feedback.h"
 #include "config/file.h"
 #include "config/learn.h"
+#include "config/ledger.h"
 #include "config/price.h"
 #include "config/profile.h"
 #include "config/resource.h"
