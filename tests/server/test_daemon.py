@@ -111,18 +111,14 @@ def test_a_spent_budget_is_still_spent_when_its_leases_are_long_forgotten(daemon
 
 
 def test_a_budget_that_counts_something_else_is_a_new_one(daemon):
-    config = "resources: {{chat: {{price: given, limits: [{{unit: {}, amount: 10, scope: session, per: lifetime, exceed: refuse, name: b}}]}}}}\n"
-    d = daemon(config.format("requests"))
-    for _ in range(8):
-        lease = d.lease(session="s", load={"usd": 0.01})
-        assert d.release(lease, usage={"usd": 0.01}).status == 200
-    assert d.stop() == 0
-    d = daemon(config.format("usd"))
-    assert d.acquire(session="s", load={"usd": 9.5}).status == 200
-    assert d.acquire(session="s", load={"usd": 0.6}).status == 402
-    assert d.stop() == 0
-    d = daemon(config.format("usd"))
-    assert d.acquire(session="s", load={"usd": 0.6}).status == 402
+    config = "resources: {{chat: {{price: given, limits: [{{unit: {}, amount: 1, scope: session, per: lifetime, exceed: refuse, name: b}}]}}}}\n"
+    call = {"session": "s", "load": {"usd": 0.9}}
+    for unit in ("usd", "requests"):
+        d = daemon(config.format(unit))
+        assert d.release(d.lease(**call), usage={"usd": 0.9}).status == 200
+        assert d.acquire(**call).status == 402
+        assert d.stop() == 0
+    assert daemon(config.format("requests")).acquire(**call).status == 402
 
 
 def test_a_damaged_row_is_all_that_a_refused_start_speaks_of(daemon, tmp_path):
