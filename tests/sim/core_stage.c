@@ -187,6 +187,7 @@ static void alone_happen(struct stage *stage, const struct happening *h)
         }
     }
     if (h->kind == WORLD_CRASH) {
+        s->policy = h->event.policy ? h->event.policy : s->policy;
         crash(s);
     } else if (h->kind == WORLD_SYNC) {
         s->durable = s->log.len;

@@ -422,22 +422,36 @@ static void heal(struct daemon *d)
     d->faulty = false;
 }
 
-static void restart(struct daemon *d, int64_t down_us)
+static struct config *config_of(struct daemon *d, const struct policy *policy)
+{
+    struct config *c = calloc(1, sizeof(*c));
+    d->configs = realloc(d->configs, (d->configs_n + 1) * sizeof(*d->configs));
+    if (!c || !d->configs) {
+        abort();
+    }
+    c->policy = *policy;
+    c->tickets_per_client_max = d->stage.world->client_max;
+    d->configs[d->configs_n++] = c;
+    return c;
+}
+
+static void restart(struct daemon *d, int64_t down_us, const struct policy *policy)
 {
     bool kept = d->stage.world->durability != DURABILITY_NONE;
     world_forget(d->stage.world, !kept);
     d->peers.promised = kept ? d->peers.promised : 0;
     d->behind_us += down_us;
+    d->config = policy ? config_of(d, policy) : d->config;
     set_time(d, d->machine_us + down_us);
     start(d);
 }
 
-static void crash(struct daemon *d, const struct course *c)
+static void crash(struct daemon *d, const struct happening *h)
 {
     heal(d);
-    disk_die((enum disk_loss)c->loss, c->chance);
+    disk_die((enum disk_loss)h->course.loss, h->course.chance);
     drop_parts(d);
-    restart(d, c->down_us);
+    restart(d, h->course.down_us, h->event.policy);
 }
 
 /* The worker does all it can, and the driver hears of it. */
@@ -450,7 +464,7 @@ static void catch_up(struct daemon *d)
 
 /* In order: nothing is lost, and nobody is left without an answer. Once at rest, a store of any
  * durability has lost its fear of a loss of power. */
-static void leave(struct daemon *d, const struct course *c)
+static void leave(struct daemon *d, const struct happening *h)
 {
     heal(d);
     end_turn(d);
@@ -469,9 +483,9 @@ static void leave(struct daemon *d, const struct course *c)
     }
     if (d->stage.world->durability != DURABILITY_NONE) {
         d->peers.promised = records;
-        disk_die(DISK_LOSES_UNSYNCED, c->chance);
+        disk_die(DISK_LOSES_UNSYNCED, h->course.chance);
     }
-    restart(d, c->down_us);
+    restart(d, h->course.down_us, h->event.policy);
 }
 
 /* --- Asking --- */
@@ -573,19 +587,6 @@ static void gather(struct daemon *d, const struct happening *h, const struct eve
 
 /* --- What happens --- */
 
-static struct config *config_of(struct daemon *d, const struct policy *policy)
-{
-    struct config *c = calloc(1, sizeof(*c));
-    d->configs = realloc(d->configs, (d->configs_n + 1) * sizeof(*d->configs));
-    if (!c || !d->configs) {
-        abort();
-    }
-    c->policy = *policy;
-    c->tickets_per_client_max = d->stage.world->client_max;
-    d->configs[d->configs_n++] = c;
-    return c;
-}
-
 static void configure(struct daemon *d, const struct policy *policy)
 {
     d->config = config_of(d, policy);
@@ -641,8 +642,8 @@ static void take_deed(struct daemon *d, const struct happening *h)
     }
     send_request(d);
     switch (h->kind) {
-    case WORLD_CRASH: crash(d, &h->course); break;
-    case WORLD_STOP: leave(d, &h->course); break;
+    case WORLD_CRASH: crash(d, h); break;
+    case WORLD_STOP: leave(d, h); break;
     case WORLD_SYNC: catch_up(d); break;
     case WORLD_WELL: heal(d); break;
     case WORLD_TROUBLE:

@@ -107,6 +107,7 @@ void history_advance(struct oracle *o)
 static bool same_limit(const struct ident *id, const struct resource *r, const struct limit *l)
 {
     return id->live && id->unit == l->unit && id->window == l->window && id->scope == l->scope &&
+           (id->window != WINDOW_CALENDAR || id->limit->step == l->step) &&
            id->pool == (l->shared[0] != 0) &&
            (id->pool ? strcmp(id->name, l->shared) == 0
                      : strcmp(id->name, l->name) == 0 && strcmp(id->resource, r->name) == 0);

@@ -59,9 +59,10 @@ void world_init(struct world *w, uint64_t seed, bool api, bool stormy)
     w->reloads = random_chance(r, 40);
     /* What was booked late under another wall clock than the restarted one is not promised. */
     w->rough = seed >= ROUGH_SEEDS;
-    w->zoned = seed >= ZONED_SEEDS;
-    w->crashes = w->crashes || w->zoned;
-    w->reloads = w->reloads || w->zoned;
+    w->shifty = seed >= SHIFTY_SEEDS;
+    w->zoned = seed >= ZONED_SEEDS && !w->shifty;
+    w->crashes = w->crashes || w->zoned || w->shifty;
+    w->reloads = w->reloads || w->zoned || w->shifty;
     w->skews = random_chance(r, 30) && (!w->crashes || w->rough);
     w->late_ticks = random_chance(r, 15);
     w->api = api;
@@ -238,13 +239,23 @@ static void next_reopen(struct world *w, struct happening *h)
     h->event.reopen.resource = text_of(p->resources[i].name);
 }
 
+/* The next run may find another configuration. */
+static void end_run(struct world *w, struct happening *h, enum deed_of_world end)
+{
+    h->kind = end;
+    if (w->shifty && random_chance(&w->random, 50)) {
+        w->policy = world_policy_changed(w);
+        h->event.policy = &w->policy->policy;
+    }
+}
+
 /* What happens to a daemon beside its requests. False: nothing. */
 static bool next_to_daemon(struct world *w, struct happening *h)
 {
     struct random *r = &w->random;
     int64_t dice = random_in(r, 0, 99);
     if (dice < 3 && w->crashes) {
-        h->kind = WORLD_STOP;
+        end_run(w, h, WORLD_STOP);
     } else if (dice < 10 && w->troubles) {
         h->kind = WORLD_TROUBLE;
         h->course.fails_at = (int)random_in(r, 1, random_chance(r, 50) ? 3 : 40);
@@ -282,7 +293,11 @@ static void next_rare(struct world *w, struct happening *h)
     }
     int64_t dice = random_in(r, 0, 99);
     if (dice < (w->zoned ? 8 : 4) && w->crashes) {
-        h->kind = random_chance(r, 50) ? WORLD_CRASH : WORLD_SYNC;
+        if (random_chance(r, 50)) {
+            end_run(w, h, WORLD_CRASH);
+        } else {
+            h->kind = WORLD_SYNC;
+        }
     } else if (dice < 30 && w->crashes) {
         h->kind = WORLD_SYNC;
     } else if (dice < (w->zoned ? 40 : 36) && w->reloads) {

@@ -51,13 +51,13 @@ struct course {
 
 struct happening {
     enum deed_of_world kind;
-    struct event event;
-    caller_id subject; /* RESUME, CANCEL, RELEASE, RENEW: who was given the lease or ticket */
-    caller_id parent;  /* ACQUIRE: who holds the parent lease, or 0 */
-    bool by_lease;     /* CANCEL: the subject's lease, not its ticket */
-    int usage_percent; /* RELEASE: of what was held; < 0: usage is not told */
-    bool answered;     /* RELEASE: with what the provider answered … */
-    bool apart;        /* … and the tokens by what they cost */
+    struct event event; /* CRASH, STOP: `policy` is that of the next run, or NULL: the same */
+    caller_id subject;  /* RESUME, CANCEL, RELEASE, RENEW: who was given the lease or ticket */
+    caller_id parent;   /* ACQUIRE: who holds the parent lease, or 0 */
+    bool by_lease;      /* CANCEL: the subject's lease, not its ticket */
+    int usage_percent;  /* RELEASE: of what was held; < 0: usage is not told */
+    bool answered;      /* RELEASE: with what the provider answered … */
+    bool apart;         /* … and the tokens by what they cost */
     struct course course;
 };
 
@@ -73,11 +73,11 @@ struct world_client {
 };
 
 #define CLIENTS_MAX 60000
-
-/* Worlds of seeds from here on are rough, … */
-#define ROUGH_SEEDS 1000000
-/* … and from here on also reckoned by the calendar, in zones that reloads change. */
-#define ZONED_SEEDS 2000000
+/* From here on worlds are rough; also reckoned by the calendar, in zones that reloads change; rough
+ * alone, with limits that come to count something else under their names. */
+#define ROUGH_SEEDS  1000000
+#define ZONED_SEEDS  2000000
+#define SHIFTY_SEEDS 3000000
 
 struct world {
     struct random random;
@@ -100,6 +100,7 @@ struct world {
     bool hurried; /* little time passes, so lines are long */
     bool pools;   /* some limits are shared */
     bool zoned;   /* most windows are of the calendar, and reloads change their zones */
+    bool shifty;  /* limits change their unit, kind of window and length, also between two runs */
     bool rough;   /* what changes a policy or the clock goes together with crashes and pools */
     bool stormy;  /* calls go to a provider, and what it answers has effects */
     bool routed;  /* some ask for routes */

@@ -399,6 +399,76 @@ struct world_policy *world_policy_random(struct world *w)
     return p;
 }
 
+/* --- Limits that count something else under their names. --- */
+
+static bool counts_alike(const struct limit *a, const struct limit *b)
+{
+    return a->unit == b->unit && a->window == b->window && a->step == b->step &&
+           a->scope == b->scope;
+}
+
+/* Whether a limit of that resource and name has counted the same before: its record is found again
+ * then, and goes on, which nobody but an operator who wanted that can tell from a new one. */
+static bool was_before(const struct world *w, const struct resource *x, const struct limit *l)
+{
+    for (size_t i = 0; i < w->policies_n; i++) {
+        const struct policy *p = &w->policies[i]->policy;
+        for (size_t r = 0; r < RESOURCES_N; r++) {
+            const struct resource *y = &w->policies[i]->resources[r];
+            for (size_t k = 0; p->resources && strcmp(x->name, y->name) == 0 && k < y->limits_n;
+                 k++) {
+                if (strcmp(y->limits[k].name, l->name) == 0 && counts_alike(&y->limits[k], l)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+/* Of rolling windows only to one that is as finely cut: what is in the log stays cut as it is. */
+static void shift_length(struct random *r, struct limit *l)
+{
+    int64_t granule_us = max_i64(1, l->per_us / 131072);
+    int64_t least_us = granule_us == 1 ? 7 : granule_us * 131072;
+    l->per_us = random_in(r, least_us, (granule_us + 1) * 131072 - 1);
+    l->guard_us = min_i64(l->guard_us, l->per_us / 4);
+    l->slice_us = 0;
+}
+
+static void shift_limit(struct world *w, const struct resource *x, struct limit *l)
+{
+    struct random *r = &w->random;
+    if ((l->window == WINDOW_ROLLING || l->window == WINDOW_BUCKET) && random_chance(r, 40)) {
+        shift_length(r, l);
+        return;
+    }
+    struct limit other = *l;
+    other.unit = random_chance(r, 50) ? l->unit : random_unit(r);
+    other.amount = random_amount(r, other.unit);
+    other.step = STEP_SECOND;
+    other.per_us = other.guard_us = other.burst = other.slice_us = 0;
+    other.zone = NULL;
+    random_window(r, &other);
+    if (!was_before(w, x, &other)) {
+        *l = other;
+    }
+}
+
+static void shift_limits(struct world *w, struct policy *p)
+{
+    for (size_t i = 0; i < p->resources_n; i++) {
+        struct resource *x = &p->resources[i];
+        for (size_t k = 0; k < x->limits_n; k++) {
+            struct limit *l = &x->limits[k];
+            bool may = !l->shared[0] && !l->learned && l->scope != SCOPE_ROUTE;
+            if (may && random_chance(&w->random, 25)) {
+                shift_limit(w, x, l);
+            }
+        }
+    }
+}
+
 struct world_policy *world_policy_changed(struct world *w)
 {
     struct random *r = &w->random;
@@ -426,6 +496,9 @@ struct world_policy *world_policy_changed(struct world *w)
     bool may_go = !w->stormy && (w->rough || (!w->crashes && !w->pools));
     if (p->policy.resources_n > 1 && random_chance(r, 15) && may_go) {
         p->policy.resources_n--;
+    }
+    if (w->shifty) {
+        shift_limits(w, &p->policy);
     }
     fix_calendars(w, &p->policy, true);
     fix_headroom(&p->policy);
