@@ -281,6 +281,21 @@ static void restore_end(struct core *core, const struct record *r)
     }
 }
 
+/* No meter of a reserve is stored, but the limit that it meters is: a period of the calendar that
+ * the limit has begun is the meter's too, whatever the zone of now makes of it. */
+static void meters_follow(struct core *core, const struct line *line)
+{
+    int64_t wall_us = add_sat(core->now_us, core->skew_us);
+    for (size_t i = line->limits_n; i < line->rules_n; i++) {
+        const struct rule *meter = line->rules[i];
+        const struct rule *limit = line->rules[meter->limit - line->resource->limits];
+        if (meter->terms.kind == WINDOW_CALENDAR) {
+            counter_advance(core, limit->whole);
+            window_begin_with(&meter->whole->window, &limit->whole->window, wall_us);
+        }
+    }
+}
+
 static int restore_lease(struct core *core, const struct record *r, bool *skipped)
 {
     struct line *line = line_find(core, r->resource);
@@ -293,6 +308,7 @@ static int restore_lease(struct core *core, const struct record *r, bool *skippe
     int64_t skew_us = core->skew_us;
     core->skew_us = r->skew_us; /* periods are found by the wall clock of then */
     core->restoring = true;
+    meters_follow(core, line);
     int rc = begins ? restore_grant(core, line, r) : 0;
     if (!begins) {
         restore_end(core, r);
@@ -382,6 +398,9 @@ void restore_finish(struct core *core, const struct event *first)
     for (size_t i = 0; i < core->rules_n; i++) {
         struct rule *rule = core->rules[i];
         rule->since_us = rule->since_us < 0 ? in_force_from_us(core) : rule->since_us;
+    }
+    for (size_t i = 0; i < core->lines_n; i++) {
+        meters_follow(core, core->lines[i]);
     }
     settle_charges(core, &core->open);
     settle_charges(core, &core->ended);

@@ -172,6 +172,16 @@ static void calendar_advance(struct window *w, const struct terms *t, int64_t wa
     w->count.period.end_us = p.end_us;
 }
 
+void window_begin_with(struct window *w, const struct window *of, int64_t wall_us)
+{
+    const struct period *p = &of->count.period;
+    bool within = p->start_us <= wall_us && wall_us < p->end_us;
+    if (within && w->count.period.start_us < p->start_us) {
+        w->count.period = *p;
+        w->count.used = 0;
+    }
+}
+
 int64_t window_advance_count(struct window *w, const struct terms *t, int64_t now_us,
                              int64_t skew_us)
 {

@@ -115,6 +115,10 @@ static inline window_mark window_charge(struct window *w, const struct terms *t,
  * the period in force, where it lies within: a zone may have changed since that began. */
 window_mark window_mark_at(const struct window *w, const struct terms *t, int64_t at_us);
 
+/* Lets a calendar window have begun no earlier than `of`, one of the same kind, at a time that lies
+ * in that one's period: what was counted before is not of it. */
+void window_begin_with(struct window *w, const struct window *of, int64_t wall_us);
+
 /* Changes what was charged at `mark` by `delta`, if that is still inside; says whether it is. */
 bool window_adjust_count(struct window *w, const struct terms *t, window_mark mark, int64_t delta);
 

@@ -391,6 +391,18 @@ static bool is_held_by(struct oracle *o, const struct waiter *w, const char *lim
     return false;
 }
 
+/* Whoever moves in this step may still have stood elsewhere when that was said. */
+static bool held_before_it_moved(struct oracle *o, const struct waiter *w, const char *limit)
+{
+    struct waiter there;
+    for (size_t i = 0; o->shifting && route_step_waiter(o, w, i, &there); i++) {
+        if (is_held_by(o, &there, limit)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A named limit holds the request itself, or one that stands before it. At a counter of a scope one
  * may stand behind others without its being full, and of a pool others may claim the rest. */
 static void judge_held_by(struct oracle *o, const struct waiter *w, const struct held_by *h)
@@ -403,7 +415,8 @@ static void judge_held_by(struct oracle *o, const struct waiter *w, const struct
         bool state = is_state_name(h->limits[i]) && health_allows(o, w->resource) != ALLOWS;
         bool holds = state || is_held_by(o, w, h->limits[i]);
         for (size_t k = 0; k < o->waiters_n && !holds; k++) {
-            holds = is_held_by(o, &o->waiters[k], h->limits[i]);
+            holds = is_held_by(o, &o->waiters[k], h->limits[i]) ||
+                    held_before_it_moved(o, &o->waiters[k], h->limits[i]);
         }
         if (!holds) {
             wrong(o, "P9: caller %llu is said to be held by %s, which holds nobody",

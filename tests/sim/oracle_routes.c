@@ -242,6 +242,17 @@ static struct waiter at_resource(const struct oracle *o, const struct waiter *w,
     return t;
 }
 
+bool route_step_waiter(const struct oracle *o, const struct waiter *w, size_t step,
+                       struct waiter *there)
+{
+    const struct route *route = route_of(o, w);
+    bool has = route && step < route->steps_n;
+    if (has) {
+        *there = at_resource(o, w, route->steps[step].resource);
+    }
+    return has;
+}
+
 static bool context_is_small(const struct route_step *step, const struct load *load)
 {
     int64_t in = load->of[UNIT_INPUT_TOKENS], out = load->of[UNIT_OUTPUT_TOKENS];

@@ -25,6 +25,10 @@ void routes_locate(struct oracle *o, const struct effects *effects);
 /* The most output that a request may have at a resource by its route; 0: any. */
 int64_t step_cap(const struct oracle *o, const struct waiter *w, size_t resource);
 
+/* The request as it would stand, or may have stood, at a step of its route; false past the last. */
+bool route_step_waiter(const struct oracle *o, const struct waiter *w, size_t step,
+                       struct waiter *there);
+
 /* What a request asks at a resource of its route. */
 struct load route_load(const struct oracle *o, const struct waiter *w, size_t resource);
 
