@@ -51,6 +51,15 @@ static struct rule *rule_after(const struct core *next, const struct rule *old)
     return NULL;
 }
 
+/* What is stored of a bucket says when it was so full; from then on it would fill at the new pace.
+ */
+static bool fills_otherwise(const struct counter *c, const struct terms *before)
+{
+    const struct terms *t = &c->rule->terms;
+    return t->kind == WINDOW_BUCKET && !window_idle(&c->window, t) &&
+           (t->amount != before->amount || t->per_us != before->per_us);
+}
+
 static int carry_counter(struct core *next, struct core *core, struct rule *rule,
                          struct counter *old)
 {
@@ -76,7 +85,7 @@ static int carry_counter(struct core *next, struct core *core, struct rule *rule
     c->foreign_by = old->foreign_by;
     c->unread = old->unread;
     c->lapses_us = old->lapses_us;
-    if (list_holds(&old->dirty)) {
+    if (list_holds(&old->dirty) || fills_otherwise(c, &old->rule->terms)) {
         counter_changed(next, c);
     }
     counter_keep_record(next, c);
