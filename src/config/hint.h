@@ -4,7 +4,8 @@
  * A hint is "; " and a few words, or nothing where none is near. A value is only suggested after
  * it was read as the key would read it, so whoever follows a hint gets no second message.
  *
- * May depend on the sections' tables, core/limit.h and src/base.
+ * May depend on src/base, core/limit.h, the sections' tables (reference.h), zone.h and what
+ * config.h reads numbers by.
  */
 #ifndef SLUICE_CONFIG_HINT_H
 #define SLUICE_CONFIG_HINT_H

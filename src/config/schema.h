@@ -7,7 +7,7 @@
  *
  * A section is read into a draft: a struct of settings and words that remember their lines, so
  * that what is checked later, across keys, can still say where. May depend on src/base and
- * core/policy.h.
+ * core/policy.h, and its messages on hint.h and what config.h reads numbers by.
  */
 #ifndef SLUICE_CONFIG_SCHEMA_H
 #define SLUICE_CONFIG_SCHEMA_H

@@ -1,7 +1,8 @@
 /*
  * Numbers and limits as people write them: the inverse of what the configuration reads.
  *
- * What is shown can be read back and means the same. May depend on src/base and core/policy.h.
+ * What is shown can be read back and means the same. May depend on src/base,
+ * core/policy.h and words.h.
  */
 #ifndef SLUICE_CONFIG_SHOW_H
 #define SLUICE_CONFIG_SHOW_H

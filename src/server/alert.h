@@ -6,7 +6,7 @@
  * (watch.h). They are told as events, in the log, in metrics and to a webhook; each of one resource
  * at most once in `again_us` in the log and to the webhook, and each time in the others.
  *
- * Pure. May depend on src/base, core/core.h, core/view.h, http/json.h and answer.h.
+ * Pure. May depend on src/base, core/core.h, http/json.h and answer.h.
  */
 #ifndef SLUICE_SERVER_ALERT_H
 #define SLUICE_SERVER_ALERT_H

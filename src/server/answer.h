@@ -5,7 +5,7 @@
  * alone or behind the tag of a line in a stream. Explanations name the limit, what it allows
  * and what was asked (P9). Pure.
  *
- * May depend on src/base, core/core.h, config/words.h and http/json.h.
+ * May depend on src/base, core/core.h, config/words.h, http/json.h and names.h.
  */
 #ifndef SLUICE_SERVER_ANSWER_H
 #define SLUICE_SERVER_ANSWER_H

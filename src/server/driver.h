@@ -14,8 +14,8 @@
  * leave in order; while the store is in trouble nothing is granted: what could not be made
  * durable is answered store_failed, and a lease that was granted with it is taken back.
  *
- * May depend on src/base, src/core, journal/journal.h, caller.h, ticket.h, turn.h, answer.h,
- * alert.h, watch.h, events.h and tell.h.
+ * May depend on src/base, src/core, journal/journal.h, http/json.h, caller.h, ticket.h, turn.h,
+ * answer.h, alert.h, watch.h, events.h, tell.h, restore.h and log.h.
  */
 #ifndef SLUICE_SERVER_DRIVER_H
 #define SLUICE_SERVER_DRIVER_H
@@ -110,7 +110,7 @@ void driver_bundle_end(struct driver *d, struct caller *caller, const char *befo
 /* Ends the turn. True where there is more to do at once. */
 bool driver_turn(struct driver *d);
 
-/* The journal has called: batches are durable, or trouble has come or gone. Any thread may not. */
+/* The journal has called: batches are durable, or trouble has come or gone. */
 void driver_progress(struct driver *d);
 
 /* Gives the alerts that no event gives by itself; once a second. */

@@ -6,7 +6,7 @@
  * whose key is bound to a tenant hears of that tenant's business only. A listener that does not
  * keep up is cut off by the cap of its stream, and never holds up the others.
  *
- * May depend on src/base, core/core.h, http/http.h and http/json.h.
+ * May depend on src/base, core/core.h and http/http.h.
  */
 #ifndef SLUICE_SERVER_EVENTS_H
 #define SLUICE_SERVER_EVENTS_H

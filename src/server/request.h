@@ -5,7 +5,7 @@
  * ranges, what goes together. 0, or ERR_INVALID_REQUEST with a clause in `why`. The texts of a
  * request are lent by its JSON document.
  *
- * Pure. May depend on src/base, core/core.h, http/json.h, http/fields.h and src/provider.
+ * Pure. May depend on src/base, core/core.h, http/json.h, http/fields.h, names.h and src/provider.
  */
 #ifndef SLUICE_SERVER_REQUEST_H
 #define SLUICE_SERVER_REQUEST_H

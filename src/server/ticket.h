@@ -13,7 +13,7 @@
  * that is taken up again by the request's id instead of its ticket is counted as away for the rest
  * of its time.
  *
- * May depend on src/base, core/core.h and caller.h.
+ * May depend on src/base and caller.h.
  */
 #ifndef SLUICE_SERVER_TICKET_H
 #define SLUICE_SERVER_TICKET_H
