@@ -68,6 +68,9 @@ void api_reply(struct http_request *req, const char *content_type, const struct 
  * malformed, or where it is longer than any name. */
 bool api_path_name(const struct call *call, char name[NAME_LEN_MAX], size_t *len);
 
+/* Which resource has that name; false where none has. */
+bool api_find_resource(const struct core *core, struct text name, size_t *found);
+
 /* What a limit is, and what its counter says, as members of an object. */
 void api_write_limit(struct json_writer *w, const struct limit_view *view);
 void api_write_counter(struct json_writer *w, const struct limit_view *view);

@@ -117,15 +117,10 @@ static enum error_code find_limit(const struct core *core, const struct budget_r
                                   size_t *i, size_t *j, struct limit_view *v, struct buf *why)
 {
     struct resource_view resource;
-    for (*i = 0; *i < core_resources(core); ++*i) {
-        core_resource_view(core, *i, &resource);
-        if (text_equal(text_of(resource.resource->name), request->resource)) {
-            break;
-        }
-    }
-    if (*i == core_resources(core)) {
+    if (!api_find_resource(core, request->resource, i)) {
         return ERR_UNKNOWN_RESOURCE;
     }
+    core_resource_view(core, *i, &resource);
     for (*j = 0; *j < core_limits(core, *i); ++*j) {
         core_limit_view(core, *i, *j, v);
         const struct limit *l = &resource.resource->limits[*j];
@@ -170,6 +165,26 @@ static enum error_code recall(const struct api *api, size_t i, size_t j, struct 
     return (enum error_code)(err || !stored ? err : core_recall(api->core, &record));
 }
 
+/* Whether `scope_key` names a counter of the limit, and one that the caller may correct. */
+static enum error_code check_counter(const struct call *call, const struct limit *limit,
+                                     struct text scope_key, struct buf *why)
+{
+    if (limit->scope == SCOPE_RESOURCE && scope_key.len > 0) {
+        buf_add_str(why, "the limit is of the whole resource: `scope_key` must be left out");
+        return ERR_INVALID_REQUEST;
+    }
+    if (limit->scope != SCOPE_RESOURCE && scope_key.len == 0) {
+        buf_add_str(why, "the limit counts each key by itself: `scope_key` must say which");
+        return ERR_INVALID_REQUEST;
+    }
+    bool own = limit->scope == SCOPE_TENANT && text_equal(scope_key, call->identity.tenant);
+    if (call->identity.bound && !own) {
+        buf_add_str(why, "this API key is bound to a tenant, whose budgets alone it may correct");
+        return ERR_FORBIDDEN;
+    }
+    return ERR_NONE;
+}
+
 static enum error_code prepare(const struct call *call, const json_value *body, struct event *event,
                                struct buf *why)
 {
@@ -180,18 +195,7 @@ static enum error_code prepare(const struct call *call, const json_value *body, 
     enum error_code err = (enum error_code)read_request(body, &request, why);
     err = err ? err : find_limit(call->api->core, &request, &i, &j, &v, why);
     err = err ? err : read_amount(&request, v.limit, &amount, why);
-    if (!err && (v.limit->scope == SCOPE_RESOURCE) != (request.scope_key.len == 0)) {
-        err = (enum error_code)refuse(
-            why, v.limit->scope == SCOPE_RESOURCE
-                     ? "the limit is of the whole resource: `scope_key` must be left out"
-                     : "the limit counts each key by itself: `scope_key` must say which");
-    }
-    bool own = v.limit && v.limit->scope == SCOPE_TENANT &&
-               text_equal(request.scope_key, call->identity.tenant);
-    if (!err && call->identity.bound && !own) {
-        buf_add_str(why, "this API key is bound to a tenant, whose budgets alone it may correct");
-        err = ERR_FORBIDDEN;
-    }
+    err = err ? err : check_counter(call, v.limit, request.scope_key, why);
     err = err ? err : recall(call->api, i, j, request.scope_key);
     *event = (struct event){.kind = EVENT_BUDGET};
     event->budget.resource = request.resource;

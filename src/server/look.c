@@ -280,7 +280,7 @@ void api_resources(const struct call *call)
     buf_release(&key);
 }
 
-static bool find_resource(const struct core *core, struct text name, size_t *found)
+bool api_find_resource(const struct core *core, struct text name, size_t *found)
 {
     for (size_t i = 0; i < core_resources(core); i++) {
         struct resource_view v;
@@ -314,7 +314,7 @@ void api_resource(const struct call *call)
     if (!query(call, "scope_key", &key, &scope_key)) {
         api_refuse(call->req, ERR_NO_MEMORY, NULL);
     } else if (!api_path_name(call, name, &len) ||
-               !find_resource(call->api->core, (struct text){name, len}, &i)) {
+               !api_find_resource(call->api->core, (struct text){name, len}, &i)) {
         api_refuse(call->req, ERR_UNKNOWN_RESOURCE, NULL);
     } else {
         reply_resource(call, i, scope_key);
