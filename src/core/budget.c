@@ -29,12 +29,12 @@ static int64_t give_back(struct core *core, struct counter *c, int64_t amount)
 }
 
 /* A scope of which nothing is known has used nothing. */
-static void tell(struct core *core, const struct event *event, const struct rule *rule,
-                 struct counter *c, int64_t given_back)
+static void tell(struct core *core, const struct event *event, const struct line *line,
+                 const struct rule *rule, struct counter *c, int64_t given_back)
 {
     struct effect *e = effect_add(core, EFFECT_BUDGET, event->caller);
     e->budget.resource = event->budget.resource;
-    e->budget.limit = rule->limit->name;
+    e->budget.limit = line_limit_name(line, rule);
     e->budget.scope_key = event->budget.scope_key;
     e->budget.unit = rule->unit;
     e->budget.given_back = given_back;
@@ -60,5 +60,5 @@ void budget_correct(struct core *core, const struct event *event)
     }
     struct counter *c = rule->whole ? rule->whole : counter_find(core, rule, key);
     int64_t given_back = c ? give_back(core, c, event->budget.amount) : 0;
-    tell(core, event, rule, c, given_back);
+    tell(core, event, line, rule, c, given_back);
 }

@@ -5,6 +5,7 @@
 
 #include "core/counter.h"
 #include "core/lease.h"
+#include "core/line.h"
 
 void effects_init(struct effects *e)
 {
@@ -101,7 +102,7 @@ struct effect *effect_refuse_limit(struct core *core, caller_id caller, struct l
 {
     struct effect *e = effect_refuse(core, caller, line, code);
     int64_t again_us = counter_fits_us(core, c, asked);
-    e->refuse.limit = c->rule->limit->name;
+    e->refuse.limit = line_limit_name(line, c->rule);
     e->refuse.limit_amount = c->rule->terms.burst;
     e->refuse.limit_free = counter_free_units(core, c);
     e->refuse.limit_asked = asked;
@@ -119,7 +120,7 @@ struct effect *effect_alert(struct core *core, enum alert_kind kind, const struc
     const struct terms *terms = &c->rule->terms;
     e->alert.kind = kind;
     e->alert.resource = text_of(line->resource->name);
-    e->alert.limit = c->rule->limit->name;
+    e->alert.limit = line_limit_name(line, c->rule);
     e->alert.scope_key = counter_key(c);
     e->alert.used = add_sat(window_used(&c->window, terms), c->held);
     e->alert.amount = terms->burst;

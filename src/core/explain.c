@@ -11,7 +11,7 @@ static struct counter *blame(struct core *core, const struct asker *a, struct he
         struct counter *c = a->counters[i];
         if (c && judge_limit(core, a, c, a->load->of[c->rule->unit]) != VERDICT_FITS) {
             by = by ? by : c;
-            h->limits[h->limits_n++] = c->rule->limit->name;
+            h->limits[h->limits_n++] = a->line->resource->limits[i].name;
         }
     }
     return by;

@@ -54,6 +54,16 @@ struct line *line_find(const struct core *core, struct text resource)
     return NULL;
 }
 
+const char *line_limit_name(const struct line *line, const struct rule *rule)
+{
+    for (size_t i = 0; i < line->limits_n; i++) {
+        if (line->rules[i] == rule) {
+            return line->resource->limits[i].name;
+        }
+    }
+    return rule->limit->name;
+}
+
 int line_new(struct core *core, const struct resource *resource, struct line **out)
 {
     struct line *line = calloc(1, sizeof(struct line));

@@ -17,6 +17,9 @@ struct line *line_find(const struct core *core, struct text resource);
 /* A line for a resource of the policy; rules are filled in by the caller. 0 or ERR_NO_MEMORY. */
 int line_new(struct core *core, const struct resource *resource, struct line **line);
 
+/* What the line's resource calls a limit: those of one pool may have a name in each. */
+const char *line_limit_name(const struct line *line, const struct rule *rule);
+
 /* Frees a line without requests, and its parties. */
 void line_free(struct core *core, struct line *line);
 

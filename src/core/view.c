@@ -116,6 +116,7 @@ void core_limit_view(const struct core *core, size_t i, size_t j, struct limit_v
     } else {
         view_rule(rule, view);
     }
+    view->limit = &core->lines[i]->resource->limits[j];
 }
 
 bool core_scope_view(const struct core *core, size_t i, size_t j, struct text scope_key,
@@ -127,6 +128,7 @@ bool core_scope_view(const struct core *core, size_t i, size_t j, struct text sc
     bool known = c && !c->unread;
     if (known) {
         view_counter(core, c, view);
+        view->limit = &core->lines[i]->resource->limits[j];
     }
     return known;
 }

@@ -131,6 +131,20 @@ def test_a_session_is_summed_up_with_what_is_left_of_its_budgets(daemon):
     assert budget["used"] == Decimal("0.5") and budget["remaining"] == Decimal("89999.5")
 
 
+def test_a_limit_of_a_pool_has_its_own_name_in_each_resource(daemon):
+    wallet = "{unit: usd, amount: 1, per: day, shared: wallet, name: %s}"
+    resources = [f"  {name}: {{price: given, limits: [{wallet % f'of-{name}'}]}}\n" for name in "ab"]
+    d = daemon("resources:\n" + "".join(resources))
+    d.lease("a", load={"usd": 0.9})
+    for name in "ab":
+        refused = d.acquire(name, load={"usd": 0.9}).json["error"]
+        assert refused["limit"] == f"of-{name}"
+        assert f"it asks for 0.9 USD, and limit `of-{name}` has 0.1 USD of 1 USD left" in refused["message"]
+        assert [limit["limit"] for limit in d.resource(name)["limits"]] == [f"of-{name}"]
+        corrected = d.post("/v1/budget", {"resource": name, "limit": f"of-{name}", "reset": True})
+        assert corrected.status == 200 and corrected.json["limit"] == f"of-{name}"
+
+
 @pytest.mark.parametrize("name", ["%", "a%2", "a%zz", "a%00b", "x" * 129])
 def test_a_session_whose_name_is_none_is_refused(daemon, name):
     answer = daemon(MONEY).get("/v1/sessions/" + name)
