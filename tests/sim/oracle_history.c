@@ -136,6 +136,8 @@ static size_t new_ident(struct oracle *o, const struct resource *r, const struct
     id->window = l->window;
     id->scope = l->scope;
     id->limit = l;
+    id->overmetered =
+        o->reloads > 0 && (l->window == WINDOW_LIFETIME || l->window == WINDOW_CALENDAR);
     return o->idents_n++;
 }
 

@@ -107,6 +107,7 @@ struct deed {
 /* One limit through all policies that carry its counters over. */
 struct ident {
     bool live;
+    bool overmetered; /* a start meters for reserves also what ended before it came in force */
     bool learns;      /* answers may have made it stricter than its limit says */
     int64_t told;     /* the amount that the provider told, 0: none … */
     uint64_t told_by; /* … by the answer to this lease's call */

@@ -499,7 +499,7 @@ static enum verdict_of below_share(struct oracle *o, const struct waiter *w,
         if (usage > share + 1) {
             return o->reloads ? PERHAPS : NO; /* meters begin anew with a policy */
         }
-        if (usage >= share) {
+        if (usage >= share || o->idents[asks[i].ident].overmetered) {
             answer = PERHAPS;
         }
     }
