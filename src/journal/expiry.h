@@ -10,6 +10,11 @@
  *
  * Several runs are open at once, since leases of different lengths expire side by side.
  *
+ * Most late words come soon, so the newest expiries are remembered in memory too, one for each
+ * remainder of the leases' numbers: a hint, which row to look at first. It may be wrong: the row
+ * was never committed, was pruned, or has been taken back. So the row itself is asked whether it is
+ * the one, and where it is not, the runs are looked through.
+ *
  * Invariants: of each row of the ledger that is an expiry, lease and number are within one run of
  * the table, or of those that are open. Used by the worker's thread. Knows SQLite; depends on
  * src/base.
@@ -24,8 +29,9 @@
 #define EXPIRY_LEASES_MAX 256 /* from the first number of a run to the last */
 #define EXPIRY_ROWS_MAX   64
 #define EXPIRY_OPEN_MAX   8
+#define EXPIRY_HINTS      4096 /* 64 KiB */
 
-enum expiry_statement { EXPIRY_INSERT, EXPIRY_FIND, EXPIRY_STATEMENTS };
+enum expiry_statement { EXPIRY_INSERT, EXPIRY_FIND, EXPIRY_LOOK, EXPIRY_STATEMENTS };
 
 /* Numbers of leases have 64 bits without a sign, kept as SQLite's signed ones. */
 struct expiry_run {
@@ -33,11 +39,17 @@ struct expiry_run {
     int64_t first_seq, last_seq; /* of the ledger's rows */
 };
 
+struct expiry_hint {
+    uint64_t lease;
+    int64_t seq; /* 0: none */
+};
+
 struct expiries {
     sqlite3_stmt *statements[EXPIRY_STATEMENTS];
     struct expiry_run open[EXPIRY_OPEN_MAX];
     size_t open_n;
-    size_t next; /* the one that is closed where another has no room */
+    size_t next;                            /* the one that is closed where another has no room */
+    struct expiry_hint hints[EXPIRY_HINTS]; /* by the lease's number */
 };
 
 /* Makes the statements ready. An SQLite result code. */

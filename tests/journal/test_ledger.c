@@ -249,7 +249,8 @@ static void test_a_late_settlement_without_its_expiry_is_booked_by_itself(void *
     assert_hours_agree(f);
 }
 
-/* Many expire side by side in an order of their own; some are settled late, long after. */
+/* Many expire side by side in an order of their own; some are settled late, long after, half of
+ * them when the daemon has been started anew. */
 static void test_a_late_settlement_finds_its_expiry_among_many(void **state)
 {
     struct fixture *f = *state;
@@ -265,6 +266,10 @@ static void test_a_late_settlement_finds_its_expiry_among_many(void **state)
         }
     }
     for (uint64_t i = 0; i < LEASES; i += 7) {
+        if (i == LEASES / 2 / 7 * 7) {
+            assert_int_equal(fixture_close(f), 0);
+            fixture_start(f, DURABILITY_PROCESS);
+        }
         struct record late = settled(i * 13, 50 * day_us, "a", 40);
         late.late = true;
         append(f, &late, 1);
@@ -276,6 +281,47 @@ static void test_a_late_settlement_finds_its_expiry_among_many(void **state)
     assert_int_equal(
         fixture_sql(f, "SELECT count(*) FROM ledger WHERE late = (lease / 13 % 7 > 0)"), 0);
     assert_hours_agree(f);
+}
+
+/* Of leases whose numbers have one remainder, only the newest expiry is remembered in memory. */
+static void test_a_late_settlement_finds_its_expiry_behind_others_of_its_remainder(void **state)
+{
+    struct fixture *f = *state;
+    enum { LEASES = 3 };
+    fixture_start(f, DURABILITY_PROCESS);
+    for (uint64_t i = 0; i < LEASES; i++) {
+        struct record expired = settled(5 + i * EXPIRY_HINTS, 1000, "a", 5000);
+        expired.kind = RECORD_EXPIRE;
+        append(f, &expired, 1);
+    }
+    for (uint64_t i = 0; i < LEASES; i++) {
+        struct record late = settled(5 + i * EXPIRY_HINTS, 2000, "a", 40);
+        late.late = true;
+        append(f, &late, 1);
+        assert_int_equal(fixture_sql(f, "SELECT sum(late) FROM ledger"), (int64_t)i + 1);
+    }
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE at_us = 1000"), LEASES);
+    assert_int_equal(fixture_sql(f, "SELECT count(DISTINCT lease) FROM ledger"), LEASES);
+    assert_hours_agree(f);
+}
+
+/* What is remembered of where it stood is not believed. */
+static void test_a_late_settlement_whose_expiry_is_gone_takes_no_other_row_out(void **state)
+{
+    struct fixture *f = *state;
+    struct record expired = settled(1, 1000, "a", 5000);
+    struct record other = settled(2, 1500, "a", 7);
+    struct record late = settled(1, 2000, "a", 40);
+    expired.kind = other.kind = RECORD_EXPIRE;
+    late.late = true;
+    fixture_start(f, DURABILITY_PROCESS);
+    append(f, &expired, 1);
+    fixture_sql(f, "DELETE FROM entry");
+    append(f, &other, 1);
+    fixture_sql(f, "UPDATE entry SET seq = 1");
+    append(f, &late, 1);
+    assert_int_equal(fixture_sql(f, "SELECT count(*) FROM ledger WHERE lease = 2"), 1);
+    assert_int_equal(fixture_sql(f, "SELECT at_us FROM ledger WHERE lease = 1"), 2000);
 }
 
 /* They are stored as signed numbers, of which the ends are far apart. */
@@ -575,6 +621,8 @@ int main(void)
         T(test_a_late_settlement_may_be_the_first_after_a_restart),
         T(test_a_late_settlement_without_its_expiry_is_booked_by_itself),
         T(test_a_late_settlement_finds_its_expiry_among_many),
+        T(test_a_late_settlement_finds_its_expiry_behind_others_of_its_remainder),
+        T(test_a_late_settlement_whose_expiry_is_gone_takes_no_other_row_out),
         T(test_a_late_settlement_finds_its_expiry_whatever_the_lease),
         T(test_a_late_settlement_passes_over_a_row_that_was_damaged),
         T(test_rows_are_booked_by_the_wall_clock),
