@@ -315,6 +315,25 @@ static void change_zone(struct world *w, struct limit *l)
     }
 }
 
+/* A pool's limits go by one zone in all resources. */
+static void change_pool_zone(struct world *w, struct policy *p)
+{
+    struct limit *first = NULL;
+    for (size_t i = 0; i < p->resources_n; i++) {
+        for (size_t k = 0; k < p->resources[i].limits_n; k++) {
+            struct limit *l = &p->resources[i].limits[k];
+            if (l->window != WINDOW_CALENDAR || !l->shared[0]) {
+                continue;
+            }
+            if (!first) {
+                change_zone(w, l);
+                first = l;
+            }
+            l->zone = first->zone;
+        }
+    }
+}
+
 static void fix_calendars(struct world *w, struct policy *p, bool change)
 {
     for (size_t i = 0; (w->sets_back || w->zoned) && i < p->resources_n; i++) {
@@ -329,6 +348,9 @@ static void fix_calendars(struct world *w, struct policy *p, bool change)
                 change_zone(w, l);
             }
         }
+    }
+    if (w->zoned && change) {
+        change_pool_zone(w, p);
     }
 }
 
