@@ -1,7 +1,5 @@
 #include "core/release.h"
 
-#include <assert.h>
-
 #include "core/deal.h"
 #include "core/emit.h"
 #include "core/health.h"
@@ -68,8 +66,8 @@ static inline void count_usage(struct line *line, const struct load *restrict us
 }
 
 /* The record of a settlement says what the ledger wants to know. */
-static void record_settle(struct core *core, const struct event *event, const struct lease *l,
-                          bool late)
+static struct record *record_settle(struct core *core, const struct event *event,
+                                    const struct lease *l, bool late)
 {
     const struct answer *answer = event->release.answer;
     const struct parts *parts = event->release.parts;
@@ -83,16 +81,14 @@ static void record_settle(struct core *core, const struct event *event, const st
         r->has_parts = true;
         r->parts = *parts;
     }
+    return r;
 }
 
 /* What is advised is told again to whoever asks again, also after a restart: so it stands in the
- * record, which is the effect before the one that tells it. */
-__attribute__((cold)) static void record_advice(const struct core *core, struct effect *settled)
+ * settlement's record. */
+__attribute__((cold)) static void record_advice(const struct core *core,
+                                                const struct advice *advice, struct record *r)
 {
-    const struct advice *advice = &settled->settled.advice;
-    struct record *r = &settled[-1].record;
-    assert(settled[-1].kind == EFFECT_PERSIST && r->kind == RECORD_SETTLE &&
-           r->lease == settled->settled.lease);
     r->advice = advice->action;
     if (advice->action == ADVICE_GIVE_UP) {
         r->reason = text_of(advice->reason);
@@ -139,11 +135,10 @@ void lease_release(struct core *core, const struct event *event)
     } else if (late) {
         release_late(core, &usage, l);
     }
-    if (likely(open || late)) {
-        record_settle(core, event, l, late);
-    }
+    /* There is room for all effects of a step from its start, so the record stays where it is. */
+    struct record *record = likely(open || late) ? record_settle(core, event, l, late) : NULL;
     struct effect *e = effect_settled(core, event->caller, l, late, !open && !late);
-    if (likely(open || late)) {
+    if (likely(record)) {
         l->line->stats.answers[answer->class]++;
         learn_answer(core, l, answer, &basis);
         pace_answer(core, l, answer);
@@ -154,7 +149,7 @@ void lease_release(struct core *core, const struct event *event)
         bool news = health_answer(core, l->line, l, answer);
         advise(core, l, answer, news, e);
         if (unlikely(answer->class != ANSWER_OK)) {
-            record_advice(core, e);
+            record_advice(core, &e->settled.advice, record);
         }
     } else {
         advise_again(core, l, e);
