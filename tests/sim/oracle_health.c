@@ -32,6 +32,18 @@ static const struct feedback *feedback_of(const struct oracle *o, const char *re
 
 /* --- What is written down. --- */
 
+static bool is_named(const struct ident *id, const struct note *n)
+{
+    bool named = id->live && strcmp(id->name, n->limit) == 0;
+    return named && (id->pool || strcmp(id->resource, n->resource) == 0);
+}
+
+static bool counts_as_then(const struct limit *now, const struct limit *then)
+{
+    return now->unit == then->unit && now->window == then->window && now->step == then->step &&
+           now->per_us == then->per_us;
+}
+
 void health_noted(struct oracle *o, const struct record *r)
 {
     ROOM(o, notes);
@@ -45,6 +57,9 @@ void health_noted(struct oracle *o, const struct record *r)
         n->health = r->health;
     } else {
         n->learned = r->learned;
+    }
+    for (size_t i = 0; i < o->idents_n; i++) {
+        n->counts = is_named(&o->idents[i], n) ? *o->idents[i].limit : n->counts;
     }
 }
 
@@ -93,8 +108,7 @@ static void ident_back(struct oracle *o, const struct note *n)
 {
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
-        bool named = id->live && strcmp(id->name, n->limit) == 0;
-        if (!named || (!id->pool && strcmp(id->resource, n->resource) != 0)) {
+        if (!is_named(id, n) || !counts_as_then(id->limit, &n->counts)) {
             continue;
         }
         id->learns = true;

@@ -35,6 +35,7 @@ struct note {
     enum record_kind kind;
     char resource[KEY_MAX];
     char limit[KEY_MAX];
+    struct limit counts; /* what that limit counted then: unit, window, length and step */
     struct health_fact health;
     struct learned_fact learned;
 };
