@@ -190,6 +190,14 @@ static enum reading_span told_span(const struct limit *l)
                                                                            : READING_SPANS;
 }
 
+void health_configured(struct ident *id, const struct limit *now)
+{
+    if (told_span(id->limit) != told_span(now)) {
+        id->told = 0;
+        id->told_by = 0;
+    }
+}
+
 /* The amount that the newest call was told holds from then on, where it is the stricter one. */
 static void note_told(struct ident *id, const struct fact *f, const struct answer *a)
 {

@@ -40,6 +40,9 @@ struct note {
     struct learned_fact learned;
 };
 
+/* A limit goes on under another policy: what was told of one length says nothing of another. */
+void health_configured(struct ident *id, const struct limit *now);
+
 /* Whether a release is settled: its lease may have been forgotten meanwhile. */
 bool release_is_settled(const struct event *e, const struct effects *effects);
 

@@ -143,6 +143,9 @@ static size_t new_ident(struct oracle *o, const struct resource *r, const struct
 
 static void set_terms(struct oracle *o, struct ident *id, const struct limit *l, bool born)
 {
+    if (!born) {
+        health_configured(id, l);
+    }
     id->limit = l;
     id->learns = id->learns || l->learned;
     if (id->window == WINDOW_BUCKET) {

@@ -425,8 +425,8 @@ struct world_policy *world_policy_random(struct world *w)
 
 static bool counts_alike(const struct limit *a, const struct limit *b)
 {
-    return a->unit == b->unit && a->window == b->window && a->step == b->step &&
-           a->scope == b->scope;
+    return a->unit == b->unit && a->window == b->window && a->scope == b->scope &&
+           (a->window != WINDOW_CALENDAR || a->step == b->step);
 }
 
 /* Whether a limit of that resource and name has counted the same before: its record is found again
