@@ -315,14 +315,15 @@ static void change_zone(struct world *w, struct limit *l)
     }
 }
 
-/* A pool's limits go by one zone in all resources. */
+/* A pool's limits go by one zone in all resources. Of one with scopes it shows nowhere by which
+ * zone the period of a counter began that nothing has been charged to. */
 static void change_pool_zone(struct world *w, struct policy *p)
 {
     struct limit *first = NULL;
     for (size_t i = 0; i < p->resources_n; i++) {
         for (size_t k = 0; k < p->resources[i].limits_n; k++) {
             struct limit *l = &p->resources[i].limits[k];
-            if (l->window != WINDOW_CALENDAR || !l->shared[0]) {
+            if (l->window != WINDOW_CALENDAR || !l->shared[0] || l->scope != SCOPE_RESOURCE) {
                 continue;
             }
             if (!first) {
