@@ -17,7 +17,7 @@ static const char *const statement_sql[EXPIRY_STATEMENTS] = {
                     "AND ?2 AND expiry.last_lease >= ?2 AND entry.lease = ?2 AND " IS_EXPIRY
                     " ORDER BY entry.seq DESC LIMIT 1",
     [EXPIRY_LOOK] =
-        "SELECT seq, at_us FROM entry WHERE seq = ?1 AND entry.lease = ?2 AND " IS_EXPIRY,
+        ("SELECT seq, at_us FROM entry WHERE seq = ?1 AND entry.lease = ?2 AND " IS_EXPIRY),
 };
 
 int expiries_prepare(struct expiries *e, sqlite3 *db)
