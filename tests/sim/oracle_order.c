@@ -483,7 +483,7 @@ static enum verdict_of below_share(struct oracle *o, const struct waiter *w,
 {
     struct ask asks[CHARGES_MAX];
     size_t n = asks_of(o, w, asks);
-    enum verdict_of answer = YES;
+    enum verdict_of answer = w->untold ? PERHAPS : YES; /* it may ask more */
     for (size_t i = 0; i < n; i++) {
         const struct limit *l = asks[i].limit;
         if (l->scope != SCOPE_RESOURCE) {
