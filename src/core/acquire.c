@@ -145,15 +145,8 @@ static inline int grant_at_once(struct core *core, const struct event *event, st
     }
     lease_grant(core, l, counters);
     core->next_seq++;
-    line->stats.granted++;
     retry_earned(line);
-    health_granted(core, line, l);
-    if (unlikely(way)) {
-        way_served(core, l->way, event->acquire.session);
-    }
-    effect_record(core, l, RECORD_GRANT, l->granted_us);
-    effect_grant(core, event->caller, l, false);
-    tell_stalled(core, line, counters);
+    tell_grant(core, event->caller, l, counters);
     return 0;
 }
 

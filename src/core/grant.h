@@ -1,5 +1,5 @@
 /*
- * Granting: how a lease is made, and charged to its counters.
+ * Granting: how a lease is made, charged to its counters, and told.
  *
  * Every decision does this, so it stands here to be built into whoever grants: the facts that a
  * lease is made from go into it without being written down in between.
@@ -10,9 +10,13 @@
 #define SLUICE_CORE_GRANT_H
 
 #include "core/charge.h"
+#include "core/emit.h"
+#include "core/health.h"
 #include "core/learn.h"
 #include "core/lease.h"
 #include "core/timer.h"
+#include "core/turn.h"
+#include "core/way.h"
 
 /* What a lease keeps copies of. */
 struct grant_facts {
@@ -122,6 +126,25 @@ static inline void lease_grant(struct core *core, struct lease *l, struct counte
     lease_charge(core, l, counters);
     lease_register(core, l);
     timer_set(core, &l->timer, l->expires_us);
+}
+
+/* A lease was granted to the caller: counted, remembered and told. */
+static inline void tell_grant(struct core *core, caller_id caller, const struct lease *lease,
+                              struct counter *const *counters)
+{
+    struct line *line = lease->line;
+    line->stats.granted++;
+    effect_record(core, lease, RECORD_GRANT, lease->granted_us);
+    effect_grant(core, caller, lease, false);
+    if (unlikely(lease->way)) {
+        way_served(core, lease->way, lease->session);
+    }
+    if (unlikely(!line_is_well(line))) {
+        health_granted(core, line, lease);
+    }
+    if (unlikely(line->shares_scopes)) {
+        tell_sharers_of_scopes(core, line, counters);
+    }
 }
 
 #endif

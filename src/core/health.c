@@ -419,7 +419,7 @@ int64_t health_opens_us(const struct core *core, const struct line *line)
     return h->state == HEALTH_PROBING ? INT64_MAX : max_i64(h->until_us, core->now_us);
 }
 
-APART static void granted_unwell(struct core *core, struct line *line, const struct lease *l)
+APART void health_granted(struct core *core, struct line *line, const struct lease *l)
 {
     struct health *h = &line->health;
     if (h->state == HEALTH_PROBING) {
@@ -430,13 +430,6 @@ APART static void granted_unwell(struct core *core, struct line *line, const str
         int64_t gap_us = mul_div_sat(full_us, PPM, rate_ppm(h, core->now_us));
         h->next_us = add_sat(max_i64(h->next_us, core->now_us), gap_us);
         line_make_pending(core, line);
-    }
-}
-
-void health_granted(struct core *core, struct line *line, const struct lease *l)
-{
-    if (unlikely(line->health.state != HEALTH_OK)) {
-        granted_unwell(core, line, l);
     }
 }
 

@@ -42,8 +42,8 @@ bool health_lets(const struct core *core, const struct line *line);
 /* When it may do so, as far as time alone decides: now or later; INT64_MAX: it is not known. */
 int64_t health_opens_us(const struct core *core, const struct line *line);
 
-/* A lease was granted: it may be the one that probes, and at a reduced rate the next has to wait.
- */
+/* A lease was granted where the line is not well: it may be the one that probes, and at a reduced
+ * rate the next has to wait. */
 void health_granted(struct core *core, struct line *line, const struct lease *lease);
 
 /* What the provider said to the call of a lease. False: it was on its way when another was refused,

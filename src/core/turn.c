@@ -149,21 +149,12 @@ static bool grant(struct core *core, struct request *r)
         return false;
     }
     lease_grant(core, lease, counters);
-    line->stats.granted++;
     line->stats.waited_us = add_sat(line->stats.waited_us, lease->waited_us);
-    if (unlikely(lease->way)) {
-        way_served(core, lease->way, r->session);
-    }
-    effect_record(core, lease, RECORD_GRANT, lease->granted_us);
-    effect_grant(core, r->caller, lease, false);
-    if (unlikely(!line_is_well(line))) {
-        health_granted(core, line, lease);
-    }
     if (likely(r->attempt == 1)) {
         retry_earned(line);
     }
     party_served(r->flow->party, &r->load);
-    tell_stalled(core, line, r->flow->counters);
+    tell_grant(core, r->caller, lease, counters);
     request_end(core, r);
     return true;
 }

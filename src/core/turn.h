@@ -108,14 +108,6 @@ bool line_is_open(const struct core *core, const struct line *line);
 void tell_sharers_of_scopes(struct core *core, const struct line *line,
                             struct counter *const *counters);
 
-static inline void tell_stalled(struct core *core, const struct line *line,
-                                struct counter *const *counters)
-{
-    if (unlikely(line->shares_scopes)) {
-        tell_sharers_of_scopes(core, line, counters);
-    }
-}
-
 /* Wakes flows asleep at counters that gained, then runs all pending lines, within the budget. */
 void run_lines_due(struct core *core);
 
