@@ -79,13 +79,16 @@ static bool is_closed(const struct health *h)
     return h->state != HEALTH_OK && h->state != HEALTH_RECOVERING && h->state != HEALTH_PROBING;
 }
 
-static int64_t rate_ppm(const struct health *h, int64_t now_us)
+/* What has grown of the rate by now, where the state does not say it. */
+static int64_t grown_ppm(const struct health *h, int64_t now_us)
 {
-    if (h->state == HEALTH_OK) {
-        return PPM;
-    }
     int64_t grown = mul_div_sat(now_us - h->rate_at_us, h->growth_ppm, US_PER_MIN);
     return min_i64(PPM, add_sat(h->rate_ppm, grown));
+}
+
+static int64_t rate_ppm(const struct health *h, int64_t now_us)
+{
+    return h->state == HEALTH_OK ? PPM : grown_ppm(h, now_us);
 }
 
 /* How much of the time of its limits a load takes: a tenth of a minute's tokens are six seconds. */
@@ -155,7 +158,7 @@ static void set_state(struct core *core, struct line *line, enum health_state st
     tell(core, line, was);
 }
 
-/* The rate grows from what it was at that moment. */
+/* The rate grows from what it was at that moment; it may be all there again by now. */
 static void recover(struct core *core, struct line *line, int64_t at_us, int64_t from_ppm,
                     int64_t growth_ppm)
 {
@@ -165,7 +168,7 @@ static void recover(struct core *core, struct line *line, int64_t at_us, int64_t
     h->growth_ppm = growth_ppm;
     h->rate_at_us = at_us;
     h->next_us = core->now_us;
-    bool full = from_ppm >= PPM;
+    bool full = grown_ppm(h, core->now_us) >= PPM;
     set_state(core, line, full ? HEALTH_OK : HEALTH_RECOVERING, 0);
 }
 

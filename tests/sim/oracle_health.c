@@ -351,7 +351,9 @@ static bool may_open(const struct oracle *o, const struct condition *c, const st
         return slowed || (ramps && f->ramp_us > 0);
     }
     bool full = c->state == HEALTH_RECOVERING;
-    return reopened || full || (ramps && f->ramp_us == 0);
+    /* It begins with half of the rate at the most, so what is left takes that long. */
+    bool overslept = time && short_pause && o->now_us - c->until_us >= f->ramp_us;
+    return reopened || full || overslept || (ramps && f->ramp_us == 0);
 }
 
 /* From when on the rate grows, and how fast. */
