@@ -200,6 +200,23 @@ static size_t zone_number(const struct zone **zones, const struct zone *zone)
     return i + 1;
 }
 
+static void write_feedback(struct buf *out, const struct feedback *f)
+{
+    buf_add_str(out, "feedback");
+    add_time(out, "pause", f->pause_us);
+    add_time(out, "backoff", f->backoff_us);
+    add_time(out, "ramp", f->ramp_us);
+    add_time(out, "breaker", f->breaker_us);
+    add_time(out, "breaker_max", f->breaker_us_max);
+    add_time(out, "probe", f->money_probe_us);
+    add_number(out, "slow", f->slow_ppm);
+    add_number(out, "attempts", f->attempts_max);
+    add_number(out, "share", f->retry_share_ppm);
+    add_number(out, "growth", f->growth_ppm);
+    add_number(out, "refusals", f->breaker_refusals);
+    buf_add_char(out, '\n');
+}
+
 static void write_resource(struct buf *out, const struct resource *r, const struct zone **zones)
 {
     buf_addf(out, "resource %s", r->name);
@@ -227,6 +244,9 @@ static void write_resource(struct buf *out, const struct resource *r, const stru
         }
         add_number(out, "share", s->share_ppm);
         buf_add_char(out, '\n');
+    }
+    if (r->feedback.backoff_us_max > 0) { /* a resource without a line of it has none */
+        write_feedback(out, &r->feedback);
     }
 }
 
