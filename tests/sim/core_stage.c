@@ -137,7 +137,10 @@ static void crash(struct alone *s)
     oracle_crash(s->stage.oracle, s->durable);
     close_cores(s);
     open_cores(s);
-    struct event e = {.kind = EVENT_CONFIGURE, .now_us = s->now_us, .policy = s->policy};
+    /* The daemon configures its core by the wall clock of then, whatever the store says after. */
+    struct event e = {.kind = EVENT_CLOCK, .now_us = s->now_us, .skew_us = s->skew_us};
+    step(s, &e);
+    e = (struct event){.kind = EVENT_CONFIGURE, .now_us = s->now_us, .policy = s->policy};
     step(s, &e);
     for (size_t k = 0; k < 1u + s->twin; k++) {
         if (record_log_replay(&s->log, s->cores[k]) != 0) {
