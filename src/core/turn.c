@@ -221,7 +221,9 @@ static void line_set_head(struct core *core, struct line *line, struct request *
 static inline bool line_stop(struct core *core, struct line *line, int64_t at_us)
 {
     if (unlikely(!line_is_well(line))) {
-        at_us = min_i64(at_us, health_next_us(core, line));
+        int64_t health_us = health_next_us(core, line);
+        assert(health_us > core->now_us); /* nobody would look at what is due already */
+        at_us = min_i64(at_us, health_us);
     }
     /* A head that only claims of others hold is woken when those change. */
     if (at_us > core->now_us && at_us < INT64_MAX) {
