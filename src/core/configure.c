@@ -233,6 +233,7 @@ int configure(struct core *core, const struct policy *policy)
     next->next_timer = core->next_timer;
     next->draining = core->draining;
     next->expired_us = core->expired_us;
+    next->starting = core->starting;
     next->to_do = true;
     int rc = build_lines(next);
     rc = rc != 0 ? rc : carry_over(next, core);

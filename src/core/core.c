@@ -40,6 +40,8 @@ int core_new(const struct core_options *options, struct core **out)
     core->next_seq = 1;
     core->next_lease = 1;
     core->expired_us = -1;
+    core->starting = true;
+    core->to_do = true;
     state_init(core);
     *out = core;
     return 0;
@@ -239,13 +241,14 @@ static bool is_to_do(const struct core *core)
 {
     return !list_empty(&core->graveyard) || !list_empty(&core->idle_parties) ||
            !list_empty(&core->gained) || !list_empty(&core->pending) ||
-           !list_empty(&core->paths.moving) || !list_empty(&core->dirty) || core->draining;
+           !list_empty(&core->paths.moving) || !list_empty(&core->dirty) || core->draining ||
+           core->starting;
 }
 
 /* What the steps before have left to be cleared away. */
 APART static void begin(struct core *core, const struct event *event)
 {
-    if (unlikely(core->starting)) {
+    if (unlikely(core->starting) && (core->restored || event->kind != EVENT_CONFIGURE)) {
         restore_finish(core, event);
     }
     graveyard_clear(core);

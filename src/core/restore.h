@@ -9,9 +9,9 @@
 
 #include "core/state.h"
 
-/* In the first step after core_restore: tells leases which limits they were charged to, and
- * charges what is open to limits that are new. Where that step tells of the wall clock it has shown
- * so all along: no period has begun by another. */
+/* In the first step after the policy and whatever core_restore took back: tells leases which limits
+ * they were charged to, and charges what is open to limits that are new. Where that step tells of
+ * the wall clock it has shown so all along: no period has begun by another. */
 __attribute__((cold)) void restore_finish(struct core *core, const struct event *first);
 
 /* The lifetime counters that a request would be charged to at a line and that are not known here;

@@ -96,7 +96,7 @@ struct core { /* what every decision asks comes first */
     bool draining;
     bool restoring;      /* core_restore is at work: recorded windows are not to be charged */
     bool restored;       /* core_restore has set the time back, once */
-    bool starting;       /* records are being taken back: the next step ends that */
+    bool starting;       /* there were but a policy and records so far: the next step ends that */
     bool spill, recalls; /* the journal keeps lifetime counters forgotten here; some are by scope */
     size_t open_n, ended_n;
     int64_t timer_us;    /* no timer is due before */

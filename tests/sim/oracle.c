@@ -33,6 +33,7 @@ struct oracle *oracle_new(struct buf *problem, bool late)
     }
     o->problem = problem;
     o->late = late;
+    o->starting = true;
     return o;
 }
 
@@ -337,10 +338,11 @@ static void before_effects(struct oracle *o, const struct event *e, const struct
     o->now_us_max = max_i64(o->now_us_max, o->now_us);
     o->skew_us = o->starting && e->kind == EVENT_CLOCK ? e->skew_us : o->skew_us;
     history_advance(o);
-    if (o->starting) {
+    bool started = o->starting && e->kind != EVENT_CONFIGURE;
+    if (started) {
         history_started(o);
     }
-    o->starting = false;
+    o->starting &= !started;
     forget_sums(o);
     switch (e->kind) {
     case EVENT_ACQUIRE: expect_acquire(o, e, effects, x); break;

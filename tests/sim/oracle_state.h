@@ -81,9 +81,10 @@ struct oracle {
     int64_t skew_us;
     bool late; /* ticks come late */
     bool draining;
-    size_t reloads;      /* policies after the first */
-    bool restoring;      /* between a crash and oracle_restored */
-    bool starting;       /* … and from there to the first step, which tells of the wall clock */
+    size_t reloads; /* policies after the first */
+    bool restoring; /* between a crash and oracle_restored */
+    bool starting;  /* … and from there, or the beginning, to the first step but a policy, which
+                     * tells of the wall clock */
     int64_t wall_us_max; /* the latest that it has shown */
     int64_t now_us_max;  /* a restart may go back behind it; what was forgotten by then is */
     size_t records;      /* emitted so far */
