@@ -1,5 +1,6 @@
 #include "core/remember.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -132,12 +133,21 @@ static void health_back(struct line *line, const struct record *r)
     line->crossing.cool_us = f->cool_us;
 }
 
-/* The limit and the meters of its reserves, which are rules of the same limit. */
+/* The limit and the meters of its reserves, which are rules of the same limit. A bucket that is
+ * back already lacks as much as it did. */
 static void told_back(struct rule *rule, const struct rule *judge, int64_t told)
 {
-    if (rule->limit == judge->limit) {
-        rule->told = told;
-        rule_make_terms(rule);
+    struct terms before = rule->terms;
+    if (rule->limit != judge->limit) {
+        return;
+    }
+    rule->told = told;
+    rule_make_terms(rule);
+    if (rule->terms.kind == WINDOW_BUCKET && rule->whole) {
+        struct window *w = &rule->whole->window;
+        int rc = window_carry(w, &rule->terms, w, &before);
+        assert(rc == 0);
+        (void)rc;
     }
 }
 
@@ -155,16 +165,6 @@ static void guard_back(struct core *core, struct rule *rule, const struct learne
     }
 }
 
-/* A bucket has no more in it than it holds now. */
-static void bucket_back(struct rule *rule)
-{
-    if (rule->terms.kind == WINDOW_BUCKET && rule->whole) {
-        struct bucket *b = &rule->whole->window.bucket;
-        int128 full = (int128)rule->terms.burst * rule->terms.per_us;
-        b->level = b->level < full ? b->level : full;
-    }
-}
-
 static void learned_back(struct core *core, struct rule *rule, const struct record *r)
 {
     const struct learned_fact *f = &r->learned;
@@ -172,7 +172,6 @@ static void learned_back(struct core *core, struct rule *rule, const struct reco
         struct line *line = rule->users[0];
         for (size_t i = 0; i < line->rules_n; i++) {
             told_back(line->rules[i], rule, f->told);
-            bucket_back(line->rules[i]);
         }
         rule->told_by = f->told_by;
     }
