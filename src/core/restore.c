@@ -391,6 +391,19 @@ static void settle_charges(struct core *core, const struct list *leases)
     }
 }
 
+/* For all that is known a bucket filled at the pace at which it was noted until now, if that was
+ * the slower one: the limit may have become another while nothing ran, or by a reload that was
+ * lost. */
+static void refill_stored(struct core *core, struct rule *rule)
+{
+    for (struct list *at = rule->counters.next; at != &rule->counters; at = at->next) {
+        struct counter *c = CONTAINER_OF(at, struct counter, of_rule);
+        if (window_refill_as_before(&c->window, &rule->terms, c->lapses_us, core->now_us)) {
+            counter_changed(core, c);
+        }
+    }
+}
+
 void restore_finish(struct core *core, const struct event *first)
 {
     core->starting = false;
@@ -398,6 +411,9 @@ void restore_finish(struct core *core, const struct event *first)
     for (size_t i = 0; i < core->rules_n; i++) {
         struct rule *rule = core->rules[i];
         rule->since_us = rule->since_us < 0 ? in_force_from_us(core) : rule->since_us;
+        if (rule->terms.kind == WINDOW_BUCKET) {
+            refill_stored(core, rule);
+        }
     }
     for (size_t i = 0; i < core->lines_n; i++) {
         meters_follow(core, core->lines[i]);

@@ -89,6 +89,14 @@ static void bucket_add(struct window *w, const struct terms *t, int128 level)
     }
 }
 
+static void bucket_fill(struct window *w, const struct terms *t, int64_t now_us)
+{
+    if (now_us > w->bucket.at_us) {
+        bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
+        w->bucket.at_us = now_us;
+    }
+}
+
 static int64_t bucket_fits_us(const struct window *w, const struct terms *t, int64_t now_us,
                               int64_t need)
 {
@@ -101,6 +109,25 @@ static int64_t bucket_fits_us(const struct window *w, const struct terms *t, int
     }
     int128 wait_us = (lack + t->amount - 1) / t->amount;
     return wait_us > INT64_MAX / 2 ? INT64_MAX : add_sat(now_us, (int64_t)wait_us);
+}
+
+/* What it lacks goes down in a straight line, from then to when it was to be full. */
+bool window_refill_as_before(struct window *w, const struct terms *t, int64_t full_us,
+                             int64_t now_us)
+{
+    assert(t->kind == WINDOW_BUCKET);
+    int64_t since_us = w->bucket.at_us;
+    int64_t lacks = sub_sat(t->burst, bucket_units(w, t));
+    if (now_us <= since_us || full_us <= bucket_fits_us(w, t, since_us, t->burst)) {
+        return false;
+    }
+    bucket_fill(w, t, now_us);
+    int128 left_us = max_i64(0, sub_sat(full_us, now_us)), all_us = (int128)full_us - since_us;
+    int128 lacks_now = (lacks * left_us + all_us - 1) / all_us;
+    int128 level = (t->burst - lacks_now) * t->per_us;
+    bool less = level < w->bucket.level;
+    w->bucket.level = less ? level : w->bucket.level;
+    return less;
 }
 
 /* --- Any kind. --- */
@@ -186,12 +213,7 @@ int64_t window_advance_count(struct window *w, const struct terms *t, int64_t no
                              int64_t skew_us)
 {
     switch (t->kind) {
-    case WINDOW_BUCKET:
-        if (now_us > w->bucket.at_us) {
-            bucket_add(w, t, (int128)t->amount * (now_us - w->bucket.at_us));
-            w->bucket.at_us = now_us;
-        }
-        return add_sat(now_us, 1);
+    case WINDOW_BUCKET: bucket_fill(w, t, now_us); return add_sat(now_us, 1);
     case WINDOW_CALENDAR:
         w->count.skew_us = skew_us;
         calendar_advance(w, t, add_sat(now_us, skew_us));

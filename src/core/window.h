@@ -61,6 +61,11 @@ void window_release(struct window *w, const struct terms *t);
 int window_carry(struct window *to, const struct terms *t, const struct window *from,
                  const struct terms *from_terms);
 
+/* Of a bucket that stood so at its time, and was to be full at `full_us`: if its pace was slower
+ * then, it was so up to now_us. Says whether it has less for that. */
+bool window_refill_as_before(struct window *w, const struct terms *t, int64_t full_us,
+                             int64_t now_us);
+
 /* Makes room for so many charges; 0 or ERR_NO_MEMORY. */
 static inline int window_reserve(struct window *w, const struct terms *t, size_t charges)
 {

@@ -393,6 +393,7 @@ static void note_counter(struct oracle *o, const struct record *r)
         copy_text(d->key, sizeof(d->key), r->scope_key);
         d->amount = r->level;
         d->lacks = r->used;
+        d->full_us = r->expires_us;
         d->at_us = r->period_us;
     }
 }
@@ -610,6 +611,26 @@ static bool is_noted(const struct ident *id, const char *key)
     return id->window == WINDOW_LIFETIME;
 }
 
+/* A bucket that by its record was to be full later than by its present terms was slower. Until now,
+ * for all that a fresh core knows: so much less it may lack as of that time has passed. */
+static void cap_buckets(struct oracle *o, struct ident *id)
+{
+    for (size_t i = 0, n = id->deeds_n; i < n; i++) {
+        const struct deed note = id->deeds[i];
+        int128 way_us = (int128)note.full_us - note.at_us;
+        bool slower =
+            (way_us - 1) * limit_amount(id->limit) >= (int128)note.lacks * id->limit->per_us;
+        if (note.kind != DEED_NOTE || !slower || o->now_us <= note.at_us) {
+            continue;
+        }
+        int128 gone =
+            note.lacks * (o->now_us < note.full_us ? o->now_us - note.at_us : way_us) / way_us;
+        struct deed *cap = add_deed(o, id, DEED_CAP);
+        memcpy(cap->key, note.key, sizeof(cap->key));
+        cap->amount = limit_burst(id->limit) - note.lacks + (int64_t)gone;
+    }
+}
+
 static bool is_recorded(const struct ident *id)
 {
     return id->live && (id->window == WINDOW_CALENDAR || id->window == WINDOW_LIFETIME ||
@@ -623,6 +644,9 @@ void history_started(struct oracle *o)
     for (size_t i = 0; i < o->idents_n; i++) {
         struct ident *id = &o->idents[i];
         size_t kept = 0;
+        if (id->live && id->window == WINDOW_BUCKET && !id->learns) {
+            cap_buckets(o, id);
+        }
         for (size_t k = 0; is_recorded(id) && k < id->charges_n; k++) {
             if (is_noted(id, id->charges[k].key)) {
                 id->charges[kept++] = id->charges[k];

@@ -90,16 +90,18 @@ struct page_note {
 };
 
 /* What happened to a bucket, in order. */
-/* A NOTE is what a record said of the level: it counts only after a crash, as a SET. */
-enum deed_kind { DEED_BORN, DEED_TERMS, DEED_ADD, DEED_SET, DEED_NOTE };
+/* A NOTE is what a record said of the level: it counts only after a crash, as a SET, and may be a
+ * CAP on what the first step finds. */
+enum deed_kind { DEED_BORN, DEED_TERMS, DEED_ADD, DEED_SET, DEED_CAP, DEED_NOTE };
 
 struct deed {
     enum deed_kind kind;
     size_t record; /* the newest record at that time */
     int64_t at_us;
     char key[KEY_MAX]; /* BORN, TERMS: of all keys */
-    int64_t amount;    /* ADD, SET: units; TERMS: per window */
-    int64_t lacks;     /* NOTE: of the units that it has when it is full */
+    int64_t amount;    /* ADD, SET, CAP: units; TERMS: per window */
+    int64_t lacks;     /* NOTE: of the units that it has when it is full … */
+    int64_t full_us;   /* … and when it was to be full */
     int64_t per_us;
     int64_t burst;
 };

@@ -331,6 +331,16 @@ static void change_terms(struct level *v, const struct deed *d)
     v->us = d->at_us;
 }
 
+static void do_deed(struct level *v, const struct deed *d)
+{
+    int128 units = (int128)d->amount * v->per_us;
+    if (d->kind == DEED_CAP) {
+        v->at = v->at < units ? v->at : units;
+    } else {
+        v->at = (d->kind == DEED_SET ? 0 : v->at) + units;
+    }
+}
+
 static int64_t bucket_level(const struct ident *id, const char *key, int64_t now_us)
 {
     struct level v = {0, 0, 1, 0, 0};
@@ -343,7 +353,7 @@ static int64_t bucket_level(const struct ident *id, const char *key, int64_t now
             change_terms(&v, d);
         } else if (d->kind != DEED_NOTE && strcmp(d->key, key) == 0) {
             refill(&v, max_i64(v.us, d->at_us));
-            v.at = (d->kind == DEED_SET ? 0 : v.at) + (int128)d->amount * v.per_us;
+            do_deed(&v, d);
             refill(&v, v.us);
         }
     }
