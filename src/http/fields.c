@@ -1,6 +1,7 @@
 #include "http/fields.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -11,12 +12,30 @@ static const char *field_name(const void *fields, size_t i)
     return ((const struct field *)fields)[i].name.at;
 }
 
+static bool has_field(const struct fields *fields, struct text name)
+{
+    for (size_t i = 0; fields && i < fields->n; i++) {
+        if (text_equal(fields->at[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int refuse_unknown(const struct fields *fields, struct text name, struct buf *why)
 {
     const char *nearest = nearest_name(name, field_name, fields->at, fields->n);
     buf_addf(why, "unknown field `%.*s`", (int)min_i64((int64_t)name.len, 64), name.at);
+    if (has_field(fields->inner, name)) {
+        buf_addf(why, "; it belongs in `%s`", fields->inner_name);
+        return ERR_INVALID_REQUEST;
+    }
     if (nearest) {
         buf_addf(why, "; did you mean `%s`?", nearest);
+        return ERR_INVALID_REQUEST;
+    }
+    for (size_t i = 0; i < fields->n; i++) {
+        buf_addf(why, "%s%s", i == 0 ? "; there are " : ", ", fields->at[i].name.at);
     }
     return ERR_INVALID_REQUEST;
 }

@@ -2,8 +2,8 @@
  * Reading a JSON object by a table of the fields it may have.
  *
  * Every object of the API is read this way: a field that is not in the table is refused by
- * name, with the nearest known one; a wrong type or a value out of range is refused naming
- * the field and what is allowed. Nothing is kept of a refused object but the clause that
+ * name, with the nearest known one, or all of them; a wrong type or a value out of range is refused
+ * naming the field and what is allowed. Nothing is kept of a refused object but the clause that
  * says why.
  *
  * May depend on src/base and http/json.h.
@@ -43,8 +43,13 @@ struct field {
 
 struct fields {
     const struct field *at;
-    size_t n; /* at most FIELDS_MAX */
+    size_t n;                   /* at most FIELDS_MAX */
+    const struct fields *inner; /* of one of its members, taken for fields of this; or NULL */
+    const char *inner_name;     /* that member's */
 };
+
+/* The fields of a table, as members of an initializer. */
+#define FIELDS_OF(table) .at = (table), .n = sizeof(table) / sizeof((table)[0])
 
 /* Reads an object. `given` gets a bit 1 << i for each field i of the table that was there.
  * `into` holds the defaults before and may be changed in part where this fails. */

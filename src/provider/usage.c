@@ -262,7 +262,7 @@ static const struct field normal_table[USAGE_PARTS] = {
 
 static int read_normal(const json_value *object, struct usage *usage, struct buf *why)
 {
-    static const struct fields normal = {normal_table, USAGE_PARTS};
+    static const struct fields normal = {FIELDS_OF(normal_table)};
     uint32_t given = 0;
     struct buf clause;
     buf_init(&clause, WHY_LEN_MAX);

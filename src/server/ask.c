@@ -285,7 +285,7 @@ static enum error_code ask_cancel(const struct call *call, const json_value *ele
 static enum error_code ask_reopen(const struct call *call, const json_value *body,
                                   struct caller **caller, struct buf *why)
 {
-    static const struct fields none = {NULL, 0};
+    static const struct fields none = {.n = 0};
     char name[NAME_LEN_MAX];
     size_t len;
     uint32_t given;

@@ -96,8 +96,7 @@ static const struct field budget_table[] = {
 
 static int read_request(const json_value *body, struct budget_request *out, struct buf *why)
 {
-    static const struct fields fields = {budget_table,
-                                         sizeof(budget_table) / sizeof(budget_table[0])};
+    static const struct fields fields = {FIELDS_OF(budget_table)};
     uint32_t given;
     *out = (struct budget_request){0};
     int err = fields_read(&fields, body, out, &given, why);

@@ -57,6 +57,8 @@ static const struct field load_table[] = {
     FIELD("usd", field_picousd, struct load, of[UNIT_USD], 0, USD_AMOUNT_MAX),
 };
 
+static const struct fields load_fields = {FIELDS_OF(load_table)};
+
 /* The unit of each field of the table, as a bit of load_complete's `given`. */
 static const unsigned load_bits[] = {1u << UNIT_REQUESTS, 1u << UNIT_TOKENS,
                                      1u << UNIT_INPUT_TOKENS, 1u << UNIT_OUTPUT_TOKENS,
@@ -64,7 +66,6 @@ static const unsigned load_bits[] = {1u << UNIT_REQUESTS, 1u << UNIT_TOKENS,
 
 static int read_load(const struct field *field, const json_value *v, void *into, struct buf *why)
 {
-    static const struct fields units = {load_table, sizeof(load_table) / sizeof(load_table[0])};
     struct acquire_request *out = into;
     if (json_is_number(v)) {
         out->load_given = 1u << UNIT_TOKENS;
@@ -78,13 +79,13 @@ static int read_load(const struct field *field, const json_value *v, void *into,
     uint32_t given = 0;
     struct buf clause;
     buf_init(&clause, WHY_LEN_MAX);
-    int err = fields_read(&units, v, &out->acquire.load, &given, &clause);
+    int err = fields_read(&load_fields, v, &out->acquire.load, &given, &clause);
     if (err) {
         buf_add_str(why, "in `load`: ");
         buf_add_text(why, buf_text(&clause));
     }
     buf_release(&clause);
-    for (size_t i = 0; i < units.n; i++) {
+    for (size_t i = 0; i < load_fields.n; i++) {
         out->load_given |= given & UINT32_C(1) << i ? load_bits[i] : 0;
     }
     return err;
@@ -168,8 +169,11 @@ static const struct field acquire_table[] = {
     NUMBER("max_output_tokens", max_output_tokens, 0, AMOUNT_MAX),
 };
 
-static const struct fields acquire_fields = {acquire_table,
-                                             sizeof(acquire_table) / sizeof(acquire_table[0])};
+static const struct fields acquire_fields = {
+    FIELDS_OF(acquire_table),
+    .inner = &load_fields,
+    .inner_name = "load",
+};
 
 /* The most that a call may produce is what its load asks, unless the load says so itself. */
 static void take_max_output(struct acquire_request *out)
@@ -307,8 +311,11 @@ static const struct field release_table[] = {
 
 int request_read_release(const json_value *object, struct release_request *out, struct buf *why)
 {
-    static const struct fields fields = {release_table,
-                                         sizeof(release_table) / sizeof(release_table[0])};
+    static const struct fields fields = {
+        FIELDS_OF(release_table),
+        .inner = &load_fields,
+        .inner_name = "usage",
+    };
     uint32_t given;
     /* The headers are left as they are: none of them is there yet. */
     memset(out, 0, offsetof(struct release_request, headers));
@@ -350,7 +357,7 @@ static const struct field renew_table[] = {
 
 int request_read_renew(const json_value *object, struct renew_request *out, struct buf *why)
 {
-    static const struct fields fields = {renew_table, sizeof(renew_table) / sizeof(renew_table[0])};
+    static const struct fields fields = {FIELDS_OF(renew_table)};
     uint32_t given;
     *out = (struct renew_request){.lease_ms = LEASE_MS_DEFAULT};
     int err = fields_read(&fields, object, out, &given, why);
@@ -372,8 +379,7 @@ static const struct field cancel_table[] = {
 
 int request_read_cancel(const json_value *object, struct cancel_request *out, struct buf *why)
 {
-    static const struct fields fields = {cancel_table,
-                                         sizeof(cancel_table) / sizeof(cancel_table[0])};
+    static const struct fields fields = {FIELDS_OF(cancel_table)};
     uint32_t given;
     *out = (struct cancel_request){0};
     int err = fields_read(&fields, object, out, &given, why);

@@ -19,7 +19,9 @@ resources:
     "fields, words",
     [
         ({"resouce": "chat"}, "unknown field `resouce`; did you mean `resource`?"),
-        ({"colour": 1}, "unknown field `colour`"),
+        ({"colour": 1}, "unknown field `colour`; there are resource, load, "),
+        ({"tokens": 1}, "unknown field `tokens`; it belongs in `load`"),
+        ({"input_tokens": 1}, "unknown field `input_tokens`; it belongs in `load`"),
         ({"resource": 5}, "`resource` must be text of 1 to 128 bytes"),
         ({"resource": ""}, "`resource` must be text of 1 to 128 bytes"),
         ({"resource": "x" * 129}, "`resource` must be text of 1 to 128 bytes"),
@@ -68,6 +70,11 @@ def test_an_acquire_that_is_not_valid_says_what_is_wrong(daemon, fields, words):
             "/v1/release",
             {"lease": "ls_0000000000000001", "usage": {"prompt_tokens": "5"}},
             "`usage.prompt_tokens` must be a whole number",
+        ),
+        (
+            "/v1/release",
+            {"lease": "ls_0000000000000001", "output_tokens": 5},
+            "unknown field `output_tokens`; it belongs in `usage`",
         ),
         ("/v1/release", {"lease": "ls_0000000000000001", "status": 99}, "`status` must be"),
         ("/v1/release", {"lease": "ls_0000000000000001", "headers": {"a": 1}}, "object of texts"),
