@@ -204,7 +204,8 @@ static void refuse_body(struct http_request *req, enum error_code err, const str
 static void ask(const struct endpoint *endpoint, const struct call *call)
 {
     if (!content_type_allowed(http_header(call->req, "content-type"))) {
-        api_refuse(call->req, ERR_INVALID_REQUEST, "the Content-Type must be application/json");
+        api_refuse(call->req, ERR_INVALID_REQUEST,
+                   "the Content-Type must be application/json, as `curl --json` sends it");
         return;
     }
     if (endpoint->tail.len && http_body(call->req).len == 0) {
