@@ -358,7 +358,7 @@ int core_restore(struct core *core, const struct record *record, bool *skipped)
 /* An ended lease is charged to what was in force while it was open. An open one is charged to every
  * limit, so to one of which nothing is stored it is charged now. Returns whether the charge stays.
  */
-static bool settle_charge(struct core *core, const struct lease *l, const struct charge *ch)
+static bool settle_charge(struct core *core, const struct lease *l, struct charge *ch)
 {
     struct counter *c = ch->counter;
     if (!c->rule->recorded) {
@@ -369,7 +369,7 @@ static bool settle_charge(struct core *core, const struct lease *l, const struct
     }
     if (!c->stored && !c->rule->holds) {
         counter_advance(core, c);
-        counter_charge(core, c, ch->amount, l->granted_us, l->skew_us);
+        ch->mark = counter_charge(core, c, ch->amount, l->granted_us, l->skew_us);
     }
     return true;
 }
