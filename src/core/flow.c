@@ -350,6 +350,7 @@ void flow_sleep(struct flow *flow, struct counter *c)
 void flow_wake(struct core *core, struct flow *flow)
 {
     assert(flow->asleep_at);
+    flow->woken_by = flow->asleep_at;
     flow_unplace(flow);
     flow_place_awake(core, flow);
 }

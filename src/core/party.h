@@ -62,6 +62,7 @@ struct flow {
     struct list requests;
     struct heap_node place;    /* in party->flows or asleep_at->sleepers */
     struct counter *asleep_at; /* NULL while awake or away */
+    struct counter *woken_by;  /* at which it slept before, since when it has not slept; or NULL */
     struct timer ageing;
     int base_priority; /* of its requests; the party's is the effective one */
     bool solo;         /* holds one request that was away once */

@@ -368,6 +368,18 @@ static void counter_time_sleepers(struct core *core, struct counter *c)
     timer_set(core, &c->timer, max_i64(at_us, core->now_us));
 }
 
+/* What a flow was woken for is there for the next one, where another counter lets it not pass. */
+static void fall_asleep(struct core *core, struct flow *flow, struct counter *c)
+{
+    struct counter *before = flow->woken_by;
+    flow->woken_by = NULL;
+    flow_sleep(flow, c);
+    counter_time_sleepers(core, c);
+    if (before && before != c && before->sleepers.len > 0 && !list_holds(&before->gained)) {
+        leave_to_do(core, &core->gained, &before->gained);
+    }
+}
+
 /* An account with nobody of its own serves those who wait for another. */
 static bool pool_turn(struct core *core, struct line *line)
 {
@@ -395,8 +407,7 @@ static bool hold_back(struct core *core, struct line *line, struct request *r)
         return true;
     }
     if (j.verdict == VERDICT_ASLEEP) {
-        flow_sleep(r->flow, j.by);
-        counter_time_sleepers(core, j.by);
+        fall_asleep(core, r->flow, j.by);
         return true;
     }
     if (unlikely(line->lowered) && request_judge_anew(core, line, r)) {
