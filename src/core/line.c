@@ -220,7 +220,7 @@ static void line_quit(struct core *core, struct request *r)
 {
     struct line *line = flow_line(r->flow);
     if (unlikely(r->way)) {
-        way_leaves(r->way);
+        way_leaves(core, r->way);
     }
     line_drop_head(core, line, r);
     if (unlikely(r->state == REQUEST_AWAY)) {

@@ -11,8 +11,6 @@
 #include "core/line.h"
 #include "core/request.h"
 
-#define LOOKS_MAX 8 /* at those who wait at one other account */
-
 /* --- One. --- */
 
 static int counters_at(struct core *core, const struct request *r, const struct choice *choice,
@@ -220,7 +218,7 @@ static void search_at(struct core *core, struct search *s, struct line *other)
     if (next) {
         consider(core, s, flow_first(next));
     }
-    for (int i = 0; i < LOOKS_MAX && at != &other->crossing.ways; i++, at = at->next) {
+    for (int i = 0; i < WAYS_OFFERED_MAX && at != &other->crossing.ways; i++, at = at->next) {
         consider(core, s, CONTAINER_OF(at, struct way, place)->request);
     }
 }

@@ -79,12 +79,17 @@ void way_joins(struct core *core, struct line *line, struct way *way)
     way_waits(core, line, way);
 }
 
-void way_leaves(struct way *way)
+void way_leaves(struct core *core, struct way *way)
 {
-    if (way->path) {
-        way->path->stats.waiting--;
-        way->path->lines[way->step]->crossing.ways_n--;
-        list_remove(&way->place);
+    if (!way->path) {
+        return;
+    }
+    struct line *line = way->path->lines[way->step];
+    way->path->stats.waiting--;
+    line->crossing.ways_n--;
+    list_remove(&way->place);
+    if (line->crossing.ways_n >= WAYS_OFFERED_MAX) {
+        way_waits(core, line, way);
     }
 }
 

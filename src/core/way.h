@@ -15,6 +15,9 @@
 
 #include "core/path.h"
 
+/* So many of those who have waited longest at one account are offered to another. */
+#define WAYS_OFFERED_MAX 8
+
 /* What a caller asked, before a step capped or estimated it. */
 struct asked {
     int64_t tokens;
@@ -62,9 +65,9 @@ void way_asked(const struct way *way, struct acquire *a);
 /* Whether anybody waits in a pool by a route. */
 bool pool_waits(const struct path *pool);
 
-/* A request joins a line by its way, or leaves it. */
+/* A request joins a line by its way, or leaves it; then another may be the last that is offered. */
 void way_joins(struct core *core, struct line *line, struct way *way);
-void way_leaves(struct way *way);
+void way_leaves(struct core *core, struct way *way);
 
 /* It comes to wait, or comes back: accounts of the same pool that have nobody of their own may
  * serve it. */
