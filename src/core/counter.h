@@ -107,12 +107,14 @@ static inline int64_t counter_foreign(struct counter *c)
 /* From now on others are taken to use so much of it: 0 or ERR_NO_MEMORY. */
 int counter_set_foreign(struct core *core, struct counter *c, int64_t amount);
 
-/* The lines of a limit are to be run again, where somebody waits for it. */
+/* The lines of a limit are to be run again, where somebody waits for it: a head that the limit
+ * holds if it is of the whole resource, or whoever waits at another account of the pool. */
 static inline void rule_gained(struct core *core, const struct rule *rule)
 {
     for (size_t i = 0; i < rule->users_n; i++) {
         struct line *line = rule->users[i];
-        if (line->head || (line->crossing.pool && pool_waits(line->crossing.pool))) {
+        bool holds = rule->whole && line->head;
+        if (holds || (line->crossing.pool && pool_waits(line->crossing.pool))) {
             line_make_pending(core, line);
         }
     }
@@ -127,9 +129,7 @@ static inline void counter_gained(struct core *core, struct counter *c)
     if (unlikely(c->sleepers.len > 0) && !list_holds(&c->gained)) {
         leave_to_do(core, &core->gained, &c->gained);
     }
-    if (likely(c->rule->whole == c)) {
-        rule_gained(core, c->rule);
-    }
+    rule_gained(core, c->rule);
 }
 
 /* The counter as a durable fact; only for windows that records of leases cannot rebuild. */

@@ -470,6 +470,9 @@ static void counter_wake(struct core *core, struct counter *c)
     if (!more) {
         list_remove(&c->gained);
     }
+    if (!first) {
+        rule_gained(core, c->rule); /* nobody is before who waits at another account any more */
+    }
     counter_time_sleepers(core, c);
 }
 
