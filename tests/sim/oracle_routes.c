@@ -139,12 +139,20 @@ bool same_lease(const struct oracle *o, const struct fact *f, const struct waite
 
 /* --- Where it stands. --- */
 
+/* Whether in one step it went to another line, which came to refuse it, and back: what was made up
+ * for it is made up anew. */
+static bool came_back(const struct oracle *o, const struct waiter *w, const struct load *told)
+{
+    bool guessed = w->asked_known && is_guessed(o, w, w->resource_at);
+    return guessed && told && !w->arriving && !same_load(told, &w->load);
+}
+
 static void stands_at(struct oracle *o, struct waiter *w, struct text resource,
                       const struct load *told)
 {
     char name[KEY_MAX];
     snprintf(name, sizeof(name), "%.*s", (int)resource.len, resource.at);
-    if (strcmp(name, w->resource) == 0) {
+    if (strcmp(name, w->resource) == 0 && !came_back(o, w, told)) {
         return;
     }
     o->shifting = o->shifting || !w->arriving;
