@@ -558,11 +558,32 @@ static void lose_facts(struct oracle *o)
     }
 }
 
+/* A bucket whose record is gone was full by the time that had passed, also where a start goes back
+ * behind that. */
+static void bucket_lost(struct ident *id, const struct record *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < id->deeds_n; i++) {
+        const struct deed *d = &id->deeds[i];
+        bool of_terms = d->kind == DEED_BORN || d->kind == DEED_TERMS;
+        if (of_terms || !text_equal(text_of(d->key), r->scope_key)) {
+            id->deeds[kept++] = *d;
+        }
+    }
+    id->deeds_n = kept;
+}
+
 void history_lost(struct oracle *o, const struct record *r)
 {
     for (size_t i = 0; i < o->idents_n; i++) {
-        if (o->idents[i].window == WINDOW_CALENDAR && is_of(&o->idents[i], r)) {
-            page_lost(&o->idents[i], r);
+        struct ident *id = &o->idents[i];
+        if (!is_of(id, r)) {
+            continue;
+        }
+        if (id->window == WINDOW_CALENDAR) {
+            page_lost(id, r);
+        } else if (id->window == WINDOW_BUCKET) {
+            bucket_lost(id, r);
         }
     }
 }
