@@ -9,6 +9,7 @@
 #include "core/lease.h"
 #include "core/line.h"
 #include "core/request.h"
+#include "core/restore.h"
 
 #define PPM       INT64_C(1000000)
 #define DOUBLINGS 20
@@ -157,6 +158,25 @@ static bool is_closed(const struct core *core, const struct line *line)
     return !health_lets(core, line) && line->health.state != HEALTH_RECOVERING;
 }
 
+/* Whether the journal alone knows what a budget has used that a retry would be charged to: a limit
+ * that is younger than the lease. It is read for whoever asks anew, not in the midst of a step. */
+static bool is_forgotten(const struct core *core, const struct lease *l)
+{
+    struct acquire a;
+    struct record key;
+    lease_facts(l, &a);
+    a.load = l->load;
+    return missing_at(core, l->line, &a, &key, 1) > 0;
+}
+
+/* As after a restart: whoever asks anew has the id. */
+static void lose_place(struct core *core, struct lease *l, int64_t after_us)
+{
+    lease_drop_id(core, l);
+    l->retry = RETRY_LOST;
+    l->again_us = add_sat(core->now_us, after_us);
+}
+
 /* A place kept at the head of its tenant's line. */
 static void keep_place(struct core *core, struct lease *l, int64_t after_us, const char *reason,
                        struct advice *advice)
@@ -170,14 +190,18 @@ static void keep_place(struct core *core, struct lease *l, int64_t after_us, con
         .wait_us = l->origin.wait_left_us,
     };
     l->line->stats.retries++;
-    const struct request *r = request_again(core, l, &attempt);
-    l->retry = r ? r->seq : 0;
+    const struct request *r = is_forgotten(core, l) ? NULL : request_again(core, l, &attempt);
     *advice = (struct advice){
         .action = ADVICE_RETRY,
         .after_us = after_us,
-        .ticket = l->retry,
+        .ticket = r ? r->seq : 0,
         .reason = reason,
     };
+    if (r) {
+        l->retry = r->seq;
+    } else {
+        lose_place(core, l, after_us);
+    }
 }
 
 /* What ends the route of a request ends it with what the route is configured to end in. The lease

@@ -581,7 +581,8 @@ static bool may_retry(const struct oracle *o, const struct fact *f, const struct
     int32_t most = f->attempts_max ? f->attempts_max : fb->attempts_max;
     const struct answer *answer = o->cause.answer;
     return is_refusal(answer) && f->attempt < most && a->after_us <= f->wait_left_us &&
-           a->after_us >= answer->retry_after_us && !is_known_ticket(o, a->ticket);
+           a->after_us >= answer->retry_after_us &&
+           (a->ticket == 0 || !is_known_ticket(o, a->ticket));
 }
 
 static bool is_reason(const struct oracle *o, const struct fact *f, const struct advice *a)
@@ -632,7 +633,8 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
     struct fact *fact = find_fact(o, f->settled.lease);
     if (f->settled.repeated || !fact) {
         bool again = a->action == ADVICE_RETRY || a->action == ADVICE_FALLBACK;
-        bool lost = fact && fact->seq == 0 && a->ticket == 0; /* its place, by a crash */
+        /* Its place was lost by a crash, or there never was one. */
+        bool lost = fact && (fact->seq == 0 || fact->placeless) && a->ticket == 0;
         if (again && !lost && !is_known_ticket(o, a->ticket)) {
             wrong(o, "health: a repeated release is advised to retry with no place in line");
         }
@@ -654,8 +656,17 @@ void health_settled(struct oracle *o, const struct event *e, const struct effect
         wrong(o, "advice %d (%s) after attempt %d of lease %llu, which does not follow",
               (int)a->action, a->reason, fact->attempt, (unsigned long long)e->release.lease);
     }
-    if ((a->action == ADVICE_RETRY || a->action == ADVICE_FALLBACK) && a->ticket) {
+    if (a->action != ADVICE_RETRY && a->action != ADVICE_FALLBACK) {
+        return;
+    }
+    if (a->ticket) {
         keep_place(o, fact, a);
+        return;
+    }
+    fact->placeless = fact->id_moved = true;
+    if (r == NONE || !may_be_forgotten(&o->policy->resources[r])) {
+        wrong(o, "advice to retry lease %llu, for which no place is kept",
+              (unsigned long long)fact->lease);
     }
 }
 

@@ -47,8 +47,9 @@ struct fact {
     uint64_t seq; /* of the request it was granted to, and what a retry of it inherits … */
     int64_t lease_us, wait_left_us;
     int32_t attempt, attempts_max;
-    bool id_moved; /* … with the id, for good */
-    bool late;     /* settled after it had expired */
+    bool id_moved;  /* … with the id, for good … */
+    bool placeless; /* … by asking anew: no place was kept for it */
+    bool late;      /* settled after it had expired */
     size_t late_record;
     int64_t late_us;
     struct load late_used;
@@ -89,9 +90,8 @@ struct page_note {
     struct page page;
 };
 
-/* What happened to a bucket, in order. */
-/* A NOTE is what a record said of the level: it counts only after a crash, as a SET, and may be a
- * CAP on what the first step finds. */
+/* What happened to a bucket, in order. A NOTE is what a record said of the level: it counts only
+ * after a crash, as a SET, and may be a CAP on what the first step finds. */
 enum deed_kind { DEED_BORN, DEED_TERMS, DEED_ADD, DEED_SET, DEED_CAP, DEED_NOTE };
 
 struct deed {

@@ -279,7 +279,7 @@ static bool shares_pools(const struct resource *r)
 }
 
 /* A counter of a budget that the core has forgotten counts as spent until it is asked for. */
-static bool may_be_forgotten(const struct resource *r)
+bool may_be_forgotten(const struct resource *r)
 {
     for (size_t l = 0; l < r->limits_n; l++) {
         if (r->limits[l].window == WINDOW_LIFETIME && r->limits[l].scope != SCOPE_RESOURCE) {

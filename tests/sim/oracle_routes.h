@@ -48,4 +48,7 @@ void judge_accounts(struct oracle *o);
 /* Whether the line of a request has no room for one more. */
 bool line_is_full(const struct oracle *o, const struct waiter *w);
 
+/* Whether a budget of a resource may be known to the journal alone. */
+bool may_be_forgotten(const struct resource *r);
+
 #endif
