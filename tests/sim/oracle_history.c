@@ -487,6 +487,18 @@ void history_cut(struct oracle *o, size_t records)
     forget_sums(o);
 }
 
+/* Whether a record that is durable tells of a bucket; else it begins anew, with what is open. */
+static bool noted_durably(const struct oracle *o, const struct ident *id, const char *key)
+{
+    for (size_t i = 0; i < id->deeds_n; i++) {
+        const struct deed *d = &id->deeds[i];
+        if (d->kind == DEED_NOTE && d->record <= o->records && strcmp(d->key, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a record said of a bucket that had been told of was of another size than its limit says:
  * what is durable of its history is told again instead. */
 static void keep_durable(const struct oracle *o, struct ident *id)
@@ -495,7 +507,7 @@ static void keep_durable(const struct oracle *o, struct ident *id)
     for (size_t i = 0; i < id->deeds_n; i++) {
         const struct deed *d = &id->deeds[i];
         bool of_terms = d->kind == DEED_BORN || d->kind == DEED_TERMS;
-        bool lost = !of_terms && d->record > o->records;
+        bool lost = !of_terms && (d->record > o->records || !noted_durably(o, id, d->key));
         if (!lost) {
             id->deeds[kept++] = *d;
         }
