@@ -136,8 +136,10 @@ int64_t health_next_us(const struct core *core, const struct line *line)
         int64_t full_us = h->growth_ppm > 0
                               ? add_sat(now_us, div_up(missing * US_PER_MIN, h->growth_ppm))
                               : INT64_MAX;
-        bool held = line->backlog > 0 && h->next_us > now_us;
-        return held ? min_i64(h->next_us, full_us) : full_us;
+        const struct path *pool = line->crossing.pool;
+        /* Whoever waits at another account is served here by the same rate. */
+        bool wanted = line->backlog > 0 || (pool && pool_waits(pool));
+        return wanted && h->next_us > now_us ? min_i64(h->next_us, full_us) : full_us;
     }
     return is_closed(h) ? h->until_us : INT64_MAX;
 }
